@@ -1,0 +1,130 @@
+"""The one interface that every model has, and what passes through it.
+
+A model is given an image once and asked many things about it. The engine does all batching: the lists that a
+model receives are aligned, one feature per question, with the same feature object repeated for questions of
+the same image. A model never sees a reference answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from harness.schema import Region, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from harness.suites.base import Suite
+
+Feature = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question as a model sees it: the public part of a row."""
+
+    index: int
+    img_id: str
+    question: str
+    question_class: tuple[str, ...]
+    complexity: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroundAsk:
+    """A phrase to show in an image of the given size in pixels."""
+
+    img_id: str
+    phrase: str
+    label: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Text with a confidence in [0, 1] (None if the model has none) and the tokens it took."""
+
+    text: str
+    confidence: float | None = None
+    token_count: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Regions for one phrase; empty if the model shows nothing."""
+
+    regions: tuple[Region, ...]
+    confidence: float | None = None
+    token_count: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What the engine asks of a model.
+
+    Attributes:
+        tasks: the tasks it has; the engine never calls a method whose task is not listed.
+        needs_image: False for models that never look; they receive None as every feature.
+        settings: what identifies its predictions (weights' digest, decoding, ...); goes into the recipe.
+        batch_size: micro-batch to start with when the user leaves it to ``auto``.
+    """
+
+    tasks: frozenset[Task]
+    needs_image: bool
+    settings: Mapping[str, Any]
+    batch_size: int
+
+    def encode(self, images: Sequence[Image]) -> Sequence[Feature]:
+        """One feature per image (RGB, any size)."""
+        ...
+
+    def answer(self, features: Sequence[Feature], asks: Sequence[Ask]) -> Sequence[Answer]:
+        """One answer per question."""
+        ...
+
+    def ground(self, features: Sequence[Feature], asks: Sequence[GroundAsk]) -> Sequence[Grounding]:
+        """The regions of each phrase, in pixels of the original image."""
+        ...
+
+    def explain(
+        self, features: Sequence[Feature], asks: Sequence[Ask], answers: Sequence[str]
+    ) -> Sequence[Answer]:
+        """An explanation of each given answer."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the model holds; a shared backbone returns to its first state."""
+        ...
+
+
+@dataclass
+class BuildContext:
+    """What a model may use to build itself.
+
+    Attributes:
+        suite: the suite that it will run on (rows for priors come from ``train_suite``, never from here).
+        train_suite: suite of the rows that priors learn from; None if there is none.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
+        seed: seed of everything random.
+        checkpoint: folder or Hub id given by the user instead of the registered one.
+        backbone: folder or Hub id given by the user instead of the registered one.
+        beams: beam count given by the user instead of the registered one.
+        shared: kept between the models of one call; a backbone that several variants use lives here.
+    """
+
+    suite: Suite
+    train_suite: Suite | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    seed: int = 0
+    checkpoint: Path | str | None = None
+    backbone: Path | str | None = None
+    beams: int | None = None
+    shared: dict[str, Any] = field(default_factory=dict)

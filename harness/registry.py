@@ -1,0 +1,189 @@
+"""Models, suites, metrics and sub-commands by name, from entry points and plugin files.
+
+An entry point of one of the four groups refers to an entry, an iterable of entries, or a function without
+arguments that returns either. A plugin file (``--plugin path/to/file.py``) has the same things in module
+variables ``MODELS``, ``SUITES`` and ``METRICS``. Our own variants, suites, metrics and commands come in the
+same way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import GiBenchError, UnknownNameError
+from harness.model import BuildContext, Model
+from harness.schema import Task
+
+if TYPE_CHECKING:
+    from harness.suites.base import Suite
+
+GROUPS = ("gi_bench.models", "gi_bench.suites", "gi_bench.metrics", "gi_bench.commands")
+_PLUGIN_VARIABLES = {"gi_bench.models": "MODELS", "gi_bench.suites": "SUITES", "gi_bench.metrics": "METRICS"}
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered model variant.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for ``gi-bench models``.
+        tasks: what it can do.
+        build: makes the model; heavy imports belong in here.
+        details: shown by ``gi-bench models --json`` (rank, backbone, ...).
+    """
+
+    name: str
+    summary: str
+    tasks: tuple[Task, ...]
+    build: Callable[[BuildContext], Model]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """A registered sub-command.
+
+    Attributes:
+        name: verb after ``gi-bench``.
+        summary: one line for ``gi-bench --help``.
+        app: a function with typer annotations, or a ``typer.Typer`` with sub-commands of its own.
+        after_run: called with the finished run folders at the end of ``gi-bench run``; returns lines of
+            ``(what, path)`` to print. None if the command has nothing to add to a run.
+    """
+
+    name: str
+    summary: str
+    app: Any
+    after_run: Callable[[list[Path]], list[tuple[str, Path]]] | None = None
+
+
+_plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
+
+
+def load_plugin(path: Path) -> None:
+    """Execute a plugin file and register what it declares.
+
+    Raises:
+        GiBenchError: the file is missing, fails, or declares nothing.
+    """
+    if not path.is_file():
+        raise GiBenchError("plugin file not found", where=path, do="give the path of a .py file")
+    name = f"gi_bench_plugin_{path.stem}_{abs(hash(str(path.resolve())))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise GiBenchError("plugin is not a Python file", where=path, do="give the path of a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise GiBenchError(f"plugin failed: {type(error).__name__}: {error}", where=path) from error
+    found = 0
+    for group, variable in _PLUGIN_VARIABLES.items():
+        entries = _entries(getattr(module, variable, ()))
+        _plugin_entries[group].extend(entries)
+        found += len(entries)
+    if not found:
+        raise GiBenchError(
+            "plugin declares nothing", where=path, do="define MODELS, SUITES or METRICS as a list of entries"
+        )
+
+
+def _entries(value: Any) -> list[Any]:
+    """An entry, an iterable of entries, or a function that gives either -> list of entries."""
+    if callable(value) and not hasattr(value, "name"):
+        value = value()
+    if isinstance(value, Iterable) and not hasattr(value, "name"):
+        return list(value)
+    return [value]
+
+
+def _load(point: EntryPoint) -> list[Any]:
+    try:
+        return _entries(point.load())
+    except GiBenchError:
+        raise
+    except Exception as error:
+        raise GiBenchError(
+            f"plugin failed to load: {type(error).__name__}: {error}",
+            where=f"entry point {point.name} = {point.value} of group {point.group}",
+            do="repair or uninstall the package that declares it",
+        ) from error
+
+
+def registered(group: str) -> dict[str, Any]:
+    """All entries of a group by name, sorted by name; plugin files come after packages.
+
+    Raises:
+        GiBenchError: an entry fails to load, or two packages claim one name.
+    """
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    # One distribution may be seen twice (an editable install beside a wheel): equal points count once.
+    points = {(point.name, point.value): point for point in entry_points(group=group)}
+    for point in sorted(points.values(), key=lambda p: (p.name, p.value)):
+        for entry in _load(point):
+            if entry.name in found:
+                raise GiBenchError(
+                    f"two plugins register the name {entry.name!r}",
+                    where=f"{sources[entry.name]} and {point.value}",
+                    do="uninstall one of them",
+                )
+            found[entry.name], sources[entry.name] = entry, point.value
+    for entry in _plugin_entries[group]:
+        found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def lookup(group: str, name: str, kind: str) -> Any:
+    """One entry by name.
+
+    Raises:
+        UnknownNameError: nobody registered it; the message names the nearest ones.
+    """
+    entries = registered(group)
+    if name in entries:
+        return entries[name]
+    raise unknown_name(name, entries, kind)
+
+
+def unknown_name(name: str, known: Iterable[str], kind: str) -> UnknownNameError:
+    """The error for a name that is not among ``known``."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    return UnknownNameError(f"unknown {kind} {name!r}", do=f"{hint} (list them with: gi-bench {kind}s)")
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The registered model of that name."""
+    entry = lookup("gi_bench.models", name, "model")
+    assert isinstance(entry, ModelEntry)
+    return entry
+
+
+def load_suite(name: str, data: Path | str | None = None) -> Suite:
+    """Load a suite by name.
+
+    Args:
+        name: e.g. ``phantom/test`` (``phantom`` means its test split).
+        data: folder with the suite's files, for suites that are not embedded.
+
+    Raises:
+        UnknownNameError: no such suite.
+        DataError: its files are missing or damaged.
+    """
+    entries = registered("gi_bench.suites")
+    full = name if name in entries else f"{name}/test"
+    if full not in entries:
+        raise unknown_name(name, entries, "suite")
+    suite: Suite = entries[full].open(Path(data) if data is not None else None)
+    return suite

@@ -1,0 +1,424 @@
+"""Run folders: written by the engine, read by everything that comes after it.
+
+A run folder holds::
+
+    manifest.json            recipe, suite fingerprint, code version, packages, hardware, seed, dtype, batch
+    references.parquet       the suite's rows with references, so that no later step needs the suite
+    predictions/part-*.parquet
+    timings/part-*.json      seconds by stage (kept apart: predictions repeat byte for byte, time does not)
+    previews.parquet         small pictures of a fixed sample of images, for reports
+    scores.json
+
+Every file is written beside its place and moved into it, so that a reader never meets half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import RunError
+from harness.schema import (
+    SCHEMA_VERSION,
+    AtomicPair,
+    MetricInfo,
+    Phrase,
+    Prediction,
+    Question,
+    Region,
+    Score,
+    Scores,
+)
+
+_REGION = pa.struct(
+    [
+        ("label", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("counts", pa.string()),
+        ("score", pa.float32()),
+    ]
+)
+_PAIR = pa.struct([("question", pa.string()), ("answer", pa.string())])
+
+PREDICTION_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("index", pa.int32()),
+        ("img_id", pa.string()),
+        ("answer", pa.string()),
+        ("confidence", pa.float32()),
+        ("explanation", pa.string()),
+        ("phrase", pa.string()),
+        ("regions", pa.list_(_REGION)),
+        ("token_count", pa.int32()),
+        ("warnings", pa.list_(pa.string())),
+    ]
+)
+
+REFERENCE_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("index", pa.int32()),
+        ("img_id", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("question_class", pa.list_(pa.string())),
+        ("complexity", pa.int8()),
+        ("original", pa.list_(_PAIR)),
+        ("explanation", pa.string()),
+        ("is_negative", pa.bool_()),
+        ("finding", pa.string()),
+        ("wants_explanation", pa.bool_()),
+        ("phrase", pa.string()),
+        ("label", pa.string()),
+        ("region", _REGION),
+    ]
+)
+
+PREVIEW_SCHEMA = pa.schema(
+    [("img_id", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("jpeg", pa.binary())]
+)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and move it into place when the block ends well."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise RunError(
+            f"cannot write: {reason}",
+            where=path,
+            do="finished parts are intact: make room or fix the folder, then run the same command again",
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    with _writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically: sorted keys, NaN refused, a newline at the end."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode("utf-8") + b"\n")
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write Parquet atomically; equal tables give equal bytes."""
+    with _writing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", store_schema=False)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        RunError: missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError("file not found", where=path, do="give the folder of a run") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read one Parquet file of a run and check its columns.
+
+    Raises:
+        RunError: missing, truncated, or with other columns.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise RunError("file not found", where=path, do="give the folder of a run") from error
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            "damaged Parquet file", where=path, do="delete this file and run the same command again"
+        ) from error
+    if table.schema.names != schema.names:
+        raise RunError(
+            "Parquet file of another version or another tool",
+            where=path,
+            do=f"expected the columns {', '.join(schema.names)}",
+        )
+    return table.cast(schema)
+
+
+def _region_row(region: Region | None) -> dict[str, Any] | None:
+    return None if region is None else asdict(region)
+
+
+def _region(row: Mapping[str, Any] | None) -> Region | None:
+    return None if row is None else Region(**row)
+
+
+def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
+    """Predictions as an Arrow table of :data:`PREDICTION_SCHEMA`."""
+    rows = [
+        {
+            "kind": p.kind,
+            "index": p.index,
+            "img_id": p.img_id,
+            "answer": p.answer,
+            "confidence": p.confidence,
+            "explanation": p.explanation,
+            "phrase": p.phrase,
+            "regions": None if p.regions is None else [_region_row(r) for r in p.regions],
+            "token_count": p.token_count,
+            "warnings": list(p.warnings),
+        }
+        for p in predictions
+    ]
+    return pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
+
+
+def predictions_from_table(table: pa.Table) -> list[Prediction]:
+    """The inverse of :func:`predictions_table`."""
+    found = []
+    for row in table.to_pylist():
+        regions = row.pop("regions")
+        warnings = tuple(row.pop("warnings") or ())
+        shown = None if regions is None else tuple(Region(**r) for r in regions)
+        found.append(Prediction(**row, regions=shown, warnings=warnings))
+    return found
+
+
+def references_table(questions: Sequence[Question], phrases: Sequence[Phrase]) -> pa.Table:
+    """A suite's rows as an Arrow table of :data:`REFERENCE_SCHEMA`, questions first."""
+    rows: list[dict[str, Any]] = []
+    for q in questions:
+        row = asdict(q)
+        row["question_class"] = list(q.question_class)
+        row["original"] = [asdict(pair) for pair in q.original]
+        rows.append({"kind": "question", **row})
+    for p in phrases:
+        rows.append(
+            {
+                "kind": "phrase",
+                "index": p.index,
+                "img_id": p.img_id,
+                "phrase": p.phrase,
+                "label": p.label,
+                "region": _region_row(p.region),
+                "is_negative": p.is_negative,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=REFERENCE_SCHEMA)
+
+
+def references_from_table(table: pa.Table) -> tuple[list[Question], list[Phrase]]:
+    """The inverse of :func:`references_table`."""
+    questions, phrases = [], []
+    for row in table.to_pylist():
+        if row["kind"] == "question":
+            questions.append(
+                Question(
+                    index=row["index"],
+                    img_id=row["img_id"],
+                    question=row["question"],
+                    answer=row["answer"],
+                    question_class=tuple(row["question_class"]),
+                    complexity=row["complexity"],
+                    original=tuple(AtomicPair(**pair) for pair in row["original"]),
+                    explanation=row["explanation"],
+                    is_negative=row["is_negative"],
+                    finding=row["finding"],
+                    wants_explanation=row["wants_explanation"],
+                )
+            )
+        else:
+            phrases.append(
+                Phrase(
+                    index=row["index"],
+                    img_id=row["img_id"],
+                    phrase=row["phrase"],
+                    label=row["label"],
+                    region=_region(row["region"]),
+                    is_negative=row["is_negative"],
+                )
+            )
+    return questions, phrases
+
+
+def scores_to_json(scores: Scores) -> dict[str, Any]:
+    """Scores as plain JSON values."""
+    return asdict(scores)
+
+
+def scores_from_json(content: Mapping[str, Any], where: object = "") -> Scores:
+    """The inverse of :func:`scores_to_json`.
+
+    Raises:
+        RunError: another schema version or missing fields.
+    """
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(
+            f"scores of schema version {content.get('schema_version')!r}, expected {SCHEMA_VERSION}",
+            where=where,
+            do="score the run again: gi-bench score RUN",
+        )
+    try:
+        fields = dict(content)
+        fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
+        fields["scores"] = tuple(Score(**s) for s in fields["scores"])
+        fields["notes"] = tuple(fields["notes"])
+        return Scores(**fields)
+    except (KeyError, TypeError) as error:
+        raise RunError(
+            f"scores with unexpected fields: {error}",
+            where=where,
+            do="score the run again: gi-bench score RUN",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read. Attributes load when they are first used."""
+
+    path: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Content of ``manifest.json``."""
+        content = read_json(self.path / "manifest.json")
+        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+            raise RunError(
+                f"not a run of schema version {SCHEMA_VERSION}",
+                where=self.path / "manifest.json",
+                do="run again with this version",
+            )
+        return content
+
+    @property
+    def variant(self) -> str:
+        """Name of the variant that made the predictions."""
+        return str(self.manifest["recipe"]["variant"])
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+        return str(self.manifest["recipe"]["suite"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the suite."""
+        return str(self.manifest["recipe"]["fingerprint"])
+
+    @cached_property
+    def _references(self) -> tuple[list[Question], list[Phrase]]:
+        return references_from_table(read_table(self.path / "references.parquet", REFERENCE_SCHEMA))
+
+    @property
+    def questions(self) -> list[Question]:
+        """The suite's questions that this run covers, with references."""
+        return self._references[0]
+
+    @property
+    def phrases(self) -> list[Phrase]:
+        """The suite's phrases that this run covers, with reference regions."""
+        return self._references[1]
+
+    @cached_property
+    def predictions(self) -> dict[tuple[str, int], Prediction]:
+        """All stored predictions by (kind, index)."""
+        found: dict[tuple[str, int], Prediction] = {}
+        for path in sorted((self.path / "predictions").glob("part-*.parquet")):
+            for prediction in predictions_from_table(read_table(path, PREDICTION_SCHEMA)):
+                found[prediction.kind, prediction.index] = prediction
+        return found
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Content of ``scores.json``."""
+        path = self.path / "scores.json"
+        if not path.exists():
+            raise RunError("the run has no scores yet", where=path, do="finish it with the same gi-bench run")
+        return scores_from_json(read_json(path), where=path)
+
+    @cached_property
+    def timings(self) -> list[dict[str, Any]]:
+        """Seconds by stage, one entry a part."""
+        return [read_json(path) for path in sorted((self.path / "timings").glob("part-*.json"))]
+
+    @cached_property
+    def previews(self) -> dict[str, tuple[int, int, bytes]]:
+        """Pictures for reports: (original width, original height, JPEG bytes) by image id."""
+        path = self.path / "previews.parquet"
+        if not path.exists():
+            return {}
+        rows = read_table(path, PREVIEW_SCHEMA).to_pylist()
+        return {row["img_id"]: (row["width"], row["height"], row["jpeg"]) for row in rows}
+
+
+def open_run(path: Path | str) -> Run:
+    """Open a run folder.
+
+    Raises:
+        RunError: it is not one.
+    """
+    folder = Path(path)
+    if not (folder / "manifest.json").is_file():
+        raise RunError(
+            "not a run folder: it has no manifest.json",
+            where=folder,
+            do="give a folder that gi-bench run wrote",
+        )
+    run = Run(folder)
+    recipe = run.manifest.get("recipe")
+    if not isinstance(recipe, dict) or not {"variant", "suite", "fingerprint"} <= recipe.keys():
+        raise RunError("the manifest has no recipe", where=folder / "manifest.json", do="run again")
+    return run
+
+
+__all__ = [
+    "PREDICTION_SCHEMA",
+    "PREVIEW_SCHEMA",
+    "REFERENCE_SCHEMA",
+    "Run",
+    "open_run",
+    "predictions_from_table",
+    "predictions_table",
+    "read_json",
+    "read_table",
+    "references_from_table",
+    "references_table",
+    "scores_from_json",
+    "scores_to_json",
+    "write_bytes",
+    "write_json",
+    "write_table",
+]

@@ -1,0 +1,102 @@
+"""What a suite is: rows, images, and the fingerprint that binds every number to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.schema import Phrase, Question
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Suite:
+    """A named, fixed list of questions and phrases with its images and reference regions.
+
+    Subclasses fill the attributes and implement :meth:`load_image` and :meth:`image_digest`.
+
+    Attributes:
+        name: includes the split, e.g. ``phantom/test``.
+        questions: rows in order; ``questions[i].index == i``.
+        phrases: referring phrases in order; ``phrases[i].index == i``.
+        has_images: whether images can be loaded; without them only blind models run.
+        train_suite: name of the suite that priors learn from; None if there is none.
+        note: what must be said wherever a score of this suite is shown; empty if nothing.
+    """
+
+    name: str
+    questions: Sequence[Question]
+    phrases: Sequence[Phrase]
+    has_images: bool = True
+    train_suite: str | None = None
+    note: str = ""
+
+    def load_image(self, img_id: str) -> Image:
+        """The image as RGB.
+
+        Raises:
+            DataError: the image is missing or does not decode.
+        """
+        raise NotImplementedError
+
+    def image_digest(self, img_id: str) -> str:
+        """SHA-256 of the image's stored bytes (rendered images: of their pixels)."""
+        raise NotImplementedError
+
+    @cached_property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of all images in order of first use."""
+        return tuple(dict.fromkeys(row.img_id for row in (*self.questions, *self.phrases)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical rows and, where there are images, every image's digest."""
+        digest = hashlib.sha256()
+        for line in canonical_lines(self.questions, self.phrases):
+            digest.update(line)
+        for img_id in self.image_ids:
+            image = self.image_digest(img_id) if self.has_images else "no image"
+            digest.update(f"{img_id}\t{image}\n".encode())
+        return digest.hexdigest()
+
+
+def canonical_lines(questions: Iterable[Question], phrases: Iterable[Phrase]) -> Iterable[bytes]:
+    """The rows as bytes that depend on their content only: one JSON line each, keys sorted."""
+    for kind, rows in (("question", questions), ("phrase", phrases)):
+        for row in rows:
+            body = {"kind": kind, **_plain(row)}
+            text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            yield text.encode("utf-8") + b"\n"
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return asdict(row)
+
+
+@dataclass(frozen=True)
+class SuiteEntry:
+    """A registered suite.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for ``gi-bench suites``.
+        load: builds it from the optional data folder (``--data``).
+        needs_data: whether ``--data`` (or a Hub cache) is needed.
+    """
+
+    name: str
+    summary: str
+    load: Any
+    needs_data: bool = False
+
+    def open(self, data: Path | None) -> Suite:
+        """Load the suite; ``data`` is the folder given by the user, if any."""
+        suite = self.load(data)
+        assert isinstance(suite, Suite)
+        return suite
