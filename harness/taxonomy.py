@@ -75,3 +75,11 @@ GRID_CELLS: tuple[str, ...] = (
     "center-left", "center", "center-right",
     "lower-left", "lower-center", "lower-right",
 )  # fmt: skip
+
+# Labels under which a suite may hold the regions of a finding.
+FINDING_LABELS: dict[str, tuple[str, ...]] = {
+    "polyp": ("polyp",),
+    "abnormality": ("polyp", "ulcerative colitis", "oesophagitis"),
+    "instrument": ("instrument",),
+    "landmark": ("z-line", "cecum", "pylorus", "ileum"),
+}

@@ -1,0 +1,112 @@
+"""Training examples out of a suite: prompts with targets, by image and task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from baselines.florence2 import locations, prompts
+from harness.errors import GiBenchError
+from harness.suites.base import Suite
+from harness.taxonomy import FINDING_LABELS
+
+
+@dataclass(frozen=True)
+class TargetStyle:
+    """How regions are written as targets.
+
+    Attributes:
+        corners: corners of every polygon; None keeps the outline within 0.8 % of its perimeter.
+        steps: cells of the coordinate grid a side, at most 1,000.
+    """
+
+    corners: int | None = None
+    steps: int = locations.BINS
+
+
+TINY_STYLE = TargetStyle(corners=8, steps=50)
+# What a model trained with negatives says to a phrase that nothing in the image fits.
+NOTHING_THERE = "none"
+
+
+@dataclass
+class Examples:
+    """Examples by task, then by image id: (prompt, target) pairs."""
+
+    by_task: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, task: str, img_id: str, prompt: str, target: str) -> None:
+        """Add one example."""
+        self.by_task[task].setdefault(img_id, []).append((prompt, target))
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Ids of all images that any task uses, sorted."""
+        return sorted({img_id for images in self.by_task.values() for img_id in images})
+
+    def count(self) -> dict[str, int]:
+        """Number of examples by task."""
+        return {task: sum(map(len, images.values())) for task, images in self.by_task.items()}
+
+
+def task_examples(
+    suite: Suite, tasks: Sequence[str], *, negatives: bool = False, style: TargetStyle = TINY_STYLE
+) -> Examples:
+    """Examples of the three tasks from a suite's rows with references.
+
+    Args:
+        suite: training suite; rows without a reference are left out.
+        tasks: any of ``answer``, ``explain``, ``ground``.
+        negatives: also phrases for absent things, with the target ``none``.
+        style: how regions are written.
+
+    Raises:
+        GiBenchError: the suite has no example of one of the tasks.
+    """
+    found = Examples()
+    for row in suite.questions:
+        if "answer" in tasks and row.answer:
+            found.add("answer", row.img_id, prompts.answer_prompt(row.question), row.answer)
+        if "explain" in tasks and row.explanation:
+            found.add("explain", row.img_id, prompts.explain_prompt(row.question), row.explanation)
+    if "ground" in tasks:
+        _answers_as_phrases(suite, style, found)
+        for phrase in suite.phrases:
+            prompt = prompts.ground_prompt(phrase.phrase)
+            if phrase.is_negative:
+                if negatives:
+                    found.add("negative", phrase.img_id, prompt, NOTHING_THERE)
+            elif phrase.region is not None and phrase.region.area:
+                target = locations.encode_mask(
+                    phrase.region.mask(), corners=style.corners, steps=style.steps
+                )
+                if target:
+                    found.add("ground", phrase.img_id, prompt, target)
+    missing = [task for task in tasks if task not in found.by_task]
+    if missing:
+        raise GiBenchError(
+            f"no training rows for the task {', '.join(missing)}",
+            where=suite.name,
+            do="train a variant without it, or give a suite that has references for it",
+        )
+    return found
+
+
+def _answers_as_phrases(suite: Suite, style: TargetStyle, found: Examples) -> None:
+    """Answers that assert a localisable finding also refer to its region, as in the paper's phrases."""
+    regions = {
+        (phrase.img_id, phrase.label): phrase.region
+        for phrase in suite.phrases
+        if phrase.region is not None and not phrase.is_negative
+    }
+    for row in suite.questions:
+        if not row.answer or row.complexity != 1 or row.is_negative or row.finding not in FINDING_LABELS:
+            continue
+        region = next(
+            (regions[row.img_id, label] for label in FINDING_LABELS[row.finding] if (row.img_id, label) in regions),
+            None,
+        )
+        if region is not None and region.area:
+            target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
+            found.add("ground", row.img_id, prompts.ground_prompt(row.answer), target)

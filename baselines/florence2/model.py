@@ -1,0 +1,100 @@
+"""Florence-2 with or without an adapter, behind the harness's model interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from baselines.florence2 import decoding, locations, prompts
+from baselines.florence2.backbone import Backbone
+from harness.model import Answer, Ask, Grounding, GroundAsk
+from harness.schema import TASKS, Region, Task
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Decoding settings: beam count and the longest reply of each task, in tokens."""
+
+    beams: int = 1
+    answer_tokens: int = 96
+    ground_tokens: int = 256
+    explain_tokens: int = 192
+
+
+class Florence2Model:
+    """One variant on one backbone; see :class:`harness.model.Model`."""
+
+    needs_image = True
+    tasks: frozenset[Task] = frozenset(TASKS)
+
+    def __init__(
+        self, backbone: Backbone, network: Any, settings: Mapping[str, Any], decoding_settings: Decoding
+    ) -> None:
+        self._backbone, self._network, self._decoding = backbone, network, decoding_settings
+        self.settings = settings
+        self.batch_size = 64 if backbone.pictures.width <= 128 else 16
+
+    def encode(self, images: Sequence[Image]) -> Sequence[torch.Tensor]:
+        """Image features (image tokens, width), one a picture."""
+        import torch
+
+        with torch.inference_mode():
+            features = self._network.get_image_features(self._backbone.pixels(images)).pooler_output
+        return list(features)
+
+    def _generate(
+        self, features: Sequence[torch.Tensor], asked: Sequence[str], limit: int
+    ) -> list[decoding.Generated]:
+        import torch
+
+        return decoding.generate(
+            self._network,
+            self._backbone.tokenizer,
+            torch.stack(list(features)),
+            asked,
+            max_new_tokens=limit,
+            beams=self._decoding.beams,
+        )
+
+    def answer(self, features: Sequence[torch.Tensor], asks: Sequence[Ask]) -> list[Answer]:
+        """Answers with the top-k confidence."""
+        asked = [prompts.answer_prompt(ask.question) for ask in asks]
+        replies = self._generate(features, asked, self._decoding.answer_tokens)
+        return [Answer(r.text, r.confidence, r.token_count, self._cut(r, "answer")) for r in replies]
+
+    def ground(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
+        """Regions from location tokens; a reply without locations shows nothing."""
+        replies = self._generate(
+            features, [prompts.ground_prompt(ask.phrase) for ask in asks], self._decoding.ground_tokens
+        )
+        found = []
+        for ask, reply in zip(asks, replies, strict=True):
+            mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)
+            regions = (Region.from_mask(ask.label, mask, reply.confidence),) if mask.any() else ()
+            found.append(
+                Grounding(
+                    regions, reply.confidence, reply.token_count, warnings + self._cut(reply, "ground")
+                )
+            )
+        return found
+
+    def explain(
+        self, features: Sequence[torch.Tensor], asks: Sequence[Ask], answers: Sequence[str]
+    ) -> list[Answer]:
+        """Explanations; the paper's prompt does not hold the answer."""
+        asked = [prompts.explain_prompt(ask.question) for ask in asks]
+        replies = self._generate(features, asked, self._decoding.explain_tokens)
+        return [Answer(r.text, r.confidence, r.token_count, self._cut(r, "explain")) for r in replies]
+
+    def _cut(self, reply: decoding.Generated, task: str) -> tuple[str, ...]:
+        limit: int = getattr(self._decoding, f"{task}_tokens")
+        return (f"{task}-cut-off",) if reply.token_count >= limit else ()
+
+    def close(self) -> None:
+        """Let go of the merged network; the shared backbone stays."""
+        self._network = None

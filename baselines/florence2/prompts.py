@@ -1,0 +1,31 @@
+"""The prompts of the three tasks, as the paper's code gives them to Florence-2's processor.
+
+Sources: arXiv 2511.04384 for the task tokens and the wording of the explanation prompt; the processor of
+``florence-community/Florence-2-base`` for the layout (image tokens, begin, prompt, end) and for the sentence
+into which it turns ``<REFERRING_EXPRESSION_SEGMENTATION>``.
+"""
+
+from __future__ import annotations
+
+ANSWER_TOKEN = "<MedVQA>"
+EXPLAIN_TOKEN = "<MedVQA_EXPLAIN>"
+GROUND_TOKEN = "<REFERRING_EXPRESSION_SEGMENTATION>"
+TASK_TOKENS = (ANSWER_TOKEN, EXPLAIN_TOKEN, GROUND_TOKEN)
+
+CAPTION_PROMPT = "What does the image describe?"
+DETECTION_PROMPT = "Locate the objects with category name in the image."
+
+
+def answer_prompt(question: str) -> str:
+    """Prompt for an answer."""
+    return f"{ANSWER_TOKEN} {question}"
+
+
+def explain_prompt(question: str) -> str:
+    """Prompt for an explanation; as in the paper, the answer is not part of it."""
+    return f"{EXPLAIN_TOKEN} {question} Explain in Detail."
+
+
+def ground_prompt(phrase: str) -> str:
+    """Prompt for the region of a phrase: what the processor makes of ``GROUND_TOKEN phrase``."""
+    return f"Locate {phrase.strip()} in the image with mask"

@@ -1,0 +1,176 @@
+"""The variants of ``variants.toml`` as registry entries. Heavy imports wait until a variant is built."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import CheckpointError
+from harness.registry import ModelEntry
+from harness.schema import TASKS, Task
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from harness.model import BuildContext, Model
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class VariantRecipe:
+    """One table of ``variants.toml``.
+
+    Attributes:
+        name, kind, summary: as listed.
+        rank: LoRA rank; alpha is twice the rank, as in the paper.
+        train: tasks trained on.
+        adapter: False for the bare backbone.
+        negatives: whether phrases about absent findings are trained on.
+        masks: source of training masks: ``suite`` or ``sam``.
+    """
+
+    name: str
+    kind: str
+    summary: str
+    rank: int = 0
+    train: tuple[Task, ...] = ()
+    adapter: bool = True
+    negatives: bool = False
+    masks: str = "suite"
+
+    @property
+    def alpha(self) -> int:
+        """LoRA alpha."""
+        return 2 * self.rank
+
+    def bundled(self, backbone: str) -> Path:
+        """Where the checkpoint for a named backbone lies if it is shipped or was trained here."""
+        return HERE / "weights" / f"{self.name}-{backbone}"
+
+
+@lru_cache(maxsize=1)
+def _content() -> dict[str, Any]:
+    return tomllib.loads((HERE / "variants.toml").read_text(encoding="utf-8"))
+
+
+def recipes() -> dict[str, VariantRecipe]:
+    """All variants by name."""
+    found = {}
+    for name, table in _content()["variants"].items():
+        fields = dict(table)
+        if "train" in fields:
+            fields["train"] = tuple(fields["train"])
+        found[name] = VariantRecipe(name=name, **fields)
+    return found
+
+
+def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | Path]:
+    """Name and source of the backbone to use.
+
+    Args:
+        wanted: a name of ``variants.toml``, a folder, a Hub id, or None for the suite's own.
+        suite: name of the suite.
+    """
+    backbones: Mapping[str, Any] = _content()["backbones"]
+    if wanted is None:
+        for name, table in backbones.items():
+            if any(suite.startswith(prefix) for prefix in table["suites"]):
+                wanted = name
+                break
+    if str(wanted) in backbones:
+        source = backbones[str(wanted)]["source"]
+        local = HERE / source
+        return str(wanted), local if local.is_dir() or source.startswith("weights/") else source
+    return "custom", str(wanted)
+
+
+def variants() -> list[ModelEntry]:
+    """Entries of all variants, for the registry."""
+    return [_entry(recipe) for recipe in recipes().values()]
+
+
+def _entry(recipe: VariantRecipe) -> ModelEntry:
+    if recipe.kind == "prior":
+        details: dict[str, Any] = {"kind": "prior", "needs_image": False, "needs_train_suite": True}
+        return ModelEntry(recipe.name, recipe.summary, ("answer",), lambda c: _build_prior(recipe, c), details)
+    details = {
+        "kind": "florence2",
+        "needs_image": True,
+        "rank": recipe.rank,
+        "alpha": recipe.alpha,
+        "trained_on": list(recipe.train),
+        "negatives": recipe.negatives,
+        "masks": recipe.masks,
+        "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
+    }
+    return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
+
+
+def _build_prior(recipe: VariantRecipe, context: BuildContext) -> Model:
+    from baselines.priors import build_prior
+
+    return build_prior(recipe.name, context)
+
+
+def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> Path:
+    """The folder of a variant's adapter for a backbone.
+
+    Raises:
+        CheckpointError: it is not there; the message says which command makes it.
+    """
+    from baselines.florence2.backbone import resolve
+
+    if checkpoint is not None:
+        return resolve(checkpoint)
+    folder = recipe.bundled(backbone)
+    if folder.is_dir():
+        return folder
+    extra = "" if backbone == "tiny" else f" --backbone {backbone} --suite kvasir-vqa-x1/train --data DIR"
+    if recipe.masks == "sam":
+        do = "it needs masks refined by SAM: train it elsewhere and give --checkpoint DIR"
+    elif backbone == "custom":
+        do = "give --checkpoint DIR"
+    else:
+        do = f"train it with: gi-bench train {recipe.name}{extra}, or give --checkpoint DIR"
+    raise CheckpointError(f"no checkpoint of {recipe.name} for the backbone {backbone!r}", do=do)
+
+
+def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
+    name, source = backbone_source(context.backbone, context.suite.name)
+    folder = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else None
+    from baselines.florence2.adapters import with_adapter
+    from baselines.florence2.backbone import load_backbone
+    from baselines.florence2.model import Decoding, Florence2Model
+
+    key = f"florence2 {source} {context.device} {context.dtype}"
+    if key not in context.shared:
+        context.shared[key] = load_backbone(source, device=context.device, dtype=context.dtype)
+    backbone = context.shared[key]
+    decoding = Decoding(beams=context.beams or 1)
+    settings: dict[str, Any] = {
+        "backbone": name if name != "custom" else str(source),
+        "backbone_digest": backbone.digest,
+        "rank": recipe.rank,
+        "alpha": recipe.alpha,
+        "trained_on": list(recipe.train),
+        "negatives": recipe.negatives,
+        "masks": recipe.masks,
+        "decoding": {
+            "beams": decoding.beams,
+            "answer_tokens": decoding.answer_tokens,
+            "ground_tokens": decoding.ground_tokens,
+            "explain_tokens": decoding.explain_tokens,
+        },
+    }
+    network = backbone.network
+    if folder is not None:
+        network, settings["adapter_digest"] = with_adapter(backbone, folder)
+    return Florence2Model(backbone, network, settings, decoding)

@@ -1,0 +1,252 @@
+"""The command line: mounts the sub-commands found by entry point; imports nothing heavy.
+
+An error that a user can act on is one line and exit code 2. Ctrl-C leaves with 130; finished parts stay.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from harness import __version__
+from harness.errors import GiBenchError
+
+app = typer.Typer(
+    name="gi-bench",
+    help="Evaluate visual question answering models on gastrointestinal endoscopy images.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+PluginOption = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def _load_plugins(plugins: list[Path] | None) -> None:
+    from harness.registry import load_plugin
+
+    for path in plugins or ():
+        load_plugin(path)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gi-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Evaluate visual question answering models on gastrointestinal endoscopy images."""
+
+
+@app.command()
+def run(
+    model: Annotated[list[str], typer.Option("--model", "-m", help="Model variant; repeat to run several.")],
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom",
+    data: Annotated[Optional[Path], typer.Option("--data", help="Folder with the suite's files.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the run folders.")] = Path("runs"),
+    limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
+    tasks: Annotated[
+        Optional[str], typer.Option("--tasks", help="Comma list of answer, ground, explain (default: all).")
+    ] = None,
+    batch_size: Annotated[str, typer.Option("--batch-size", help="Micro-batch: a number or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
+    beams: Annotated[Optional[int], typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
+    checkpoint: Annotated[
+        Optional[str], typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one.")
+    ] = None,
+    backbone: Annotated[
+        Optional[str], typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
+    ] = None,
+    train_suite: Annotated[
+        Optional[str], typer.Option("--train-suite", help="Suite that blind priors learn from.")
+    ] = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Run model variants on a suite: predictions, scores, report and submission files."""
+    _load_plugins(plugin)
+    from harness.engine.local import Settings, evaluate
+
+    settings = Settings(
+        tasks=_tasks(tasks),
+        limit=limit,
+        batch_size=_batch_size(batch_size),
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        checkpoint=checkpoint,
+        backbone=backbone,
+        beams=beams,
+    )
+    finished = evaluate(
+        model, suite, data=data, train_suite=train_suite, output=output, settings=settings, say=typer.echo
+    )
+    from harness.summary import score_lines
+
+    for line in score_lines([entry.scores for entry in finished]):
+        typer.echo(line)
+    for what, path in _after_run([entry.path for entry in finished]):
+        typer.echo(f"{what}: {path}")
+
+
+def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:
+    """What the other rooms make of finished runs: report, submission."""
+    from harness.registry import registered
+
+    made = [("run", path) for path in paths]
+    for entry in registered("gi_bench.commands").values():
+        if entry.after_run is not None:
+            made.extend(entry.after_run(paths))
+    return made
+
+
+def _tasks(text: str | None) -> Any:
+    from harness.registry import unknown_name
+    from harness.schema import TASKS
+
+    if text is None:
+        return None
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    for name in wanted:
+        if name not in TASKS:
+            raise unknown_name(name, TASKS, "task")
+    if not wanted:
+        raise GiBenchError("no task given", where="--tasks", do=f"use any of {', '.join(TASKS)}")
+    return tuple(task for task in TASKS if task in wanted)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise GiBenchError("not a batch size", where=f"--batch-size {text}", do="use auto or a number from 1")
+    return int(text)
+
+
+def _list(group: str, as_json: bool, details: Any) -> None:
+    from harness.registry import registered
+
+    entries = registered(group)
+    if as_json:
+        typer.echo(json.dumps([details(entry) for entry in entries.values()], indent=1, ensure_ascii=False))
+        return
+    width = max((len(name) for name in entries), default=0)
+    for name, entry in entries.items():
+        typer.echo(f"{name:<{width}}  {entry.summary}")
+
+
+@app.command()
+def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
+    """List the registered model variants."""
+    _load_plugins(plugin)
+
+    def details(entry: Any) -> Mapping[str, Any]:
+        return {"name": entry.name, "summary": entry.summary, "tasks": list(entry.tasks), **entry.details}
+
+    _list("gi_bench.models", as_json, details)
+
+
+@app.command()
+def suites(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
+    """List the registered suites."""
+    _load_plugins(plugin)
+
+    def details(entry: Any) -> Mapping[str, Any]:
+        return {"name": entry.name, "summary": entry.summary, "needs_data": entry.needs_data}
+
+    _list("gi_bench.suites", as_json, details)
+
+
+@app.command()
+def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
+    """List the registered metrics with their definitions."""
+    _load_plugins(plugin)
+    _list("gi_bench.metrics", as_json, lambda entry: entry.details)
+
+
+@app.command()
+def score(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
+    plugin: PluginOption = None,
+) -> None:
+    """Score stored predictions again; needs neither model nor suite."""
+    _load_plugins(plugin)
+    from harness.scoring import score_run
+    from harness.summary import score_lines
+
+    for line in score_lines([score_run(path, resamples=resamples) for path in runs]):
+        typer.echo(line)
+
+
+def _mount() -> None:
+    """Add the sub-commands of all installed packages."""
+    from harness.registry import registered
+
+    for entry in registered("gi_bench.commands").values():
+        if isinstance(entry.app, typer.Typer):
+            app.add_typer(entry.app, name=entry.name, help=entry.summary)
+        else:
+            app.command(name=entry.name, help=entry.summary)(entry.app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the ``gi-bench`` script."""
+    sys.exit(_main(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        _mount()
+        result = app(arguments, standalone_mode=False, prog_name="gi-bench")
+        return result if isinstance(result, int) else 0
+    except GiBenchError as error:
+        typer.echo(f"error: {error.line()}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, EOFError):
+        typer.echo("interrupted; finished parts are kept: run the same command again to go on", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]
+        return 141
+    except Exception as error:
+        return _usage_error(error)
+
+
+def _usage_error(error: Exception) -> int:
+    """One line for a wrong flag or value; anything else is ours and keeps its traceback."""
+    name = type(error).__name__
+    if name == "Abort":
+        typer.echo("interrupted; finished parts are kept: run the same command again to go on", err=True)
+        return 130
+    message = getattr(error, "format_message", None)
+    if message is None:
+        raise error
+    if name == "NoArgsIsHelpError":
+        typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
+        return 2
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "gi-bench"
+    text = " ".join(str(message()).split()).rstrip(".")
+    typer.echo(f"error: {text}; see {command} --help", err=True)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Runs one part: encodes its images once, then answers, grounds and explains in micro-batches."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.answers import asserts
+from harness.engine.plan import Part
+from harness.errors import RunError
+from harness.model import Answer, Ask, Feature, GroundAsk, Model
+from harness.schema import Prediction, Question, Task
+from harness.taxonomy import QUESTION_CLASSES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from harness.suites.base import Suite
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class BatchSize:
+    """The micro-batch size; an out-of-memory error halves it for the rest of the run."""
+
+    value: int
+    halved_count: int = 0
+
+
+@dataclass
+class PartResult:
+    """Predictions of a part in the order of its rows, and seconds by stage."""
+
+    predictions: list[Prediction]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that a smaller batch may pass, on a GPU or a CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def in_batches(
+    items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]], size: BatchSize, divisor: int = 1
+) -> list[R]:
+    """Apply ``call`` to micro-batches; on an out-of-memory error halve the batch and try again.
+
+    Args:
+        divisor: images weigh more than questions; their batches are this much smaller.
+
+    Raises:
+        RunError: not even a single item fits, or the model returned another number of results.
+    """
+    results: list[R] = []
+    while len(results) < len(items):
+        count = max(1, size.value // divisor)
+        batch = items[len(results) : len(results) + count]
+        try:
+            replies = call(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if count == 1:
+                raise RunError(
+                    "out of memory with a single item",
+                    do="use a smaller --dtype, another --device or a smaller model; finished parts are kept",
+                ) from error
+            size.value, size.halved_count = max(1, size.value // 2), size.halved_count + 1
+            _free_memory()
+            continue
+        if len(replies) != len(batch):
+            raise RunError(
+                f"the model gave {len(replies)} results for {len(batch)} inputs",
+                do="repair the model plugin: one result per input, in order",
+            )
+        results.extend(replies)
+    return results
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _clocked(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _load_images(suite: Suite, img_ids: Iterable[str]) -> dict[str, Image]:
+    """Decode images on threads; errors name the image."""
+    img_ids = list(img_ids)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return dict(zip(img_ids, pool.map(suite.load_image, img_ids), strict=True))
+
+
+def _by_length(lengths: Sequence[int]) -> list[int]:
+    """Order that puts inputs of similar length together (less padding); ties keep their order."""
+    return sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+
+
+def _ordered(items: Sequence[T], length: Callable[[T], int], run: Callable[[list[T]], list[R]]) -> list[R]:
+    """Run items in the order of their length and give the results back in the items' order."""
+    order = _by_length([length(item) for item in items])
+    results: list[Any] = [None] * len(items)
+    for position, result in zip(order, run([items[i] for i in order]), strict=True):
+        results[position] = result
+    return results
+
+
+def chain_label(question: Question, answer: str) -> str | None:
+    """The label under which the answer's finding is shown; None if there is nothing to show.
+
+    A question is grounded if it is about one localisable finding that the answer does not deny.
+    """
+    if not question.wants_explanation or question.finding is None:
+        return None
+    if not all(QUESTION_CLASSES[slug].localisable for slug in question.question_class):
+        return None
+    if asserts(answer, question.finding, question.question) is False:
+        return None
+    return question.finding
+
+
+def execute_part(
+    part: Part, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize
+) -> PartResult:
+    """Run all tasks on one part.
+
+    Args:
+        part: whole images with their rows.
+        suite: where images come from.
+        model: what answers.
+        tasks: tasks to run; the model has all of them.
+        size: micro-batch size, halved in place when memory runs out.
+
+    Raises:
+        DataError: an image is missing or does not decode.
+        RunError: out of memory with a single item.
+    """
+    seconds: dict[str, float] = {}
+    features: dict[str, Feature] = dict.fromkeys(part.img_ids)
+    sizes: dict[str, tuple[int, int]] = {}
+    if model.needs_image:
+        with _clocked(seconds, "load"):
+            images = _load_images(suite, part.img_ids)
+        sizes = {img_id: image.size for img_id, image in images.items()}
+        with _clocked(seconds, "encode"):
+            encoded = in_batches(list(images.values()), model.encode, size, divisor=4)
+        features = dict(zip(images, encoded, strict=True))
+    rows = [Prediction("question", q.index, q.img_id) for q in part.questions]
+    shown = [Prediction("phrase", p.index, p.img_id) for p in part.phrases]
+    if "answer" in tasks:
+        with _clocked(seconds, "answer"):
+            rows = _answer(part, model, features, size, rows)
+    if "ground" in tasks:
+        with _clocked(seconds, "ground"):
+            rows, shown = _ground(part, model, features, sizes, size, rows, shown)
+    if "explain" in tasks:
+        with _clocked(seconds, "explain"):
+            rows = _explain(part, model, features, size, rows)
+    return PartResult([*rows, *shown], seconds)
+
+
+def _ask(question: Question) -> Ask:
+    return Ask(
+        question.index, question.img_id, question.question, question.question_class, question.complexity
+    )
+
+
+def _answer(
+    part: Part, model: Model, features: dict[str, Feature], size: BatchSize, rows: list[Prediction]
+) -> list[Prediction]:
+    def call(batch: Sequence[Ask]) -> Sequence[Answer]:
+        return model.answer([features[ask.img_id] for ask in batch], batch)
+
+    asks = [_ask(question) for question in part.questions]
+    answers = _ordered(asks, lambda ask: len(ask.question), lambda batch: in_batches(batch, call, size))
+    return [
+        replace(
+            row,
+            answer=answer.text,
+            confidence=answer.confidence,
+            token_count=row.token_count + answer.token_count,
+            warnings=row.warnings + answer.warnings,
+        )
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+
+def _ground(
+    part: Part,
+    model: Model,
+    features: dict[str, Feature],
+    sizes: dict[str, tuple[int, int]],
+    size: BatchSize,
+    rows: list[Prediction],
+    shown: list[Prediction],
+) -> tuple[list[Prediction], list[Prediction]]:
+    """Ground the suite's phrases and, for rows that want it, the phrase that the answer gives."""
+    todo: list[tuple[str, int, GroundAsk]] = []
+    for i, phrase in enumerate(part.phrases):
+        todo.append(("phrase", i, GroundAsk(phrase.img_id, phrase.phrase, phrase.label, *sizes[phrase.img_id])))
+    for i, (question, row) in enumerate(zip(part.questions, rows, strict=True)):
+        if row.answer is None or not question.wants_explanation:
+            continue
+        label = chain_label(question, row.answer)
+        if label is None:
+            rows[i] = replace(row, regions=())
+        else:
+            ask = GroundAsk(question.img_id, row.answer, label, *sizes[question.img_id])
+            todo.append(("question", i, ask))
+
+    def call(batch: Sequence[tuple[str, int, GroundAsk]]) -> Sequence[Any]:
+        asks = [ask for _, _, ask in batch]
+        return model.ground([features[ask.img_id] for ask in asks], asks)
+
+    groundings = _ordered(todo, lambda item: len(item[2].phrase), lambda batch: in_batches(batch, call, size))
+    for (kind, i, ask), grounding in zip(todo, groundings, strict=True):
+        target = shown if kind == "phrase" else rows
+        row = target[i]
+        target[i] = replace(
+            row,
+            phrase=ask.phrase,
+            regions=tuple(grounding.regions),
+            confidence=grounding.confidence if kind == "phrase" else row.confidence,
+            token_count=row.token_count + grounding.token_count,
+            warnings=row.warnings + grounding.warnings,
+        )
+    return rows, shown
+
+
+def _explain(
+    part: Part, model: Model, features: dict[str, Feature], size: BatchSize, rows: list[Prediction]
+) -> list[Prediction]:
+    wanted = [i for i, question in enumerate(part.questions) if question.wants_explanation]
+
+    def call(batch: Sequence[int]) -> Sequence[Answer]:
+        asks = [_ask(part.questions[i]) for i in batch]
+        return model.explain(
+            [features[ask.img_id] for ask in asks], asks, [rows[i].answer or "" for i in batch]
+        )
+
+    explained = _ordered(
+        wanted, lambda i: len(part.questions[i].question), lambda batch: in_batches(batch, call, size)
+    )
+    for i, explanation in zip(wanted, explained, strict=True):
+        rows[i] = replace(
+            rows[i],
+            explanation=explanation.text,
+            token_count=rows[i].token_count + explanation.token_count,
+            warnings=rows[i].warnings + explanation.warnings,
+        )
+    return rows
