@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -13,18 +13,19 @@ from harness.registry import CommandEntry
 def train(
     variant: Annotated[str, typer.Argument(help="A Florence-2 variant, or tiny-florence2 for the backbone.")],
     suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.")] = "phantom/train",
-    data: Annotated[Optional[Path], typer.Option("--data", help="Folder with the suite's files.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     backbone: Annotated[
-        Optional[str], typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
+        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
     ] = None,
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="Checkpoint folder (default: where run looks for it).")
+        Path | None,
+        typer.Option("--output", "-o", help="Checkpoint folder (default: where run looks for it)."),
     ] = None,
-    steps: Annotated[Optional[int], typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and sampling.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
     score_suite: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
     ] = None,
 ) -> None:
@@ -85,6 +86,4 @@ def _score(variant: str, folder: Path, suite: str, data: Path | None, backbone: 
     typer.echo(f"card: {folder / 'README.md'}")
 
 
-COMMAND: Any = CommandEntry(
-    name="train", summary="Train the adapter of a variant, or the tiny backbone.", app=train
-)
+COMMAND: Any = CommandEntry(name="train", summary="Train the adapter of a variant, or the tiny backbone.", app=train)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 PluginOption = Annotated[
-    Optional[list[Path]], typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
+    list[Path] | None, typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -57,25 +57,26 @@ def root(
 def run(
     model: Annotated[list[str], typer.Option("--model", "-m", help="Model variant; repeat to run several.")],
     suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom",
-    data: Annotated[Optional[Path], typer.Option("--data", help="Folder with the suite's files.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the run folders.")] = Path("runs"),
-    limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
     tasks: Annotated[
-        Optional[str], typer.Option("--tasks", help="Comma list of answer, ground, explain (default: all).")
+        str | None, typer.Option("--tasks", help="Comma list of answer, ground, explain (default: all).")
     ] = None,
     batch_size: Annotated[str, typer.Option("--batch-size", help="Micro-batch: a number or auto.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
-    beams: Annotated[Optional[int], typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
+    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
     checkpoint: Annotated[
-        Optional[str], typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one.")
+        str | None,
+        typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one."),
     ] = None,
     backbone: Annotated[
-        Optional[str], typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
+        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
     ] = None,
     train_suite: Annotated[
-        Optional[str], typer.Option("--train-suite", help="Suite that blind priors learn from.")
+        str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")
     ] = None,
     plugin: PluginOption = None,
 ) -> None:

@@ -92,9 +92,7 @@ class Model(Protocol):
         """The regions of each phrase, in pixels of the original image."""
         ...
 
-    def explain(
-        self, features: Sequence[Feature], asks: Sequence[Ask], answers: Sequence[str]
-    ) -> Sequence[Answer]:
+    def explain(self, features: Sequence[Feature], asks: Sequence[Ask], answers: Sequence[str]) -> Sequence[Answer]:
         """An explanation of each given answer."""
         ...
 

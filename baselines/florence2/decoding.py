@@ -109,9 +109,7 @@ def generate(
             output_scores=beams > 1,
         )
     masses = torch.stack(watch.masses, dim=1)
-    return [
-        _read(tokenizer, output, masses, row, beams) for row in range(len(prompts))
-    ]
+    return [_read(tokenizer, output, masses, row, beams) for row in range(len(prompts))]
 
 
 def _read(tokenizer: Any, output: Any, masses: torch.Tensor, row: int, beams: int) -> Generated:

@@ -78,9 +78,7 @@ def task_examples(
                 if negatives:
                     found.add("negative", phrase.img_id, prompt, NOTHING_THERE)
             elif phrase.region is not None and phrase.region.area:
-                target = locations.encode_mask(
-                    phrase.region.mask(), corners=style.corners, steps=style.steps
-                )
+                target = locations.encode_mask(phrase.region.mask(), corners=style.corners, steps=style.steps)
                 if target:
                     found.add("ground", phrase.img_id, prompt, target)
     missing = [task for task in tasks if task not in found.by_task]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.florence2 import decoding, locations, prompts
 from baselines.florence2.backbone import Backbone
-from harness.model import Answer, Ask, Grounding, GroundAsk
+from harness.model import Answer, Ask, GroundAsk, Grounding
 from harness.schema import TASKS, Region, Task
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ class Florence2Model:
             features = self._network.get_image_features(self._backbone.pixels(images)).pooler_output
         return list(features)
 
-    def _generate(
-        self, features: Sequence[torch.Tensor], asked: Sequence[str], limit: int
-    ) -> list[decoding.Generated]:
+    def _generate(self, features: Sequence[torch.Tensor], asked: Sequence[str], limit: int) -> list[decoding.Generated]:
         import torch
 
         return decoding.generate(
@@ -76,16 +74,10 @@ class Florence2Model:
         for ask, reply in zip(asks, replies, strict=True):
             mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)
             regions = (Region.from_mask(ask.label, mask, reply.confidence),) if mask.any() else ()
-            found.append(
-                Grounding(
-                    regions, reply.confidence, reply.token_count, warnings + self._cut(reply, "ground")
-                )
-            )
+            found.append(Grounding(regions, reply.confidence, reply.token_count, warnings + self._cut(reply, "ground")))
         return found
 
-    def explain(
-        self, features: Sequence[torch.Tensor], asks: Sequence[Ask], answers: Sequence[str]
-    ) -> list[Answer]:
+    def explain(self, features: Sequence[torch.Tensor], asks: Sequence[Ask], answers: Sequence[str]) -> list[Answer]:
         """Explanations; the paper's prompt does not hold the answer."""
         asked = [prompts.explain_prompt(ask.question) for ask in asks]
         replies = self._generate(features, asked, self._decoding.explain_tokens)

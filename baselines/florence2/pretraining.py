@@ -44,9 +44,7 @@ def _place(facts: Facts, label: str) -> str:
 def shapes_of(facts: Facts) -> dict[str, str]:
     """A neutral noun for every visible region label."""
     return {
-        label: " and ".join(_TOOL_NOUNS[kind] for kind in facts.instruments)
-        if label == "instrument"
-        else _NOUNS[label]
+        label: " and ".join(_TOOL_NOUNS[kind] for kind in facts.instruments) if label == "instrument" else _NOUNS[label]
         for label in facts.cells
     }
 
@@ -127,7 +125,7 @@ def gap_examples(texts: Sequence[str], img_ids: Sequence[str], seed: int, found:
         found.add("gap", img_ids[int(random.integers(len(img_ids)))], masked, text)
 
 
-_DENSE_LABELS = tuple(_NOUNS) + ("instrument",)
+_DENSE_LABELS = (*tuple(_NOUNS), "instrument")
 
 
 def attribute_vector(scene: Scene) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -182,9 +180,7 @@ def train_vision(
     width, cells = int(shape[1]), int(shape[-1])
     attributes = torch.from_numpy(np.stack([attribute_vector(suite.scene(i)) for i in ids]))
     dense = torch.from_numpy(np.stack([dense_labels(suite.scene(i), cells) for i in ids]))
-    heads = nn.ModuleList(
-        [nn.Conv2d(width, 1 + len(_DENSE_LABELS), 1), nn.Linear(2 * width, attributes.shape[1])]
-    )
+    heads = nn.ModuleList([nn.Conv2d(width, 1 + len(_DENSE_LABELS), 1), nn.Linear(2 * width, attributes.shape[1])])
     parameters = [*tower.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)

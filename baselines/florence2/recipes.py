@@ -79,9 +79,9 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
 
     start = time.perf_counter()
     suite = PhantomSuite("train")
-    texts = [
-        text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text
-    ] + [phrase.phrase for phrase in suite.phrases]
+    texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
+        phrase.phrase for phrase in suite.phrases
+    ]
     examples = pretraining.neutral_examples(suite)
     neutral = [
         text
@@ -101,7 +101,13 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
     feed = PictureFeed(suite, PictureSettings.read(folder))
     say("vision tower: dense shapes and attributes")
     pretraining.train_vision(
-        network, suite, feed, steps=VISION_STEPS, rate=VISION_RATE, seed=seed, report=_reporter(say, VISION_STEPS)
+        network,
+        suite,
+        feed,
+        steps=VISION_STEPS,
+        rate=VISION_RATE,
+        seed=seed,
+        report=_reporter(say, VISION_STEPS),
     )
     say("whole network: neutral tasks")
     train(
@@ -173,7 +179,11 @@ def train_adapter(
     defaults = TINY_DEFAULTS if small else BASE_DEFAULTS
     examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style)
     settings = TrainingSettings(
-        steps=steps or defaults.steps, images=defaults.images, rows=_ADAPTER_ROWS, rate=defaults.rate, seed=seed
+        steps=steps or defaults.steps,
+        images=defaults.images,
+        rows=_ADAPTER_ROWS,
+        rate=defaults.rate,
+        seed=seed,
     )
     torch.manual_seed(seed)
     model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha)

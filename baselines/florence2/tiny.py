@@ -125,7 +125,10 @@ def processor_configs() -> dict[str, dict[str, Any]]:
         "image_seq_length": 37,
         "image_processor_type": "CLIPImageProcessor",
     }
-    return {"preprocessor_config.json": image, "processor_config.json": {"processor_class": "Florence2Processor"}}
+    return {
+        "preprocessor_config.json": image,
+        "processor_config.json": {"processor_class": "Florence2Processor"},
+    }
 
 
 def write_processor_configs(folder: Path) -> None:

@@ -147,9 +147,7 @@ def train(
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
     parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98)
-    )
+    optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98))
     images = examples.image_ids
     network.train()
     start, losses = time.perf_counter(), []

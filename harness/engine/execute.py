@@ -137,9 +137,7 @@ def chain_label(question: Question, answer: str) -> str | None:
     return question.finding
 
 
-def execute_part(
-    part: Part, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize
-) -> PartResult:
+def execute_part(part: Part, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize) -> PartResult:
     """Run all tasks on one part.
 
     Args:
@@ -178,9 +176,7 @@ def execute_part(
 
 
 def _ask(question: Question) -> Ask:
-    return Ask(
-        question.index, question.img_id, question.question, question.question_class, question.complexity
-    )
+    return Ask(question.index, question.img_id, question.question, question.question_class, question.complexity)
 
 
 def _answer(
@@ -252,13 +248,9 @@ def _explain(
 
     def call(batch: Sequence[int]) -> Sequence[Answer]:
         asks = [_ask(part.questions[i]) for i in batch]
-        return model.explain(
-            [features[ask.img_id] for ask in asks], asks, [rows[i].answer or "" for i in batch]
-        )
+        return model.explain([features[ask.img_id] for ask in asks], asks, [rows[i].answer or "" for i in batch])
 
-    explained = _ordered(
-        wanted, lambda i: len(part.questions[i].question), lambda batch: in_batches(batch, call, size)
-    )
+    explained = _ordered(wanted, lambda i: len(part.questions[i].question), lambda batch: in_batches(batch, call, size))
     for i, explanation in zip(wanted, explained, strict=True):
         rows[i] = replace(
             rows[i],

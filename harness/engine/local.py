@@ -176,9 +176,7 @@ def _dtype(wanted: str, device: str) -> str:
 
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if wanted not in {"float32", "float16", "bfloat16"}:
-        raise GiBenchError(
-            "unknown dtype", where=f"--dtype {wanted}", do="use auto, float32, float16 or bfloat16"
-        )
+        raise GiBenchError("unknown dtype", where=f"--dtype {wanted}", do="use auto, float32, float16 or bfloat16")
     return wanted
 
 
@@ -220,9 +218,7 @@ def _run(
     manifest = _manifest(recipe, suite, plan, context, settings, size)
     store.write_json(folder / "manifest.json", manifest)
     if not (folder / "references.parquet").exists():
-        store.write_table(
-            folder / "references.parquet", store.references_table(plan.questions, plan.phrases)
-        )
+        store.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
     _write_previews(folder, suite, plan)
     start = time.perf_counter()
     _execute(folder, plan, suite, model, tasks, size, entry.name)
@@ -303,9 +299,7 @@ def _execute(
                 "seconds": {stage: round(s, 4) for stage, s in result.seconds.items()},
             }
             store.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
-            store.write_table(
-                folder / "predictions" / part.file_name, store.predictions_table(result.predictions)
-            )
+            store.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
             progress.advance(part.row_count)
 
 

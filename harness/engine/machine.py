@@ -37,7 +37,12 @@ def system() -> dict[str, str]:
 
 def hardware(device: str) -> dict[str, Any]:
     """Device name, processor and core count."""
-    found: dict[str, Any] = {"device": device, "cores": os.cpu_count() or 1, "cpu": _cpu_name(), "gpu_name": "cpu"}
+    found: dict[str, Any] = {
+        "device": device,
+        "cores": os.cpu_count() or 1,
+        "cpu": _cpu_name(),
+        "gpu_name": "cpu",
+    }
     torch: Any = sys.modules.get("torch")
     if torch is not None:
         found["threads"] = torch.get_num_threads()

@@ -82,9 +82,7 @@ def make_plan(
     return Plan(tuple(parts), questions, phrases)
 
 
-def _part(
-    number: int, img_ids: Sequence[str], by_image: dict[str, tuple[list[Question], list[Phrase]]]
-) -> Part:
+def _part(number: int, img_ids: Sequence[str], by_image: dict[str, tuple[list[Question], list[Phrase]]]) -> Part:
     questions = tuple(question for img_id in img_ids for question in by_image[img_id][0])
     phrases = tuple(phrase for img_id in img_ids for phrase in by_image[img_id][1])
     return Part(number, tuple(img_ids), questions, phrases)

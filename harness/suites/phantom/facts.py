@@ -26,9 +26,7 @@ class Facts:
     def cells(self) -> dict[str, tuple[str, ...]]:
         """Grid cells by region label, for what is visible."""
         masks = region_masks(self.scene, _FACT_SIZE)
-        return {
-            label: tuple(GRID_CELLS[i] for i in grid_cells(mask)) for label, mask in masks.items() if mask.any()
-        }
+        return {label: tuple(GRID_CELLS[i] for i in grid_cells(mask)) for label, mask in masks.items() if mask.any()}
 
     @property
     def instruments(self) -> tuple[str, ...]:

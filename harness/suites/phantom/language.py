@@ -248,9 +248,9 @@ def explanation(slug: str, answer: str, facts: Facts) -> str:
             "colonoscopy": "ring-shaped folds with fine vessels surround the lumen",
             "gastroscopy": "smooth orange-red mucosa without ring-shaped folds surrounds the lumen",
         }[facts.scene.procedure]
-    elif facts.atomic(slug) in ABSENT_ANSWERS and slug != "polyp_removal_status":
-        seen = _UNSEEN[finding]
-    elif finding == "polyp" and not facts.scene.polyps:
+    elif (facts.atomic(slug) in ABSENT_ANSWERS and slug != "polyp_removal_status") or (
+        finding == "polyp" and not facts.scene.polyps
+    ):
         seen = _UNSEEN[finding]
     else:
         seen = _seen(finding, facts)

@@ -276,7 +276,13 @@ def make_scene(split: str, number: int) -> Scene:
     key = f"gi-bench phantom {PHANTOM_VERSION} {split} {number}"
     draw = Draw(key)
     group = draw.weighted(
-        (("normal", 0.22), ("polyp", 0.40), ("ulcerative colitis", 0.16), ("oesophagitis", 0.16), ("plain", 0.06))
+        (
+            ("normal", 0.22),
+            ("polyp", 0.40),
+            ("ulcerative colitis", 0.16),
+            ("oesophagitis", 0.16),
+            ("plain", 0.06),
+        )
     )
     gastro = group == "oesophagitis" or (group in {"normal", "plain"} and draw.chance(0.45))
     procedure = "gastroscopy" if gastro else "colonoscopy"

@@ -26,9 +26,7 @@ def axes(size: int) -> tuple[Plane, Plane]:
     return centres[None, :], centres[:, None]
 
 
-def polar(
-    x: Plane, y: Plane, cx: float, cy: float, angle: float, stretch: float
-) -> tuple[Plane, Plane, Plane, Plane]:
+def polar(x: Plane, y: Plane, cx: float, cy: float, angle: float, stretch: float) -> tuple[Plane, Plane, Plane, Plane]:
     """Coordinates of an ellipse: distance to its centre, cosine and sine of the direction, and depth axis."""
     c, s = math.cos(angle), math.sin(angle)
     u = (x - cx) * c + (y - cy) * s

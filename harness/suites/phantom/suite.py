@@ -53,13 +53,12 @@ def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Dra
         answer=answer,
         question_class=tuple(slugs),
         complexity=len(slugs),
-        original=tuple(
-            AtomicPair(QUESTION_CLASSES[slug].atomic_question, facts.atomic(slug)) for slug in slugs
-        ),
+        original=tuple(AtomicPair(QUESTION_CLASSES[slug].atomic_question, facts.atomic(slug)) for slug in slugs),
         explanation=language.explanation(single, answer, facts) if single else None,
-        is_negative=finding is not None and facts.atomic(slugs[0]) in ABSENT_ANSWERS - {"no"}
-        or single in {"text_presence", "box_artifact_presence", "finding_presence"}
-        and facts.atomic(slugs[0]) == "no",
+        is_negative=(finding is not None and facts.atomic(slugs[0]) in ABSENT_ANSWERS - {"no"})
+        or (
+            single in {"text_presence", "box_artifact_presence", "finding_presence"} and facts.atomic(slugs[0]) == "no"
+        ),
         finding=finding,
         wants_explanation=single is not None,
     )
@@ -76,6 +75,7 @@ class PhantomSuite(Suite):
         self._count = SPLIT_SIZES[split] if image_count is None else image_count
         self._scenes = {self.image_id(i): make_scene(split, i) for i in range(self._count)}
         self._load = lru_cache(maxsize=512)(self._render)
+        self._digests: dict[str, str] = {}
 
     def image_id(self, number: int) -> str:
         """Id of scene ``number``: names suite and split, so that splits cannot share an id."""
@@ -129,7 +129,9 @@ class PhantomSuite(Suite):
     def _render(self, img_id: str) -> npt.NDArray[np.uint8]:
         from harness.suites.phantom.render import render
 
-        return render(self._scenes[img_id])
+        pixels = render(self._scenes[img_id])
+        self._digests[img_id] = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        return pixels
 
     def load_image(self, img_id: str) -> Image:
         """Render the image (256 x 256, RGB)."""
@@ -139,8 +141,9 @@ class PhantomSuite(Suite):
 
     def image_digest(self, img_id: str) -> str:
         """SHA-256 of size and pixels: what a picture file's compression does cannot change it."""
-        pixels = self._load(img_id)
-        return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        if img_id not in self._digests:
+            self._load(img_id)
+        return self._digests[img_id]
 
 
 def _opener(split: str) -> object:

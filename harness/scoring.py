@@ -1,0 +1,205 @@
+"""A run to ``scores.json``: every metric, every slice, every interval. Reads files only.
+
+Intervals are percentile bootstrap intervals over images: the questions of one image are not independent, so whole
+images are drawn with replacement. Every metric is a function of sums over rows, so that a resample costs one
+matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.metrics.base import Metric, Statistics
+from harness.schema import MetricInfo, Score, Scores
+from harness.store import Run, open_run, scores_to_json, write_json
+
+if TYPE_CHECKING:
+    Floats = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+# Weights of a chunk of resamples stay near 32 MB whatever the number of images.
+_CHUNK_ELEMENTS = 4_000_000
+
+
+def score_run(
+    path: Path | str,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    metrics: Mapping[str, Metric] | None = None,
+) -> Scores:
+    """Score a finished run and write its ``scores.json``.
+
+    Args:
+        path: run folder.
+        resamples: bootstrap resamples; 0 leaves the intervals out.
+        seed: seed of the resampling.
+        metrics: metrics by name; None for all registered ones.
+
+    Returns:
+        The scores as written.
+
+    Raises:
+        RunError: the folder is not a run, or predictions are missing.
+    """
+    run = open_run(path)
+    if metrics is None:
+        from harness.registry import registered
+
+        metrics = registered("gi_bench.metrics")
+    scores: list[Score] = []
+    infos: list[MetricInfo] = []
+    not_computed: dict[str, str] = {}
+    counts = _counts(run)
+    bootstrap = Bootstrap(resamples, seed)
+    for name, metric in metrics.items():
+        try:
+            statistics = metric.compute(run)
+        except Exception as error:  # a metric of a plugin must not cost the other metrics
+            statistics = f"{type(error).__name__}: {error}"
+        if isinstance(statistics, str):
+            not_computed[name] = statistics
+            continue
+        infos.append(metric.info)
+        scores.extend(metric_scores(name, statistics, bootstrap))
+        for reason, count in statistics.counts.items():
+            if count:
+                counts[f"{name}: {reason}"] = count
+    result = Scores(
+        suite=run.suite,
+        fingerprint=run.fingerprint,
+        variant=run.variant,
+        recipe_digest=str(run.manifest["recipe_digest"]),
+        interval_method=f"percentile bootstrap over images, {resamples} resamples, seed {seed}",
+        metrics=tuple(infos),
+        scores=tuple(scores),
+        not_computed=not_computed,
+        notes=tuple(_notes(run, infos)),
+        counts=counts,
+    )
+    write_json(run.path / "scores.json", scores_to_json(result))
+    return result
+
+
+def _counts(run: Run) -> dict[str, int]:
+    questions, phrases = run.questions, run.phrases
+    counts = {
+        "questions": len(questions),
+        "phrases": len(phrases),
+        "images": len({row.img_id for row in (*questions, *phrases)}),
+        "missing predictions": sum(("question", q.index) not in run.predictions for q in questions)
+        + sum(("phrase", p.index) not in run.predictions for p in phrases),
+    }
+    for prediction in run.predictions.values():
+        for warning in prediction.warnings:
+            counts[f"output: {warning}"] = counts.get(f"output: {warning}", 0) + 1
+    return counts
+
+
+def _notes(run: Run, infos: Sequence[MetricInfo]) -> Iterator[str]:
+    if run.manifest.get("suite_note"):
+        yield str(run.manifest["suite_note"])
+    limit = run.manifest["recipe"].get("limit")
+    if limit is not None:
+        yield f"partial run: only the first {limit} questions"
+    if not run.manifest.get("complete", True):
+        yield "the run is not finished: missing predictions count as empty"
+    missing = [info.title for info in infos if not info.comparable]
+    if missing:
+        yield f"not comparable with published numbers: {', '.join(missing)}"
+
+
+class Bootstrap:
+    """Draws images with replacement; equal numbers of images get equal draws, so that runs are paired."""
+
+    def __init__(self, resamples: int, seed: int) -> None:
+        self.resamples, self.seed = resamples, seed
+
+    def weights(self, images: int) -> Iterator[Floats]:
+        """How often each image is drawn: arrays (some resamples, images) that add up to all resamples."""
+        random = np.random.default_rng([self.seed, images])
+        chunk = max(1, _CHUNK_ELEMENTS // max(1, images))
+        left = self.resamples
+        while left > 0:
+            rows = min(chunk, left)
+            draws = random.integers(0, images, size=(rows, images))
+            offsets = np.arange(rows)[:, None] * images
+            drawn = np.bincount((draws + offsets).ravel(), minlength=rows * images)
+            yield drawn.reshape(rows, images).astype(np.float64)
+            left -= rows
+
+    def interval(self, by_image: Floats, value: Any) -> tuple[float, float] | None:
+        """95 % interval of ``value`` over resampled images.
+
+        Args:
+            by_image: (images, k) sums of the sufficient statistics of each image.
+            value: (..., k) -> (...).
+
+        Returns:
+            Bounds, or None with fewer than two images or where no resample has a value.
+        """
+        if len(by_image) < 2 or self.resamples < 1:
+            return None
+        values = np.concatenate([value(weights @ by_image) for weights in self.weights(len(by_image))])
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return None
+        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(low), float(high)
+
+
+def metric_scores(name: str, statistics: Statistics, bootstrap: Bootstrap) -> Iterator[Score]:
+    """The score over all rows, then over every value of every slice."""
+    codes, images = _encode(statistics.images)
+    everything = np.arange(len(statistics.sums))
+    yield _score(name, "all", "all", statistics, everything, codes, images, bootstrap)
+    for slice_by, labels in statistics.slices.items():
+        rows_by_value: dict[str, list[int]] = {}
+        for row, values in enumerate(labels):
+            for value in dict.fromkeys(values):
+                rows_by_value.setdefault(value, []).append(row)
+        for value in sorted(rows_by_value):
+            rows = np.array(rows_by_value[value], dtype=np.int64)
+            yield _score(name, slice_by, value, statistics, rows, codes, images, bootstrap)
+
+
+def _encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
+    """Labels as numbers in order of first appearance."""
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+    return codes, len(numbers)
+
+
+def _score(
+    name: str,
+    slice_by: str,
+    slice_value: str,
+    statistics: Statistics,
+    rows: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.int64],
+    images: int,
+    bootstrap: Bootstrap,
+) -> Score:
+    sums = statistics.sums[rows]
+    value = float(statistics.value(sums.sum(axis=0))) if len(rows) else math.nan
+    by_image = np.zeros((images, statistics.sums.shape[1]))
+    np.add.at(by_image, codes[rows], sums)
+    present = np.unique(codes[rows])
+    interval = bootstrap.interval(by_image[present], statistics.value)
+    return Score(
+        metric=name,
+        slice_by=slice_by,
+        slice_value=slice_value,
+        value=value if math.isfinite(value) else None,
+        n=len(rows),
+        image_count=len(present),
+        interval_low=interval[0] if interval else None,
+        interval_high=interval[1] if interval else None,
+        level=LEVEL,
+    )

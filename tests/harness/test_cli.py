@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from harness.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80"}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--model", "multitask_r12"], "multitask_r128"),
+        (["run", "--model", "blind_constant", "--suite", "phantm"], "phantom"),
+        (["run", "--modle", "x"], "--model"),
+        (["run", "--model", "blind_constant", "--tasks", "answr"], "answer"),
+        (["run", "--model", "blind_constant", "--batch-size", "many"], "--batch-size many"),
+        (["run", "--model", "blind_constant", "--batch-size", "0"], "--batch-size 0"),
+        (["run", "--model", "blind_constant", "--limit", "0"], "--limit"),
+        (["run", "--model", "multitask_r128", "--device", "tpu"], "--device tpu"),
+        (["run", "--model", "multitask_r128", "--dtype", "int8"], "--dtype int8"),
+        (["run", "--model", "multitask_r128", "--checkpoint", "no/such/folder"], "no/such/folder"),
+        (["run", "--model", "multitask_r128_sam"], "--checkpoint"),
+        (["run", "--model", "multitask_r64"], "gi-bench train multitask_r64"),
+        (["run", "--model", "blind_constant", "--model", "blind_constant"], "twice"),
+        (["run", "--model", "blind_constant", "--tasks", "ground"], "ground"),
+        (
+            ["run", "--model", "blind_constant", "--suite", "kvasir-vqa-x1/test", "--data", "/nowhere"],
+            "/nowhere",
+        ),
+        (["score", "no-such-run"], "no-such-run"),
+        (["report", "no-such-run"], "no-such-run"),
+        (["submit", "task1", "no-such-run"], "no-such-run"),
+        (["train", "multitask_r1"], "multitask_r128"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], expected: str, tmp_path: Path) -> None:
+    if arguments[0] == "run":
+        arguments = [*arguments, "--output", str(tmp_path)]
+    done = gi_bench(*arguments)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert expected in lines[0]
+    assert not list(tmp_path.rglob("manifest.json")), "nothing half-written"
+
+
+@pytest.mark.parametrize("what", ["models", "suites", "metrics"])
+def test_lists_are_one_line_an_entry_and_json_for_machines(what: str) -> None:
+    lines = gi_bench(what).stdout.strip().splitlines()
+    entries = json.loads(gi_bench(what, "--json").stdout)
+    assert len(lines) == len(entries) > 2
+    assert [line.split()[0] for line in lines] == [entry["name"] for entry in entries]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom harness.cli import _main\n_main(['--help'])\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'PIL', 'cv2', 'nltk', 'jinja2', 'peft', 'pydantic'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "HEAVY []"
+    for verb in ("run", "models", "suites", "metrics", "score", "report", "submit", "train"):
+        assert f"  {verb}" in done.stdout
+
+
+def test_version() -> None:
+    from harness import __version__
+
+    assert gi_bench("--version").stdout.strip() == f"gi-bench {__version__}"
