@@ -88,9 +88,13 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
 
 def _removal(text: str) -> bool | None:
     """Answers about the removal of polyps: "not removed" asserts a polyp, "not relevant" denies it."""
-    if re.search(r"not (?:relevant|applicable)|irrelevant|no polyps?\b(?! (?:removal|remov|resect|have|has|excis))", text):
+    if re.search(
+        r"not (?:relevant|applicable)|irrelevant|no polyps?\b(?! (?:removal|remov|resect|have|has|excis))", text
+    ):
         return False
-    if re.search(r"\b(?:no|without|absence of|not any)\b[\w\s-]*?\b(?:residual|remain\w*|remnant\w*|persist\w*)\b", text):
+    if re.search(
+        r"\b(?:no|without|absence of|not any)\b[\w\s-]*?\b(?:residual|remain\w*|remnant\w*|persist\w*)\b", text
+    ):
         return False
     if _STILL_THERE.search(text):
         return True

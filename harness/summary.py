@@ -1,40 +1,48 @@
-"""Scores as a small table for the terminal."""
+"""Scores as lines for the terminal, 80 columns wide."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
-from harness.schema import Scores
+from harness.schema import Score, Scores
+
+_WIDTH = 80
+_GROUPS = ("answers", "regions", "negatives", "explanations")
 
 
 def score_lines(runs: Sequence[Scores]) -> list[str]:
-    """Lines of a table: one row a metric, one column a run, value with its interval; then the notes."""
+    """One block a metric, one line a run: value, 95 % interval, n; then what is missing and the notes."""
     if not runs:
         return []
     metrics = {info.name: info for scores in runs for info in scores.metrics}
+    ordered = sorted(metrics.values(), key=lambda info: _GROUPS.index(info.group) if info.group in _GROUPS else 9)
     first = runs[0]
-    lines = ["", f"suite {first.suite}, fingerprint {first.fingerprint[:16]}; value [95 % interval] n"]
-    names = [scores.variant for scores in runs]
-    rows = [["metric", *names]]
-    for name, info in metrics.items():
-        arrow = "" if info.higher_is_better else " (lower is better)"
-        row = [info.title + arrow]
+    lines = ["", f"{first.suite}, fingerprint {first.fingerprint[:16]}", "value [95 % interval] n", ""]
+    width = max(len(scores.variant) for scores in runs)
+    for info in ordered:
+        lines.append(info.title + ("" if info.higher_is_better else " (lower is better)"))
         for scores in runs:
-            found = scores.find(name)
-            row.append(_cell(found.value, found.interval_low, found.interval_high, found.n) if found else "-")
-        rows.append(row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    missing: dict[str, str] = {}
-    for scores in runs:
-        missing.update(scores.not_computed)
-    lines += [f"not computed: {name}: {reason}" for name, reason in sorted(missing.items())]
-    lines += [f"note: {note}" for note in dict.fromkeys(note for scores in runs for note in scores.notes)]
+            found = scores.find(info.name)
+            lines.append(f"  {scores.variant:<{width}}  {_cell(found) if found else 'not computed'}")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in sorted({(name, reason) for s in runs for name, reason in s.not_computed.items()}):
+        reasons.setdefault(reason, []).append(name)
+    lines.append("")
+    for reason, names in reasons.items():
+        lines += _wrapped(f"not computed: {', '.join(names)}: {reason}")
+    for note in dict.fromkeys(note for scores in runs for note in scores.notes):
+        lines += _wrapped(f"note: {note}")
     return [*lines, ""]
 
 
-def _cell(value: float | None, low: float | None, high: float | None, n: int) -> str:
-    if value is None:
-        return f"- (n {n})"
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _cell(score: Score) -> str:
+    if score.value is None:
+        return f"no value  n {score.n}"
+    low, high = score.interval_low, score.interval_high
     interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-    return f"{value:.4f}{interval} {n}"
+    return f"{score.value:.4f}{interval}  {score.n}"

@@ -1,0 +1,267 @@
+"""Kvasir-VQA-x1 and the official subsets of MediaEval Medico 2025, from a local folder or the Hub's cache.
+
+Rows are keyed by their position: (img_id, question) is not unique in the dataset. The subsets are those of the
+organisers' template, ``datasets.shuffle(seed=42)`` and the first 1,500, which equals a permutation by
+``numpy.random.default_rng(42)``; their hashes are pinned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DataError
+from harness.schema import Phrase, Question, Region
+from harness.suites import kvasir_rows
+from harness.suites.base import Suite, SuiteEntry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+HUB_ID = "SimulaMet/Kvasir-VQA-x1"
+OFFICIAL_TEST_ROWS = 15_955
+SUBSET_ROWS = 1500
+SUBSET_SEED = 42
+# SHA-256 of the lines img_id<TAB>question (subtask 2: with val_id<TAB> in front), joined by newlines.
+SUBSET_HASHES = {
+    "medico2025-task1": "3928bee8db1d8f27f7f2e3ac9a37c8f6e4825d3031240ecec278bddcb7b353c4",
+    "medico2025-task2": "2a56f8728b541c10183019cd8f9dfc12ebc852497d1e1012aee1deb40ec3b3cd",
+}
+MAX_PIXELS = 50_000_000
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class KvasirSuite(Suite):
+    """Questions of one split or subset, with images, masks and phrases where the folder has them."""
+
+    def __init__(self, name: str, folder: Path, questions: Sequence[Question], train_suite: str | None) -> None:
+        self.name = name
+        self.questions = tuple(questions)
+        self.train_suite = train_suite
+        self._folder = folder
+        self._paths: dict[str, Path] = {}
+        self._notes: list[str] = []
+        self.phrases: Sequence[Phrase] = ()
+        self.has_images = (folder / "images").is_dir()
+        if self.has_images:
+            self._find_images()
+            self.phrases = tuple(self._read_phrases(add_negatives=name == "kvasir-vqa-x1/test"))
+        self._note_subset()
+
+    @property
+    def note(self) -> str:  # type: ignore[override]
+        """What must be said beside a score of this suite."""
+        return "; ".join(self._notes)
+
+    def _note_subset(self) -> None:
+        if self.name == "kvasir-vqa-x1/test" and len(self.questions) != OFFICIAL_TEST_ROWS:
+            self._notes.append(
+                f"a subset of {len(self.questions):,} rows of the official {OFFICIAL_TEST_ROWS:,}: "
+                "not comparable with published numbers"
+            )
+        wanted = SUBSET_HASHES.get(self.name)
+        if wanted is not None and subset_hash(self.questions, with_val_id=self.name.endswith("2")) != wanted:
+            self._notes.append("not the official subset (its hash differs): not comparable with published numbers")
+
+    def _find_images(self) -> None:
+        missing = []
+        for img_id in dict.fromkeys(question.img_id for question in self.questions):
+            for suffix in _IMAGE_SUFFIXES:
+                path = self._folder / "images" / f"{img_id}{suffix}"
+                if path.is_file():
+                    self._paths[img_id] = path
+                    break
+            else:
+                missing.append(img_id)
+        if missing:
+            raise DataError(
+                f"{len(missing):,} images are missing, the first is {missing[0]}",
+                where=self._folder / "images",
+                do="add them, or move the folder images/ away to run blind variants",
+            )
+
+    def _read_phrases(self, *, add_negatives: bool) -> list[Phrase]:
+        found: list[Phrase] = []
+        path = self._folder / "phrases.csv"
+        resized = 0
+        regions: dict[str, Region | None] = {}
+        if path.is_file():
+            for img_id, text, label in kvasir_rows.read_phrases(path):
+                if img_id not in self._paths:
+                    continue
+                region = None
+                if label == "polyp":
+                    if img_id not in regions:
+                        regions[img_id], changed = self._region(img_id, label)
+                        resized += changed
+                    region = regions[img_id]
+                found.append(Phrase(len(found), img_id, text, label, region))
+        if add_negatives:
+            found.extend(self._negatives(len(found)))
+        if resized:
+            self._notes.append(f"{resized} masks have another size than their image and were resized")
+        return found
+
+    def _region(self, img_id: str, label: str) -> tuple[Region | None, bool]:
+        """The reference region of an image, and whether its mask had to be resized."""
+        path = self._folder / "masks" / f"{img_id}.png"
+        if not path.is_file():
+            return None, False
+        from harness.metrics.regions import resize_nearest
+
+        mask = np.asarray(_decode(path.read_bytes(), path).convert("L")) > 128
+        width, height = self.load_image(img_id).size
+        changed = mask.shape != (height, width)
+        if changed:
+            mask = resize_nearest(mask, height, width)
+        return Region.from_mask(label, mask), changed
+
+    def _negatives(self, start: int) -> list[Phrase]:
+        """Frames without a polyp (``no_polyp/``): one phrase each, whose right region is empty."""
+        found = []
+        folder = self._folder / "no_polyp"
+        for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if path.suffix.lower() not in _IMAGE_SUFFIXES:
+                continue
+            img_id = kvasir_rows.check_image_id(path.stem, f"{folder.name}/{path.name}")
+            self._paths[img_id] = path
+            width, height = self.load_image(img_id).size
+            region = Region.from_mask("polyp", np.zeros((height, width), dtype=bool))
+            found.append(Phrase(start + len(found), img_id, "polyp", "polyp", region, is_negative=True))
+        return found
+
+    def _bytes(self, img_id: str) -> bytes:
+        path = self._paths.get(img_id)
+        if path is None:
+            raise DataError("image not found", where=img_id, do="add it to images/")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read the image: {error.strerror}", where=path) from error
+
+    def load_image(self, img_id: str) -> Image:
+        """Decode an image as RGB; pixels stay as stored (no EXIF rotation), as the field's tools keep them."""
+        content = self._bytes(img_id)
+        return _decode(content, self._paths[img_id]).convert("RGB")
+
+    def image_digest(self, img_id: str) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self._bytes(img_id)).hexdigest()
+
+
+def _decode(content: bytes, path: Path) -> Image:
+    """Decode a picture of at most 50 megapixels.
+
+    Raises:
+        DataError: not a picture, truncated, or too large.
+    """
+    from PIL import Image as Pictures
+
+    try:
+        picture = Pictures.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise DataError(
+                f"image of {picture.width} x {picture.height} pixels", where=path, do="at most 50 megapixels are read"
+            )
+        picture.load()
+        return picture
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise DataError(f"image does not decode: {type(error).__name__}", where=path, do="replace the file") from error
+
+
+def subset_hash(questions: Sequence[Question], *, with_val_id: bool) -> str:
+    """SHA-256 by which the official subsets are recognised."""
+    lines = (f"{q.index}\t{q.img_id}\t{q.question}" if with_val_id else f"{q.img_id}\t{q.question}" for q in questions)
+    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
+
+
+def official_order(rows: int) -> npt.NDArray[np.int64]:
+    """Order of ``datasets.Dataset.shuffle(seed=42)`` over that many rows."""
+    return np.random.default_rng(SUBSET_SEED).permutation(rows)
+
+
+@lru_cache(maxsize=4)
+def _rows(folder: Path, split: str) -> list[dict[str, Any]]:
+    return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split))
+
+
+def _hub_folder() -> Path:
+    """The dataset's snapshot in the Hugging Face cache, or from the Hub.
+
+    Raises:
+        DataError: neither is there.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(snapshot_download(HUB_ID, repo_type="dataset", local_files_only=True))
+        except Exception:  # not in the cache: ask the Hub
+            return Path(snapshot_download(HUB_ID, repo_type="dataset"))
+    except Exception as error:
+        raise DataError(
+            f"{HUB_ID} is not in the Hugging Face cache and cannot be downloaded: {type(error).__name__}",
+            do=kvasir_rows.LAYOUT,
+        ) from error
+
+
+def _pick(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a split or subset, in its order."""
+    if name == "medico2025-task2":
+        rows = [row for row in rows if row["complexity"] == 1]
+    if name in SUBSET_HASHES:
+        return [rows[i] for i in official_order(len(rows))[:SUBSET_ROWS]]
+    if name == "medico2025-task1/rest":
+        return [rows[i] for i in np.sort(official_order(len(rows))[SUBSET_ROWS:])]
+    return rows
+
+
+def _loader(name: str, split: str, train_suite: str | None) -> Callable[[Path | None], KvasirSuite]:
+    def load(data: Path | None) -> KvasirSuite:
+        folder = data if data is not None else _hub_folder()
+        wants = name != "kvasir-vqa-x1/train"
+        questions = [
+            kvasir_rows.to_question(row, index, wants_explanation=wants)
+            for index, row in enumerate(_pick(name, _rows(folder, split)))
+        ]
+        if not questions:
+            raise DataError("no rows", where=folder, do=kvasir_rows.LAYOUT)
+        return KvasirSuite(name, folder, questions, train_suite)
+
+    return load
+
+
+_SUITES = (
+    ("kvasir-vqa-x1/train", "train", None, "training split, 143,594 questions"),
+    ("kvasir-vqa-x1/test", "test", "kvasir-vqa-x1/train", "official test split, 15,955 questions on 4,058 images"),
+    (
+        "medico2025-task1",
+        "test",
+        "medico2025-task1/rest",
+        "official 1,500 questions of MediaEval Medico 2025, subtask 1",
+    ),
+    ("medico2025-task1/rest", "test", None, "the other 14,455 rows of the test split, for priors"),
+    (
+        "medico2025-task2",
+        "test",
+        "kvasir-vqa-x1/train",
+        "official 1,500 questions of complexity 1 of MediaEval Medico 2025, subtask 2",
+    ),
+)
+
+
+def suites() -> list[SuiteEntry]:
+    """Entries for the registry."""
+    return [
+        SuiteEntry(name, f"{summary} (Kvasir-VQA-x1; --data DIR)", _loader(name, split, train), needs_data=True)
+        for name, split, train, summary in _SUITES
+    ]

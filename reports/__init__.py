@@ -1,0 +1,1 @@
+"""Pages for people out of stored runs: files in, one HTML file out."""

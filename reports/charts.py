@@ -1,0 +1,145 @@
+"""Charts as Vega-Lite specs, rendered to SVG at build time: the page holds pictures, no script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from harness.schema import Score
+
+# Colour-blind safe (Okabe and Ito 2008), without yellow, which is faint on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+_CONFIG = {
+    "font": "Liberation Sans, Arial, sans-serif",
+    "axis": {"labelFontSize": 11, "titleFontSize": 11, "labelLimit": 260, "gridColor": "#e6e6e6"},
+    "header": {"labelFontSize": 12, "titleFontSize": 12},
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "labelLimit": 260},
+    "view": {"stroke": "#d0d0d0"},
+}
+
+
+def svg_data_uri(spec: dict[str, Any]) -> str:
+    """Render a Vega-Lite spec to an SVG data URI for an ``<img>``: nothing in it can run."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def _shown(text: str) -> str:
+    """Foreign text without control characters; Vega takes it as data."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:60]
+
+
+def _points(
+    rows: Sequence[dict[str, Any]], variants: Sequence[str], *, facet: str, columns: int, title: str
+) -> dict[str, Any]:
+    """Points with interval bars: one panel a metric, one line a variant."""
+    y = {"field": "variant", "type": "nominal", "sort": list(variants), "title": None}
+    color = {
+        "field": "variant",
+        "type": "nominal",
+        "scale": {"domain": list(variants), "range": [COLORS[i % len(COLORS)] for i in range(len(variants))]},
+        "legend": None,
+    }
+    x = {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": True}}
+    return {
+        "data": {"values": list(rows)},
+        "facet": {"field": facet, "type": "nominal", "title": None, "sort": None},
+        "columns": columns,
+        "spec": {
+            "width": 210,
+            "height": {"step": 22},
+            "layer": [
+                {
+                    "mark": {"type": "rule", "strokeWidth": 2},
+                    "encoding": {
+                        "y": y,
+                        "x": {"field": "low", "type": "quantitative", "title": title},
+                        "x2": {"field": "high"},
+                        "color": color,
+                    },
+                },
+                {
+                    "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+                    "encoding": {"y": y, "x": x, "color": color},
+                },
+            ],
+        },
+    }
+
+
+def interval_chart(scores: Sequence[tuple[str, str, Score]], variants: Sequence[str]) -> str | None:
+    """Values with 95 % intervals, one panel a metric; None if there is nothing to show.
+
+    Args:
+        scores: (panel title, variant, score) in the order of the panels.
+        variants: order of the variants.
+    """
+    rows = [
+        {
+            "metric": _shown(title),
+            "variant": _shown(variant),
+            "value": score.value,
+            "low": score.value if score.interval_low is None else score.interval_low,
+            "high": score.value if score.interval_high is None else score.interval_high,
+        }
+        for title, variant, score in scores
+        if score.value is not None
+    ]
+    if not rows:
+        return None
+    names = [_shown(variant) for variant in variants]
+    return svg_data_uri(_points(rows, names, facet="metric", columns=3, title="value, 95 % interval"))
+
+
+def heat_map(scores: Sequence[tuple[str, Score]], variants: Sequence[str], title: str) -> str | None:
+    """One cell a slice value and variant, with the value written into it; None if there is nothing to show."""
+    rows = [
+        {
+            "slice": _shown(f"{score.slice_value} (n {score.n})"),
+            "variant": _shown(variant),
+            "value": score.value,
+            "label": f"{score.value:.2f}",
+        }
+        for variant, score in scores
+        if score.value is not None
+    ]
+    if not rows:
+        return None
+    x = {
+        "field": "variant", "type": "nominal", "title": None, "sort": [_shown(v) for v in variants],
+        "axis": {"labelAngle": -35, "orient": "top"},
+    }  # fmt: skip
+    y = {"field": "slice", "type": "nominal", "title": None}
+    spec = {
+        "data": {"values": rows},
+        "width": {"step": 62},
+        "height": {"step": 21},
+        "layer": [
+            {
+                "mark": {"type": "rect", "stroke": "white"},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "color": {
+                        "field": "value",
+                        "type": "quantitative",
+                        "title": title,
+                        "scale": {"scheme": "blues", "domain": [0, 1]},
+                    },
+                },
+            },
+            {
+                "mark": {"type": "text", "fontSize": 11},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "text": {"field": "label"},
+                    "color": {"condition": {"test": "datum.value > 0.6", "value": "white"}, "value": "#222"},
+                },
+            },
+        ],
+    }
+    return svg_data_uri(spec)

@@ -1,0 +1,329 @@
+"""The comparison page: what several runs on one suite score, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import GiBenchError
+from harness.schema import MetricInfo, Score
+from harness.store import Run, open_run, write_bytes
+from reports import charts
+from reports.examples import Example, pick_examples
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).parent
+SMALL_N = 30
+_GROUPS = (
+    ("answers", "Answers"),
+    ("regions", "Regions"),
+    ("negatives", "Absent findings"),
+    ("explanations", "Explanations"),
+)
+_SLICES = (
+    ("question_class", "question class"),
+    ("complexity", "complexity"),
+    ("label", "region label"),
+    ("finding", "finding"),
+)
+_CHARTED = ("bleu", "rougeL", "meteor")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, ready to show."""
+
+    value: str
+    interval: str = ""
+    n: int = 0
+    images: int = 0
+    best: bool = False
+    small: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a head of metrics or variants."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    arrows: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+
+
+@dataclass
+class Page:
+    """Everything that the template shows."""
+
+    title: str
+    suite: str
+    fingerprint: str
+    counts: Mapping[str, int]
+    created: str
+    notes: tuple[str, ...]
+    interval_method: str
+    tables: list[Table] = field(default_factory=list)
+    definitions: list[MetricInfo] = field(default_factory=list)
+    charts: list[tuple[str, str]] = field(default_factory=list)
+    details: list[tuple[str, list[Table]]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    published: list[dict[str, Any]] = field(default_factory=list)
+    counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+
+
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Open runs that may stand beside each other.
+
+    Raises:
+        GiBenchError: no run given, a folder is not a run or has no scores, or the suites differ.
+    """
+    if not paths:
+        raise GiBenchError("no run given", do="give at least one folder that gi-bench run wrote")
+    runs = [open_run(path) for path in dict.fromkeys(Path(path) for path in paths)]
+    first = runs[0]
+    for run in runs:
+        _ = run.scores
+        if run.fingerprint != first.fingerprint:
+            raise GiBenchError(
+                f"runs on different suites cannot be compared: {run.suite} {run.fingerprint[:12]} "
+                f"and {first.suite} {first.fingerprint[:12]}",
+                where=run.path,
+                do="make one report a suite",
+            )
+    return runs
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """Names of the columns: the variant, with the folder's ending where a variant occurs twice."""
+    variants = [run.variant for run in runs]
+    return [
+        name if variants.count(name) == 1 else f"{name} ({run.path.name.rpartition('-')[2]})"
+        for name, run in zip(variants, runs, strict=True)
+    ]
+
+
+def _metrics(runs: Sequence[Run]) -> dict[str, MetricInfo]:
+    return {info.name: info for run in runs for info in run.scores.metrics}
+
+
+def _best(values: Sequence[float | None], higher_is_better: bool) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return None
+    return max(known) if higher_is_better else min(known)
+
+
+def _cell(score: Score | None, best: float | None, reason: str = "") -> Cell:
+    if score is None or score.value is None:
+        return Cell("not computed" if score is None else "no value", reason=reason)
+    interval = (
+        f"{score.interval_low:.3f} to {score.interval_high:.3f}"
+        if score.interval_low is not None and score.interval_high is not None
+        else "no interval"
+    )
+    return Cell(
+        value=f"{score.value:.4f}",
+        interval=interval,
+        n=score.n,
+        images=score.image_count,
+        best=best is not None and round(score.value, 4) == round(best, 4),
+        small=score.n < SMALL_N,
+    )
+
+
+def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]:
+    """One table a group: a row per run, a column per metric."""
+    tables = []
+    for group, title in _GROUPS:
+        infos = [info for info in _metrics(runs).values() if info.group == group]
+        if not infos:
+            continue
+        found = {(info.name, i): run.scores.find(info.name) for info in infos for i, run in enumerate(runs)}
+        best = {
+            info.name: _best([s.value if (s := found[info.name, i]) else None for i in range(len(runs))],
+                             info.higher_is_better)
+            for info in infos
+        }  # fmt: skip
+        footnotes: list[str] = []
+        rows = []
+        for i, (run, name) in enumerate(zip(runs, names, strict=True)):
+            cells = []
+            for info in infos:
+                reason = run.scores.not_computed.get(info.name, "")
+                if reason and f"{name}, {info.title}: {reason}" not in footnotes:
+                    footnotes.append(f"{name}, {info.title}: {reason}")
+                cells.append(_cell(found[info.name, i], best[info.name], reason))
+            rows.append((name, tuple(cells)))
+        arrows = tuple("higher is better" if info.higher_is_better else "lower is better" for info in infos)
+        tables.append(Table(title, tuple(info.title for info in infos), tuple(rows), arrows, tuple(footnotes)))
+    nowhere = {
+        name: reason for run in runs for name, reason in run.scores.not_computed.items() if name not in _metrics(runs)
+    }
+    if nowhere:
+        notes = tuple(f"{name}: {reason}" for name, reason in sorted(nowhere.items()))
+        tables.append(Table("Not computed for any run", (), (), (), notes))
+    return tables
+
+
+def _detail_tables(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, list[Table]]]:
+    """Per slice kind, one table a metric: a row per slice value, a column per run."""
+    sections = []
+    for slice_by, title in _SLICES:
+        tables = []
+        for info in _metrics(runs).values():
+            by_value: dict[str, dict[int, Score]] = {}
+            for i, run in enumerate(runs):
+                for score in run.scores.scores:
+                    if score.metric == info.name and score.slice_by == slice_by:
+                        by_value.setdefault(score.slice_value, {})[i] = score
+            if not by_value:
+                continue
+            rows = []
+            for value in sorted(by_value):
+                scores = [by_value[value].get(i) for i in range(len(runs))]
+                best = _best([s.value if s else None for s in scores], info.higher_is_better)
+                rows.append((value, tuple(_cell(score, best) for score in scores)))
+            arrow = "" if info.higher_is_better else " (lower is better)"
+            tables.append(Table(info.title + arrow, tuple(names), tuple(rows)))
+        if tables:
+            sections.append((title, tables))
+    return sections
+
+
+def _charts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Charts as (alternative text, data URI)."""
+    infos = _metrics(runs)
+    found: list[tuple[str, str | None]] = []
+
+    def overall(wanted: Sequence[str]) -> list[tuple[str, str, Score]]:
+        return [
+            (infos[metric].title, name, score)
+            for metric in wanted
+            if metric in infos
+            for name, run in zip(names, runs, strict=True)
+            if (score := run.scores.find(metric)) is not None
+        ]
+
+    found.append(("Answers: BLEU, ROUGE-L and METEOR of every run", charts.interval_chart(overall(_CHARTED), names)))
+    by_class = [
+        (name, score)
+        for name, run in zip(names, runs, strict=True)
+        for score in run.scores.scores
+        if score.metric == "rougeL" and score.slice_by == "question_class"
+    ]
+    found.append(("ROUGE-L by question class", charts.heat_map(by_class, names, "ROUGE-L")))
+    by_label = [
+        (name, score)
+        for name, run in zip(names, runs, strict=True)
+        for score in run.scores.scores
+        if score.metric == "region_iou" and score.slice_by == "label"
+    ]
+    found.append(("IoU by region label", charts.heat_map(by_label, names, "IoU")))
+    negatives = [info.name for info in infos.values() if info.group == "negatives"]
+    found.append(("Error rates on absent findings", charts.interval_chart(overall(negatives), names)))
+    return [(text, uri) for text, uri in found if uri is not None]
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [row for key in value for row in _flat(f"{prefix}.{key}" if prefix else str(key), value[key])]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return [(prefix.replace("_", " "), "none" if value is None else str(value))]
+
+
+def _recipe(run: Run) -> list[tuple[str, str]]:
+    manifest = run.manifest
+    rows = [("folder", run.path.name), ("recipe digest", str(manifest.get("recipe_digest", "")))]
+    recipe = {key: value for key, value in manifest["recipe"].items() if key not in {"fingerprint", "suite"}}
+    rows += _flat("", recipe)
+    for key in ("created", "device", "batch_size", "seconds", "peak_memory_mb"):
+        if key in manifest:
+            rows += _flat(key, manifest[key])
+    rows += _flat("hardware", manifest.get("hardware", {}))
+    rows += _flat("system", manifest.get("system", {}))
+    return rows + _flat("packages", manifest.get("packages", {}))
+
+
+def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Published results for this suite, where all of its official rows were run."""
+    if any(run.scores.notes and run.manifest.get("suite_note") for run in runs):
+        return []
+    if any(run.manifest["recipe"].get("limit") is not None for run in runs):
+        return []
+    content = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
+    return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
+
+
+def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
+    """Collect everything that the page shows.
+
+    Raises:
+        GiBenchError: see :func:`load_runs`.
+    """
+    runs = load_runs(paths)
+    names = names_of(runs)
+    first = runs[0]
+    notes = tuple(dict.fromkeys(note for run in runs for note in run.scores.notes))
+    return Page(
+        title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
+        suite=first.suite,
+        fingerprint=first.fingerprint,
+        counts=first.manifest.get("counts", {}),
+        created=max(str(run.manifest.get("created", "")) for run in runs),
+        notes=notes,
+        interval_method=first.scores.interval_method,
+        tables=_comparison_tables(runs, names),
+        definitions=list(_metrics(runs).values()),
+        charts=_charts(runs, names),
+        details=_detail_tables(runs, names),
+        examples=pick_examples(runs, names),
+        recipes=[(name, _recipe(run)) for name, run in zip(names, runs, strict=True)],
+        published=_published(runs),
+        counted=[(name, sorted(run.scores.counts.items())) for name, run in zip(names, runs, strict=True)],
+    )
+
+
+def visible(text: object) -> str:
+    """Foreign text with control characters made visible; the template escapes it."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in str(text))
+
+
+def render(page: Page) -> str:
+    """The page as HTML: one file, no script, nothing fetched."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    return environment.get_template("comparison.html.j2").render(page=page)
+
+
+def write_report(paths: Sequence[Path], output: Path, title: str | None = None) -> Path:
+    """Write the comparison page of some runs.
+
+    Raises:
+        GiBenchError: the runs cannot be compared, or the file cannot be written.
+    """
+    if output.is_dir():
+        raise GiBenchError("the output is a folder", where=output, do="give the name of an HTML file")
+    write_bytes(output, render(build_page(paths, title)).encode("utf-8", errors="backslashreplace"))
+    return output
+
+
+__all__ = ["Page", "build_page", "load_runs", "render", "write_report"]

@@ -1,0 +1,1 @@
+"""Challenge files out of stored runs, and the checks they must pass."""

@@ -1,0 +1,88 @@
+"""``gi-bench submit``: challenge files out of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.registry import CommandEntry
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Folder (default: RUN/submission).")]
+TeamOption = Annotated[str, typer.Option("--team", help="Team name.")]
+NamesOption = Annotated[str, typer.Option("--participants", help="Names of the participants.")]
+AffiliationsOption = Annotated[str, typer.Option("--affiliations", help="Affiliations.")]
+EmailOption = Annotated[list[str] | None, typer.Option("--email", help="Contact address; repeat for more.")]
+CountryOption = Annotated[str, typer.Option("--country", help="Country.")]
+NotesOption = Annotated[str, typer.Option("--notes", help="Notes to the organisers.")]
+
+
+def _write(task: str, path: Path, output: Path | None, team: Any) -> Path:
+    from harness.store import open_run
+    from submissions import task1, task2
+    from submissions.info import remark_for
+
+    run = open_run(path)
+    written = {"task1": task1, "task2": task2}[task].write(run, output or path / "submission", team)
+    remark = remark_for(run, task)
+    if remark:
+        typer.echo(f"note: {remark}; the organisers cannot use it")
+    typer.echo(f"{task}: {written}")
+    return written
+
+
+@app.command("task1", help="Write predictions_1.json of subtask 1.")
+def _task1(
+    run: RunArgument,
+    output: OutputOption = None,
+    team: TeamOption = "",
+    participants: NamesOption = "",
+    affiliations: AffiliationsOption = "",
+    email: EmailOption = None,
+    country: CountryOption = "",
+    notes: NotesOption = "",
+) -> None:
+    from submissions.info import Team
+
+    _write("task1", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
+
+
+@app.command("task2", help="Write submission_task2.jsonl and visuals/ of subtask 2.")
+def _task2(
+    run: RunArgument,
+    output: OutputOption = None,
+    team: TeamOption = "",
+    participants: NamesOption = "",
+    affiliations: AffiliationsOption = "",
+    email: EmailOption = None,
+    country: CountryOption = "",
+    notes: NotesOption = "",
+) -> None:
+    from submissions.info import Team
+
+    _write("task2", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
+
+
+def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
+    """Write what each run is fit for: subtask 1 if it answered, subtask 2 if it also explained."""
+    from harness.errors import RunError
+    from harness.store import open_run
+    from submissions import task1, task2
+    from submissions.info import Team
+
+    made = []
+    for path in paths:
+        for name, module in (("submission, subtask 1", task1), ("submission, subtask 2", task2)):
+            try:
+                made.append((name, module.write(open_run(path), path / "submission", Team())))
+            except RunError as error:
+                if "cannot write" in error.what:
+                    raise
+    return made
+
+
+COMMAND = CommandEntry(name="submit", summary="Write the challenge's submission files.", app=app, after_run=after_run)

@@ -1,0 +1,41 @@
+"""Who submits: the ``submission_info`` block of the organisers' template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.store import Run
+
+OFFICIAL = {"task1": ("medico2025-task1",), "task2": ("medico2025-task2",)}
+
+
+@dataclass(frozen=True)
+class Team:
+    """The six fields of ``SUBMISSION_INFO``; their names are the organisers'."""
+
+    names: str = ""
+    affiliations: str = ""
+    emails: tuple[str, ...] = ()
+    team: str = ""
+    country: str = ""
+    notes: str = ""
+
+    def as_dict(self, remark: str = "") -> dict[str, Any]:
+        """The block as the template writes it, with a remark added to the notes."""
+        notes = "; ".join(text for text in (self.notes, remark) if text)
+        return {
+            "Participant_Names": self.names,
+            "Affiliations": self.affiliations,
+            "Contact_emails": list(self.emails),
+            "Team_Name": self.team,
+            "Country": self.country,
+            "Notes_to_organizers": notes,
+        }
+
+
+def remark_for(run: Run, task: str) -> str:
+    """What has to be said if the run is not on the challenge's own rows; empty if it is."""
+    if run.suite in OFFICIAL[task] and not run.manifest.get("suite_note") and run.manifest["recipe"]["limit"] is None:
+        return ""
+    return f"made on the suite {run.suite} ({len(run.questions)} questions), not on the challenge's rows"

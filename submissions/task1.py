@@ -1,0 +1,84 @@
+"""``predictions_1.json`` of subtask 1, key for key as the organisers' template writes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RunError
+from harness.schema import Prediction, Question
+from harness.store import Run, write_bytes
+from submissions.info import Team, remark_for
+
+FILE_NAME = "predictions_1.json"
+PUBLIC_SCORES = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
+
+
+def answered_rows(run: Run) -> list[tuple[Question, Prediction]]:
+    """The run's questions with their predictions, all answered.
+
+    Raises:
+        RunError: a prediction is missing or an answer is empty; the message names the rows.
+    """
+    rows = [(question, run.predictions.get(("question", question.index))) for question in run.questions]
+    empty = [q.index for q, p in rows if p is None or p.answer is None or not p.answer.strip()]
+    if empty:
+        shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        raise RunError(
+            f"{len(empty)} of {len(rows)} questions have no answer (rows {shown})",
+            where=run.path,
+            do="finish the run, or use a model that answers every question",
+        )
+    return [(question, prediction) for question, prediction in rows if prediction is not None]
+
+
+def build(run: Run, team: Team) -> dict[str, Any]:
+    """Content of ``predictions_1.json``.
+
+    Raises:
+        RunError: answers are missing, or the run has no scores.
+    """
+    rows = answered_rows(run)
+    manifest = run.manifest
+    seconds = sum(
+        float(timing["seconds"].get(stage, 0.0)) for timing in run.timings for stage in ("load", "encode", "answer")
+    )
+    return {
+        "submission_info": team.as_dict(remark_for(run, "task1")),
+        "public_scores": _public_scores(run),
+        "predictions": [
+            {"index": index, "img_id": question.img_id, "question": question.question, "answer": prediction.answer}
+            for index, (question, prediction) in enumerate(rows)
+        ],
+        "total_time": round(seconds, 4),
+        "time_per_item": seconds / len(rows),
+        "memory_used_mb": manifest.get("memory_used_mb", 0),
+        "model_memory_mb": manifest.get("model_memory_mb", 0),
+        "gpu_name": manifest.get("hardware", {}).get("gpu_name", "cpu"),
+        "debug": {
+            "packages": [{"name": name, "version": version} for name, version in manifest.get("packages", {}).items()],
+            "system": manifest.get("system", {}),
+        },
+    }
+
+
+def _public_scores(run: Run) -> dict[str, float]:
+    found = {}
+    for name in PUBLIC_SCORES:
+        score = run.scores.find(name)
+        if score is not None and score.value is not None:
+            found[name] = round(score.value, 4)
+    return found
+
+
+def write(run: Run, folder: Path, team: Team) -> Path:
+    """Write the file into a folder and give its path.
+
+    Raises:
+        RunError: answers or scores are missing, or the folder cannot be written.
+    """
+    content = build(run, team)
+    path = folder / FILE_NAME
+    write_bytes(path, json.dumps(content, indent=4, allow_nan=False).encode("utf-8"))
+    return path
