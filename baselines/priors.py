@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from harness.errors import GiBenchError
-from harness.model import Answer, Ask, BuildContext, Feature, Grounding, GroundAsk
+from harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
 from harness.schema import Question, Task
 
 # From the most specific key to the least; a variant starts at its own and falls back to the next.

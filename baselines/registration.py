@@ -58,7 +58,8 @@ class VariantRecipe:
 
 @lru_cache(maxsize=1)
 def _content() -> dict[str, Any]:
-    return tomllib.loads((HERE / "variants.toml").read_text(encoding="utf-8"))
+    content: dict[str, Any] = tomllib.loads((HERE / "variants.toml").read_text(encoding="utf-8"))
+    return content
 
 
 def recipes() -> dict[str, VariantRecipe]:

@@ -26,7 +26,10 @@ _NAMES: dict[str, str] = {
         r"landmark\w*|z-?line|z line|cec\w*|caec\w*|ile\w*|pylor\w*|anatomic\w*|junction\w*|structure\w*|"
         r"sphincter\w*"
     ),
-    "text": r"text\w*|label\w*|caption\w*|character\w*|letter\w*|annotation\w*|words?|writing|written|overlay\w*|inscription\w*",
+    "text": (
+        r"text\w*|label\w*|caption\w*|character\w*|letter\w*|annotation\w*|words?|writing|written|overlay\w*|"
+        r"inscription\w*"
+    ),
     "box artifact": r"box\w*|artefact\w*|artifact\w*|square\w*|overlay\w*|rectang\w*",
 }
 _PATTERNS = {finding: re.compile(rf"\b(?:{words})\b") for finding, words in _NAMES.items()}
@@ -41,10 +44,6 @@ _STILL_THERE = re.compile(
     r"\b(?:not|no|incomplet\w*|without|un)[\s-]*(?:all |been |yet |fully |completely |have |evidence of |"
     r"complete |successful |polyps? (?:have )?(?:been )?)*(?:remov\w*|resect\w*|excis\w*|polypectom\w*)|"
     r"\b(?:residual|remain\w*|persist\w*|still present|unremoved|unresected)\b"
-)
-_AFFIRMATION = re.compile(
-    r"\b(?:yes|present|visible|seen|identified|detected|observed|noted|evident|shows?|evidence|located|one|two|"
-    r"three|four|five|single|multiple|several|\d+)\b"
 )
 _SPLIT = re.compile(r"[.;:!?]|,(?!\d)|\bbut\b|\bhowever\b|\balthough\b|\bwhile\b|\bwith\b|\balong\b|(?=\bwithout\b)")
 _AND = re.compile(r"\band\b|\bor\b")
@@ -75,13 +74,11 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
         if verdict is not None:
             return verdict
     votes = [_reads(clause, carried) for clause, carried in _clauses(text) if pattern.search(clause)]
-    known = [vote for vote in votes if vote is not None]
-    if known:
-        return any(known)
-    others = [other for name, other in _PATTERNS.items() if name != finding]
-    if question and not pattern.search(question.lower()) and any(o.search(text) for o in others):
-        return None
-    if any(o.search(text) for o in others) and not pattern.search(text) and not question:
+    if votes:
+        return any(votes)
+    # No clause names the finding: the text is about it only if the question is, or if it names nothing else.
+    asked = bool(question and pattern.search(question.lower()))
+    if not asked and any(other.search(text) for name, other in _PATTERNS.items() if name != finding):
         return None
     return _reads(text, carried=False)
 
@@ -115,11 +112,12 @@ def _clauses(text: str) -> list[tuple[str, bool]]:
     return found
 
 
-def _reads(clause: str, carried: bool) -> bool | None:
+def _reads(clause: str, carried: bool) -> bool:
+    """Whether a clause affirms; ``carried`` is a negation that stands before an enumeration."""
     if _NEGATION.search(clause):
         return False
-    if carried and not re.search(r"\b(?:one|two|three|is|are|a|an|yes|present)\b", clause):
+    if not carried:
+        return True
+    if re.search(r"\b(?:identified|detected|observed|visible|noted|seen|found)\b", clause):
         return False
-    if carried and re.search(r"\b(?:identified|detected|observed|visible|noted|seen|found)\b", clause):
-        return False
-    return True
+    return bool(re.search(r"\b(?:one|two|three|is|are|a|an|yes|present)\b", clause))

@@ -92,7 +92,7 @@ def _counts(run: Run) -> dict[str, int]:
     counts = {
         "questions": len(questions),
         "phrases": len(phrases),
-        "images": len({row.img_id for row in (*questions, *phrases)}),
+        "images": len({q.img_id for q in questions} | {p.img_id for p in phrases}),
         "missing predictions": sum(("question", q.index) not in run.predictions for q in questions)
         + sum(("phrase", p.index) not in run.predictions for p in phrases),
     }

@@ -24,7 +24,7 @@ def outline(mask: Mask, thickness: int) -> Mask:
     for _ in range(thickness):
         padded = np.pad(inner, 1)
         inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+    return np.asarray(mask & ~inner)
 
 
 def overlay(jpeg: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:

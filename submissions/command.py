@@ -27,7 +27,8 @@ def _write(task: str, path: Path, output: Path | None, team: Any) -> Path:
     from submissions.info import remark_for
 
     run = open_run(path)
-    written = {"task1": task1, "task2": task2}[task].write(run, output or path / "submission", team)
+    write = task1.write if task == "task1" else task2.write
+    written = write(run, output or path / "submission", team)
     remark = remark_for(run, task)
     if remark:
         typer.echo(f"note: {remark}; the organisers cannot use it")

@@ -90,7 +90,7 @@ def quantise(points: Points, width: int, height: int, *, steps: int = BINS) -> n
     scale = np.array([steps / width, steps / height])
     cells = np.clip(np.floor(points * scale), 0, steps - 1).astype(np.int64)
     per_cell = BINS // steps
-    return cells * per_cell + per_cell // 2
+    return np.asarray(cells * per_cell + per_cell // 2, dtype=np.int64)
 
 
 def dequantise(bins: npt.NDArray[np.int64], width: int, height: int) -> Points:

@@ -193,7 +193,7 @@ def train_vision(
         loss = nn.functional.cross_entropy(heads[0](seen), dense[rows])
         loss = loss + nn.functional.binary_cross_entropy_with_logits(heads[1](pooled), attributes[rows])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()

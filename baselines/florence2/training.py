@@ -159,7 +159,7 @@ def train(
             continue
         loss = batch_loss(network, tokenizer, feed.pixels(img_ids).to(device), at, asked, wanted)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         losses.append(float(loss.detach()))

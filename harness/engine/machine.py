@@ -66,7 +66,7 @@ def peak_memory_mb(device: str) -> float:
     """Highest memory so far: of the GPU's allocator, else of the whole process, in 10^6 bytes."""
     torch: Any = sys.modules.get("torch")
     if torch is not None and device.startswith("cuda"):
-        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+        return round(float(torch.cuda.max_memory_allocated(device)) / 1e6, 1)
     try:
         import resource
     except ImportError:  # Windows

@@ -12,7 +12,7 @@ import lzma
 import sys
 from pathlib import Path
 
-from harness.metrics.wordnet import TABLE, PARTS_OF_SPEECH
+from harness.metrics.wordnet import PARTS_OF_SPEECH, TABLE
 
 _FILES = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from harness.metrics.wordnet import synonyms
@@ -80,7 +81,7 @@ def _align(ours: _Open, theirs: _Open, alike: Callable[[str], Iterable[str]]) ->
 
 def _chunks(matches: Sequence[tuple[int, int]]) -> int:
     """Runs of matches that are neighbours in both texts."""
-    return 1 + sum(after != (before[0] + 1, before[1] + 1) for before, after in zip(matches, matches[1:], strict=False))
+    return 1 + sum(after != (before[0] + 1, before[1] + 1) for before, after in pairwise(matches))
 
 
 @lru_cache(maxsize=262_144)

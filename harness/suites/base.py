@@ -52,7 +52,8 @@ class Suite:
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
         """Ids of all images in order of first use."""
-        return tuple(dict.fromkeys(row.img_id for row in (*self.questions, *self.phrases)))
+        ids = [question.img_id for question in self.questions] + [phrase.img_id for phrase in self.phrases]
+        return tuple(dict.fromkeys(ids))
 
     @cached_property
     def fingerprint(self) -> str:

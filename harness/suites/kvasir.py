@@ -125,7 +125,7 @@ class KvasirSuite(Suite):
 
     def _negatives(self, start: int) -> list[Phrase]:
         """Frames without a polyp (``no_polyp/``): one phrase each, whose right region is empty."""
-        found = []
+        found: list[Phrase] = []
         folder = self._folder / "no_polyp"
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
             if path.suffix.lower() not in _IMAGE_SUFFIXES:

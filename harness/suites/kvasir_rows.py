@@ -83,8 +83,8 @@ def read_rows(paths: list[Path]) -> list[dict[str, Any]]:
 def _atomic_pairs(value: object, where: str) -> tuple[AtomicPair, ...]:
     """Parse ``original``: a JSON list of {"q", "a"}; already decoded lists are taken as they are."""
     try:
-        content = json.loads(value) if isinstance(value, str) else (value or [])
-        return tuple(AtomicPair(str(pair["q"]), str(pair["a"])) for pair in content)  # type: ignore[attr-defined]
+        content: Any = json.loads(value) if isinstance(value, str) else (value or [])
+        return tuple(AtomicPair(str(pair["q"]), str(pair["a"])) for pair in content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             "column 'original' is not a JSON list of {q, a}", where=where, do="see the dataset's card"

@@ -1,0 +1,191 @@
+"""Text metrics against the implementations that the field uses."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from harness.metrics import text
+
+EDGES = [
+    ("", "one polyp"),
+    ("one polyp", "one polyp"),
+    ("...", "one polyp"),
+    ("polyp", "polyp."),
+    ("Ünïcode – naïve 5–10 mm polyp", "naïve polyp of 5–10 mm"),
+    ("polyp " * 500, "polyp"),
+    ("a b c d e f", "f e d c b a"),
+    ("it's 3.5mm, isn't it? (yes) &amp; no", "It is 3.5 mm; isn't it - no"),
+    ("1,000 polyps at 10-15 mm.", "1,000 polyps at 10-15 mm"),
+    ("NO POLYPS", "no polyps"),
+    ("x", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def references(shared: Path) -> list[str]:
+    return list(pq.read_table(shared / "data/kvasir-vqa-x1/test.parquet", columns=["answer"])["answer"].to_pylist())
+
+
+def _kinds(references: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Four kinds of predictions for real references."""
+    yield "copies", references
+    shuffled = references[:]
+    random.Random(0).shuffle(shuffled)
+    yield "shuffled answers", shuffled
+    yield "most frequent answer", [Counter(references).most_common(1)[0][0]] * len(references)
+    yield "shuffled words", [" ".join(random.Random(i).sample(r.split(), len(r.split()))) for i, r in enumerate(references)]
+
+
+def _reference_bleu(predictions: list[str], references: list[str]) -> float:
+    """Corpus BLEU as the definition states it, written down a second time and independently."""
+    clipped, possible = [0] * 4, [0] * 4
+    ours = theirs = 0
+    for prediction, reference in zip(predictions, references, strict=True):
+        a, b = text.tokenize_13a(prediction), text.tokenize_13a(reference)
+        ours, theirs = ours + len(a), theirs + len(b)
+        for n in range(1, 5):
+            grams = Counter(a[i : i + n] for i in range(len(a) - n + 1))
+            wanted = Counter(b[i : i + n] for i in range(len(b) - n + 1))
+            clipped[n - 1] += sum(min(count, wanted[gram]) for gram, count in grams.items())
+            possible[n - 1] += max(0, len(a) - n + 1)
+    if min(clipped) == 0:
+        return 0.0
+    precision = math.exp(sum(math.log(c / p) for c, p in zip(clipped, possible, strict=True)) / 4)
+    return precision * (1.0 if ours > theirs else math.exp(1 - theirs / ours))
+
+
+def test_bleu_equals_sacrebleu_on_all_real_references(references: list[str]) -> None:
+    from sacrebleu.metrics import BLEU
+
+    judge = BLEU(tokenize="13a", smooth_method="none", lowercase=False)
+    for kind, predictions in _kinds(references):
+        expected = judge.corpus_score(predictions, [references]).score / 100
+        assert text.bleu(predictions, references) == pytest.approx(expected, abs=1e-9), kind
+        assert text.bleu(predictions, references) == pytest.approx(_reference_bleu(predictions, references), abs=1e-9)
+
+
+def test_bleu_on_edge_cases() -> None:
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    for prediction, reference in EDGES:
+        for side in (prediction, reference):
+            assert list(text.tokenize_13a(side)) == Tokenizer13a()(side).split()
+        assert text.bleu([prediction], [reference]) == pytest.approx(_reference_bleu([prediction], [reference]))
+    assert text.bleu(["one two three"], ["one two three"]) == 0.0, "no 4-gram: no smoothing"
+    assert text.bleu(["ONE POLYP IS SEEN"], ["one polyp is seen"]) == 0.0, "case counts"
+    assert math.isnan(text.bleu([], []))
+    with pytest.raises(ValueError, match="zip"):
+        text.bleu(["a"], [])
+
+
+def test_rouge_equals_rouge_score(references: list[str]) -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+    pairs = list(EDGES)
+    for _, predictions in _kinds(references):
+        pairs += list(zip(predictions, references, strict=True))[::7]
+    for prediction, reference in dict.fromkeys(pairs):
+        expected = scorer.score(reference, prediction)
+        for found, name in zip(text.rouge(prediction, reference), ("rouge1", "rouge2", "rougeL"), strict=True):
+            assert found == pytest.approx(expected[name].fmeasure, abs=1e-12), (name, prediction, reference)
+
+
+def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NLTK's own WordNet and punkt_tab, from a copy outside the project."""
+    import nltk
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    from nltk.data import FileSystemPathPointer
+    from nltk.tokenize import word_tokenize
+    from nltk.translate.meteor_score import single_meteor_score
+
+    from harness.metrics.meteor import meteor, tokenize
+
+    folder = shared / "nltk_data"
+    if not folder.is_dir():
+        pytest.skip(f"no NLTK data at {folder}")
+    monkeypatch.setattr(nltk.data, "path", [str(folder)])
+    wordnet: Any = WordNetCorpusReader(FileSystemPathPointer(str(folder / "corpora/wordnet")), None)
+    pairs = [*EDGES, ("Dr. Smith saw it. It is e.g. red. 3.5 mm.", "Dr. Smith saw red at 3.5 mm. e.g. it.")]
+    for _, predictions in _kinds(references):
+        pairs += list(zip(predictions, references, strict=True))[::23]
+    for prediction, reference in dict.fromkeys(pairs):
+        ours, theirs = word_tokenize(prediction), word_tokenize(reference)
+        assert tokenize(prediction) == tuple(token.lower() for token in ours)
+        expected = single_meteor_score(theirs, ours, wordnet=wordnet)
+        assert meteor(prediction, reference) == pytest.approx(expected, abs=1e-12), (prediction, reference)
+
+
+def test_synonyms_equal_wordnet(references: list[str], shared: Path) -> None:
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    from nltk.data import FileSystemPathPointer
+
+    from harness.metrics.meteor import _stem, tokenize
+    from harness.metrics.wordnet import synonyms
+
+    folder = shared / "nltk_data/corpora/wordnet"
+    if not folder.is_dir():
+        pytest.skip(f"no WordNet at {folder}")
+    wordnet: Any = WordNetCorpusReader(FileSystemPathPointer(str(folder)), None)
+    words = {token for reference in references for token in tokenize(reference)}
+    words |= {_stem(word) for word in words} | set(sorted(wordnet.all_lemma_names())[::41]) | {"mice", "went", "-s"}
+    for word in words:
+        expected = {n for s in wordnet.synsets(word) for n in s.lemma_names() if "_" not in n}
+        assert synonyms(word) == expected, word
+
+
+def test_punkt_parameters_equal_nltk_s(shared: Path) -> None:
+    from punkt.data import english
+
+    folder = shared / "nltk_data/tokenizers/punkt_tab/english"
+    if not folder.is_dir():
+        pytest.skip(f"no punkt_tab at {folder}")
+    lines = {name: (folder / name).read_text(encoding="utf-8").splitlines() for name in (
+        "abbrev_types.txt", "sent_starters.txt", "collocations.tab", "ortho_context.tab")}  # fmt: skip
+    assert set(english.ABBREV_TYPES) == set(lines["abbrev_types.txt"])
+    assert set(english.SENT_STARTERS) == set(lines["sent_starters.txt"])
+    assert set(english.COLLOCATIONS) == {tuple(line.split("\t")) for line in lines["collocations.tab"]}
+    expected = {word: int(code) for word, code in (line.split("\t") for line in lines["ortho_context.tab"])}
+    assert english.ORTHO_CONTEXT == expected
+
+
+def test_known_values_without_any_real_data() -> None:
+    """Values worked out by hand, so that the definitions are held on every machine."""
+    from harness.metrics.meteor import meteor
+
+    assert text.rouge("one red polyp", "one polyp") == pytest.approx((0.8, 0.0, 0.8))
+    # 2 of 2 words match in one chunk: (1 - .5 * (1/2)^3) * 1
+    assert meteor("one polyp", "one polyp") == pytest.approx(1 - 0.5 / 8)
+    # "lesions" and "lesion" match by stem, "big" and "large" by synonym
+    assert meteor("big lesions", "large lesion") == pytest.approx(1 - 0.5 / 8)
+    assert meteor("", "polyp") == meteor("polyp", "") == 0.0
+    assert text.exact_match(" One Polyp", "one polyp ") == 1.0
+
+
+def test_a_real_submission_gets_its_official_scores(shared: Path) -> None:
+    """Team FAST-NU-DS, 2025: transcribed file with the scores of the organisers' template."""
+    from harness.metrics.meteor import meteor
+
+    rows = pq.read_table(shared / "data/kvasir-vqa-x1/test.parquet", columns=["img_id", "answer"]).to_pylist()
+    official = [rows[i] for i in np.random.default_rng(42).permutation(len(rows))[:1500]]
+    submitted = json.loads((shared / "data/outputs/predictions_1.FAST-NU-DS.json").read_text(encoding="utf-8"))
+    predictions = [entry["answer"] for entry in submitted["predictions"]]
+    references = [row["answer"] for row in official]
+    found = {
+        "bleu": text.bleu(predictions, references),
+        "meteor": float(np.mean([meteor(p, r) for p, r in zip(predictions, references, strict=True)])),
+    }
+    rouges = np.mean([text.rouge(p, r) for p, r in zip(predictions, references, strict=True)], axis=0)
+    found |= dict(zip(("rouge1", "rouge2", "rougeL"), rouges.tolist(), strict=True))
+    expected = {"bleu": 0.0033, "rouge1": 0.0853, "rouge2": 0.0193, "rougeL": 0.0820, "meteor": 0.057}
+    assert found == pytest.approx(expected, abs=1e-3)
