@@ -81,7 +81,9 @@ def write_run(
     for p in shown:
         regions = ground(p)
         predictions.append(
-            Prediction("phrase", p.index, p.img_id, None, 0.5, None, p.phrase, None if regions is None else tuple(regions))
+            Prediction(
+                "phrase", p.index, p.img_id, None, 0.5, None, p.phrase, None if regions is None else tuple(regions)
+            )
         )
     recipe = {
         "variant": variant, "model": {"rank": 128}, "suite": "made/test", "fingerprint": fingerprint,

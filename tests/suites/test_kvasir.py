@@ -1,0 +1,186 @@
+"""Kvasir-VQA-x1 from local folders: the real one, made ones, and damaged ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.errors import DataError
+from harness.registry import load_suite
+from harness.suites.kvasir import SUBSET_HASHES, official_order, subset_hash
+
+ROW: dict[str, Any] = {
+    "img_id": "abc1",
+    "complexity": 1,
+    "question": "How many polyps?",
+    "answer": "one polyp",
+    "original": json.dumps([{"q": "How many polyps are in the image?", "a": "1"}]),
+    "question_class": ["polyp_count"],
+    "image": "images/abc1.jpg",
+}
+
+
+def _folder(tmp_path: Path, rows: list[dict[str, Any]], *, images: bool = True) -> Path:
+    from PIL import Image
+
+    (tmp_path / "data").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "test-00000-of-00001.parquet")
+    if images:
+        (tmp_path / "images").mkdir()
+        for row in rows:
+            if str(row["img_id"]).isalnum():
+                Image.new("RGB", (40, 30), (200, 90, 80)).save(tmp_path / "images" / f"{row['img_id']}.jpg")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", sorted(SUBSET_HASHES))
+def test_the_official_subsets_have_their_pinned_hashes(shared: Path, name: str) -> None:
+    suite = load_suite(name, shared / "data" / "kvasir-vqa-x1")
+    assert len(suite.questions) == 1500
+    assert subset_hash(suite.questions, with_val_id=name.endswith("2")) == SUBSET_HASHES[name]
+    assert suite.note == ""
+    assert not suite.has_images
+    if name.endswith("2"):
+        assert all(q.wants_explanation and q.complexity == 1 for q in suite.questions)
+        assert official_order(5496)[:5].tolist() == [387, 4388, 2904, 4094, 4327]
+    else:
+        assert official_order(15_955)[:5].tolist() == [122, 7586, 8248, 11846, 10026]
+        rest = load_suite("medico2025-task1/rest", shared / "data" / "kvasir-vqa-x1")
+        assert len(rest.questions) == 14_455
+
+
+def test_the_whole_official_test_split(shared: Path) -> None:
+    suite = load_suite("kvasir-vqa-x1/test", shared / "data" / "kvasir-vqa-x1")
+    assert len(suite.questions) == 15_955
+    assert len(suite.image_ids) == 4058
+    assert suite.note == ""
+    assert [q.index for q in suite.questions] == list(range(15_955)), "keyed by position, not by (img_id, question)"
+
+
+def test_the_real_folder_with_images_masks_and_phrases(shared: Path) -> None:
+    suite = load_suite("kvasir-vqa-x1/test", shared / "data" / "real")
+    assert len(suite.questions) == 1183
+    assert len({q.img_id for q in suite.questions}) == 303
+    negatives = [p for p in suite.phrases if p.is_negative]
+    assert len(negatives) == 65
+    positives = [p for p in suite.phrases if not p.is_negative]
+    assert 0 < len(positives) <= 846
+    for phrase in (*positives[:20], *negatives[:5]):
+        image = suite.load_image(phrase.img_id)
+        assert phrase.region is not None
+        assert (phrase.region.width, phrase.region.height) == image.size
+        assert (phrase.region.area == 0) == phrase.is_negative
+    assert "not comparable with published numbers" in suite.note
+
+
+def test_a_made_folder(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rows = [
+        ROW,
+        {**ROW, "complexity": 2, "question_class": ["polyp_count", "text_presence"], "question": "Both?"},
+        {**ROW, "original": '[{"q": "x", "a": "0"}]', "answer": "no polyps"},
+    ]
+    folder = _folder(tmp_path, rows)
+    (folder / "masks").mkdir()
+    mask = np.zeros((60, 80), dtype=np.uint8)  # twice the image's size
+    mask[20:40, 20:60] = 255
+    Image.fromarray(mask).save(folder / "masks" / "abc1.png")
+    (folder / "phrases.csv").write_text(
+        "img_id,q,question,answer\nabc1,What type of polyp is present?,q,the polyp\nother9,x,y,z\n"
+    )
+    suite = load_suite("kvasir-vqa-x1/test", folder)
+    assert [q.is_negative for q in suite.questions] == [False, False, True]
+    assert [q.finding for q in suite.questions] == ["polyp", None, "polyp"]
+    (phrase,) = suite.phrases
+    assert phrase.region is not None
+    assert (phrase.region.width, phrase.region.height, phrase.region.area) == (40, 30, 200)
+    assert "1 masks have another size" in suite.note
+    before = suite.fingerprint
+    Image.new("RGB", (40, 30), (0, 0, 0)).save(folder / "images" / "abc1.jpg")
+    assert load_suite("kvasir-vqa-x1/test", folder).fingerprint != before, "the images are part of the fingerprint"
+
+
+def test_hidden_references_and_missing_images(tmp_path: Path) -> None:
+    hidden = {key: value for key, value in ROW.items() if key != "answer"}
+    suite = load_suite("kvasir-vqa-x1/test", _folder(tmp_path / "a", [hidden], images=False))
+    assert suite.questions[0].answer is None
+    assert not suite.has_images
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"img_id": "../../x"}, "unsafe image id"),
+        ({"img_id": "a/b"}, "unsafe image id"),
+        ({"img_id": ".hidden"}, "unsafe image id"),
+        ({"img_id": "a" * 200}, "unsafe image id"),
+        ({"img_id": "a\x00b"}, "unsafe image id"),
+        ({"img_id": None}, "unsafe image id"),
+        ({"complexity": 4}, "complexity 4"),
+        ({"question": "  "}, "empty question"),
+        ({"question": None}, "empty question"),
+        ({"question_class": ["polyp_colour"]}, "unknown question class 'polyp_colour'"),
+        ({"question_class": []}, "question_class"),
+        ({"original": "not json"}, "'original' is not a JSON list"),
+        ({"original": '[{"q": 1}]'}, "'original' is not a JSON list"),
+        ({"original": "7"}, "'original' is not a JSON list"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    folder = _folder(tmp_path, [ROW, {**ROW, **change}])
+    with pytest.raises(DataError) as caught:
+        load_suite("kvasir-vqa-x1/test", folder)
+    line = caught.value.line()
+    assert message in line
+    assert "row 1" in line
+    assert "\n" not in line
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="data folder not found"):
+        load_suite("kvasir-vqa-x1/test", tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no Parquet file of the split 'test'"):
+        load_suite("kvasir-vqa-x1/test", tmp_path / "empty")
+    folder = _folder(tmp_path / "cut", [ROW])
+    path = folder / "data" / "test-00000-of-00001.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="damaged or truncated"):
+        load_suite("kvasir-vqa-x1/test", folder)
+    pq.write_table(pa.table({"img_id": ["a"], "text": ["b"]}), path)
+    with pytest.raises(DataError, match="without the column complexity"):
+        load_suite("kvasir-vqa-x1/test", folder)
+    odd = {**ROW, "complexity": "one"}
+    pq.write_table(pa.Table.from_pylist([odd]), path)
+    import harness.suites.kvasir as module
+
+    module._rows.cache_clear()
+    with pytest.raises(DataError, match="complexity 'one'"):
+        load_suite("kvasir-vqa-x1/test", folder)
+
+
+def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _folder(tmp_path / "a", [ROW, {**ROW, "img_id": "abc2"}])
+    suite = load_suite("kvasir-vqa-x1/test", folder)
+    path = folder / "images" / "abc2.jpg"
+    path.write_bytes(path.read_bytes()[:80])
+    with pytest.raises(DataError, match="does not decode") as caught:
+        suite.load_image("abc2")
+    assert "abc2.jpg" in caught.value.line()
+    path.write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match="does not decode"):
+        suite.load_image("abc2")
+    monkeypatch.setattr("harness.suites.kvasir.MAX_PIXELS", 100)
+    with pytest.raises(DataError, match="megapixels"):
+        suite.load_image("abc1")
+    path.unlink()
+    with pytest.raises(DataError, match="1 images are missing, the first is abc2"):
+        load_suite("kvasir-vqa-x1/test", folder)
