@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,18 @@ def svg_data_uri(spec: dict[str, Any]) -> str:
     """Render a Vega-Lite spec to an SVG data URI for an ``<img>``: nothing in it can run."""
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})
+    svg = _stable_ids(vl_convert.vegalite_to_svg({**spec, "config": _CONFIG}))
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def _stable_ids(svg: str) -> str:
+    """Number ids anew: Vega counts them over the life of the process, and equal input shall give equal pages."""
+    numbers: dict[str, str] = {}
+    for name in re.findall(r'\bid="([^"]+)"', svg):
+        numbers.setdefault(name, f"id{len(numbers)}")
+    for name, number in numbers.items():
+        svg = svg.replace(f'id="{name}"', f'id="{number}"').replace(f"url(#{name})", f"url(#{number})")
+    return svg
 
 
 def _shown(text: str) -> str:

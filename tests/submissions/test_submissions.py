@@ -93,7 +93,7 @@ def test_task2_rows_and_visuals(tmp_path: Path) -> None:
 def test_an_image_id_never_becomes_a_path(tmp_path: Path) -> None:
     rows = [replace(q, img_id="../../escape") for q in questions()]
     path = task2.write(open_run(_scored(tmp_path / "a" / "run", rows=rows)), tmp_path / "a" / "out", TEAM)
-    assert not [p for p in tmp_path.rglob("*escape*")]
+    assert not list(tmp_path.rglob("*escape*"))
     assert sorted(p.name for p in (path.parent / "visuals").iterdir())[0] == "00000.png"
 
 

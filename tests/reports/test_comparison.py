@@ -1,0 +1,206 @@
+"""The comparison page: right numbers, inert foreign text, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.errors import GiBenchError
+from harness.scoring import score_run
+from reports.command import after_run
+from reports.comparison import build_page, render, write_report
+from reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
+from tests.run_folders import phrases, questions, square, write_run
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '" onerror="alert(1)',
+    "javascript:alert(1)",
+    "{{7*7}}{% raw %}",
+    "\x00\x1b[31mred\x07",
+    "</svg><script>alert(2)</script>",
+    "x" * 10_000,
+    "]]><img src=x onerror=alert(3)>",
+]
+
+
+class _Page(HTMLParser):
+    """Collects tags with attributes, and the text of table rows."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self._open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        self._open = tag in {"td", "th"} or (self._open and tag not in {"table", "tr"})
+        if tag in {"td", "th"} and self.rows:
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def _run(folder: Path, **options: object) -> Path:
+    write_run(folder, **options)  # type: ignore[arg-type]
+    score_run(folder, resamples=50)
+    return folder
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Path]:
+    good = _run(tmp_path / "good-11111111", variant="good")
+    poor = _run(
+        tmp_path / "poor-22222222",
+        variant="poor",
+        answer=lambda q: "one instrument visible in the image" if q.is_negative else "no polyps there at all",
+        ground=lambda p: (square(p.label, 0, 0, 12),),
+        explain=lambda q: None,
+    )
+    return [good, poor]
+
+
+def test_values_intervals_n_and_the_best_mark(pair: list[Path]) -> None:
+    text = render(build_page(pair))
+    page = _Page(text)
+    good = next(row for row in page.rows if row and row[0].strip() == "good" and len(row) == 7)
+    assert "1.0000" in good[1]
+    assert "n 12" in good[1]
+    assert "to" in good[1]
+    best = [attributes for tag, attributes in page.tags if tag == "td" and attributes.get("class") == "best"]
+    assert best
+    built = build_page(pair)
+    answers = built.tables[0]
+    assert all(cell.best for cell in answers.rows[0][1])
+    assert not any(cell.best for cell in answers.rows[1][1])
+    negatives = next(table for table in built.tables if table.title == "Absent findings")
+    assert set(negatives.arrows) == {"lower is better"}
+    assert all(cell.best for cell in negatives.rows[0][1]), "lower is better is marked as best"
+    few = [cell for _, tables in built.details for table in tables for _, row in table.rows for cell in row]
+    assert all(cell.small == (cell.n < 30) for cell in few if cell.interval)
+
+
+def test_what_was_not_computed_says_why(pair: list[Path]) -> None:
+    text = render(build_page(pair))
+    assert "poor, BLEU of explanations: the run explained nothing" in text
+    assert "bertscore: the package bert-score is not installed" in text or "bertscore: the weights" in text
+    assert "made for tests" in text, "the suite's note stands on the page"
+    assert "Not comparable with published numbers" in text
+    assert "f" * 64 in text
+
+
+def test_published_results_never_stand_beside_another_suite(pair: list[Path]) -> None:
+    assert build_page(pair).published == []
+    assert "PaliGemma" not in render(build_page(pair))
+
+
+def test_foreign_text_stays_inert(tmp_path: Path) -> None:
+    rows = [
+        replace(q, img_id=HOSTILE[i % len(HOSTILE)][:200], question=HOSTILE[i % len(HOSTILE)])
+        for i, q in enumerate(questions())
+    ]
+    shown = [
+        replace(p, img_id=rows[p.index % 12].img_id, phrase=HOSTILE[p.index % len(HOSTILE)], label=HOSTILE[p.index % 3])
+        for p in phrases()
+    ]
+    run = _run(
+        tmp_path / "run",
+        variant="<b>bold</b><script>alert(9)</script>",
+        rows=rows,
+        shown=shown,
+        answer=lambda q: HOSTILE[q.index % len(HOSTILE)],
+        explain=lambda q: HOSTILE[(q.index + 1) % len(HOSTILE)],
+        manifest={"suite_note": HOSTILE[0], "packages": {HOSTILE[0]: HOSTILE[1]}},
+    )
+    text = render(build_page([run]))
+    page = _Page(text)
+    assert not [
+        tag for tag, _ in page.tags if tag in {"script", "iframe", "object", "embed", "link", "form", "base", "b"}
+    ]
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("src", "href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("data:image/"), value
+    assert "{{7*7}}" in text, "a template in the data is not evaluated"
+    assert "49{%" not in text
+    assert "\x00" not in text
+    assert "\x1b" not in text
+    for encoded in re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", text):
+        assert b"<script" not in base64.b64decode(encoded)
+    policy = next(a for tag, a in page.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_equal_input_gives_an_equal_page(pair: list[Path], tmp_path: Path) -> None:
+    first = write_report(pair, tmp_path / "a.html").read_bytes()
+    assert write_report(pair, tmp_path / "b.html").read_bytes() == first
+
+
+def test_runs_on_different_suites_are_refused(pair: list[Path], tmp_path: Path) -> None:
+    other = _run(tmp_path / "other", fingerprint="e" * 64)
+    with pytest.raises(GiBenchError, match="different suites cannot be compared"):
+        build_page([pair[0], other])
+    with pytest.raises(GiBenchError, match="no run given"):
+        build_page([])
+    with pytest.raises(GiBenchError, match="output is a folder"):
+        write_report(pair, tmp_path)
+    unscored = write_run(tmp_path / "unscored")
+    with pytest.raises(GiBenchError, match="has no scores yet"):
+        build_page([unscored])
+
+
+def test_regions_are_drawn_where_they_are() -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (96, 96), (90, 60, 50)).save(stream, format="JPEG", quality=95)
+    uri = overlay(stream.getvalue(), [square("polyp", 4, 4, 20)], [square("polyp", 28, 28, 16)])
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))).astype(int)
+    # A region of a 48 px image in a 96 px preview: corners at twice the coordinates.
+    green = np.abs(pixels - REFERENCE_COLOR).sum(axis=2) < 120
+    magenta = np.abs(pixels - PREDICTION_COLOR).sum(axis=2) < 160
+    assert green[8:10, 10:46].mean() > 0.8
+    assert not green[:5].any()
+    assert not green[50:].any()
+    assert magenta[56:88, 56:88].any()
+    assert not magenta[:50].any()
+    untouched = pixels[60:, :50]
+    assert np.abs(untouched - [90, 60, 50]).max() < 40
+
+
+def test_outline_of_a_square() -> None:
+    mask = np.zeros((12, 12), dtype=bool)
+    mask[2:10, 2:10] = True
+    assert outline(mask, 1).sum() == 28
+    assert outline(np.ones((5, 5), dtype=bool), 1).sum() == 16
+
+
+def test_examples_do_not_depend_on_scores(pair: list[Path]) -> None:
+    both = build_page(pair).examples
+    alone = build_page(pair[:1]).examples
+    assert [(e.img_id, e.question, e.phrase) for e in both] == [(e.img_id, e.question, e.phrase) for e in alone]
+    assert any(e.phrase_negative for e in both)
+    words = {said.overlap for e in both for said in e.said}
+    assert "rightly nothing shown" in words
+    assert "false alarm" in words
+    assert "IoU 1.00" in words
+
+
+def test_after_a_run_one_page_stands_beside_the_runs(pair: list[Path]) -> None:
+    ((what, path),) = after_run(pair)
+    assert what == "report"
+    assert path == pair[0].parent / "report.html"
+    assert path.stat().st_size > 10_000
