@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,11 @@ def with_adapter(backbone: Backbone, folder: Path) -> tuple[Any, str]:
             do="give the backbone that it belongs to with --backbone",
         )
     try:
-        model = PeftModel.from_pretrained(copy.deepcopy(backbone.network), folder, is_trainable=False)
-        merged = model.merge_and_unload()
+        with warnings.catch_warnings():
+            # peft asks transformers for a name that it has renamed; nothing that a user could act on.
+            warnings.simplefilter("ignore", FutureWarning)
+            model = PeftModel.from_pretrained(copy.deepcopy(backbone.network), folder, is_trainable=False)
+            merged = model.merge_and_unload()
     except Exception as error:
         first = (str(error).splitlines() or [""])[0][:200]
         raise CheckpointError(
