@@ -52,7 +52,7 @@ class KvasirSuite(Suite):
         self.has_images = (folder / "images").is_dir()
         if self.has_images:
             self._find_images()
-            self.phrases = tuple(self._read_phrases(add_negatives=name == "kvasir-vqa-x1/test"))
+            self.phrases = tuple(self._read_phrases(whole_split=name == "kvasir-vqa-x1/test"))
         self._note_subset()
 
     @property
@@ -73,12 +73,7 @@ class KvasirSuite(Suite):
     def _find_images(self) -> None:
         missing = []
         for img_id in dict.fromkeys(question.img_id for question in self.questions):
-            for suffix in _IMAGE_SUFFIXES:
-                path = self._folder / "images" / f"{img_id}{suffix}"
-                if path.is_file():
-                    self._paths[img_id] = path
-                    break
-            else:
+            if not self._find_image(img_id):
                 missing.append(img_id)
         if missing:
             raise DataError(
@@ -87,14 +82,24 @@ class KvasirSuite(Suite):
                 do="add them, or move the folder images/ away to run blind variants",
             )
 
-    def _read_phrases(self, *, add_negatives: bool) -> list[Phrase]:
+    def _find_image(self, img_id: str) -> bool:
+        """Remember where an image lies; False if it is not there."""
+        for suffix in _IMAGE_SUFFIXES:
+            path = self._folder / "images" / f"{img_id}{suffix}"
+            if path.is_file():
+                self._paths[img_id] = path
+                return True
+        return False
+
+    def _read_phrases(self, *, whole_split: bool) -> list[Phrase]:
         found: list[Phrase] = []
         path = self._folder / "phrases.csv"
         resized = 0
         regions: dict[str, Region | None] = {}
         if path.is_file():
             for img_id, text, label in kvasir_rows.read_phrases(path):
-                if img_id not in self._paths:
+                # A whole split also takes phrases of images that no question asks about; a subset does not.
+                if img_id not in self._paths and not (whole_split and self._find_image(img_id)):
                     continue
                 region = None
                 if label == "polyp":
@@ -103,7 +108,7 @@ class KvasirSuite(Suite):
                         resized += changed
                     region = regions[img_id]
                 found.append(Phrase(len(found), img_id, text, label, region))
-        if add_negatives:
+        if whole_split:
             found.extend(self._negatives(len(found)))
         if resized:
             self._notes.append(f"{resized} masks have another size than their image and were resized")

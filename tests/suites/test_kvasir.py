@@ -70,7 +70,8 @@ def test_the_real_folder_with_images_masks_and_phrases(shared: Path) -> None:
     negatives = [p for p in suite.phrases if p.is_negative]
     assert len(negatives) == 65
     positives = [p for p in suite.phrases if not p.is_negative]
-    assert 0 < len(positives) <= 846
+    assert len(positives) == 846
+    assert len(suite.image_ids) == 309 + 65
     for phrase in (*positives[:20], *negatives[:5]):
         image = suite.load_image(phrase.img_id)
         assert phrase.region is not None

@@ -1,0 +1,168 @@
+"""The main job as a user runs it, on the embedded suite and on real data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.schema import Scores
+from harness.store import open_run
+
+ROOT = Path(__file__).parents[1]
+BLIND = ("blind_constant", "blind_class_prior", "blind_question_prior")
+
+
+def _run(output: Path, models: tuple[str, ...], *options: str) -> str:
+    arguments = [word for name in models for word in ("--model", name)]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "run", *arguments, *options, "--output", str(output), "--device", "cpu"],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+def _scores(folder: Path, variant: str) -> Scores:
+    (path,) = folder.glob(f"{variant}-????????")
+    return open_run(path).scores
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of the whole test split."""
+    output = tmp_path_factory.mktemp("phantom")
+    _run(output, (*BLIND, "multitask_r128", "multitask_r128_neg"))
+    return output / "phantom-test"
+
+
+def test_the_shipped_model_clearly_beats_the_blind_baselines(phantom: Path) -> None:
+    seeing = _scores(phantom, "multitask_r128")
+    for name in BLIND:
+        blind = _scores(phantom, name)
+        for metric in ("bleu", "rouge1", "rouge2", "rougeL", "meteor", "exact_match"):
+            ours, theirs = seeing.find(metric), blind.find(metric)
+            assert ours is not None
+            assert theirs is not None
+            assert ours.n == theirs.n == 3200
+            assert ours.interval_low is not None
+            assert theirs.interval_high is not None
+            assert ours.interval_low > theirs.interval_high, (name, metric)
+
+
+def test_the_shipped_model_shows_polyps(phantom: Path) -> None:
+    found = _scores(phantom, "multitask_r128").find("region_iou", "label", "polyp")
+    assert found is not None
+    assert found.value is not None
+    assert found.value >= 0.5
+    assert found.n > 200
+
+
+def test_negatives_in_training_end_the_false_alarms(phantom: Path) -> None:
+    without = _scores(phantom, "multitask_r128").find("region_false_positive_rate")
+    with_negatives = _scores(phantom, "multitask_r128_neg").find("region_false_positive_rate")
+    assert without is not None
+    assert with_negatives is not None
+    assert without.value is not None
+    assert with_negatives.value is not None
+    assert without.value > 0.9
+    assert with_negatives.value < 0.1
+
+
+def test_the_card_s_scores_are_those_of_the_shipped_weights(phantom: Path) -> None:
+    card = json.loads((ROOT / "baselines/weights/multitask_r128-tiny/card.json").read_text())
+    scores = _scores(phantom, "multitask_r128")
+    assert card["scores"]["fingerprint"] == scores.fingerprint
+    for row in card["scores"]["rows"]:
+        slice_by = "all" if row["slice"] == "all" else "label"
+        found = scores.find(row["metric"], slice_by, row["slice"])
+        assert found is not None
+        # Other processors may round differently in a few rows.
+        assert found.value == pytest.approx(row["value"], abs=0.005), row
+
+
+def test_every_score_has_its_n_and_every_metric_its_definition(phantom: Path) -> None:
+    scores = _scores(phantom, "multitask_r128")
+    defined = {info.name for info in scores.metrics}
+    assert {score.metric for score in scores.scores} == defined
+    assert all(info.definition and info.source for info in scores.metrics)
+    assert all(score.n > 0 and score.image_count > 0 for score in scores.scores)
+    assert {score.slice_by for score in scores.scores} == {"all", "question_class", "complexity", "label", "finding"}
+    assert len({s.slice_value for s in scores.scores if s.slice_by == "question_class"}) == 18
+    assert "bertscore" in scores.not_computed
+
+
+def test_report_and_submission_are_there(phantom: Path) -> None:
+    assert (phantom / "report.html").stat().st_size > 100_000
+    (path,) = phantom.glob("multitask_r128-????????")
+    predictions = json.loads((path / "submission/predictions_1.json").read_text())["predictions"]
+    assert len(predictions) == 3200
+    rows = [json.loads(line) for line in (path / "submission/submission_task2.jsonl").read_text().splitlines()]
+    assert len(rows) == 1280
+    assert all(row["textual_explanation"] and 0 <= row["confidence_score"] <= 1 for row in rows)
+    named = {entry["data"] for row in rows for entry in row["visual_explanation"] if isinstance(entry["data"], str)}
+    assert named
+    assert all((path / "submission" / name).is_file() for name in named)
+    (blind,) = phantom.glob("blind_constant-????????")
+    assert not (blind / "submission/submission_task2.jsonl").exists()
+
+
+def _bytes(folder: Path) -> dict[str, str]:
+    files = [*sorted((folder / "predictions").iterdir()), folder / "scores.json"]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_lost_part_is_made_again_byte_for_byte(tmp_path: Path) -> None:
+    options = ("--suite", "phantom/validation", "--limit", "500")
+    _run(tmp_path, ("multitask_r32",), *options)
+    (folder,) = (tmp_path / "phantom-validation").glob("multitask_r32-????????")
+    before = _bytes(folder)
+    assert len(before) >= 4
+    (folder / "predictions" / "part-00001.parquet").unlink()
+    (folder / "scores.json").unlink()
+    _run(tmp_path, ("multitask_r32",), *options)
+    assert _bytes(folder) == before
+
+
+def test_another_batch_size_gives_the_same_texts_and_regions(tmp_path: Path) -> None:
+    options = ("--suite", "phantom/validation", "--limit", "200")
+    found = []
+    for size in ("3", "50"):
+        _run(tmp_path / size, ("multitask_r32",), *options, "--batch-size", size)
+        (folder,) = (tmp_path / size / "phantom-validation").glob("multitask_r32-????????")
+        predictions = open_run(folder).predictions.values()
+        found.append([(p.answer, p.explanation, [r.counts for r in p.regions or ()]) for p in predictions])
+    assert found[0] == found[1]
+
+
+def test_real_images_end_to_end(shared: Path, tmp_path: Path) -> None:
+    """313 real images, real masks, 846 phrases, 65 real frames without a polyp; the tiny weights score badly."""
+    options = ("--suite", "kvasir-vqa-x1/test", "--data", str(shared / "data" / "real"), "--backbone", "tiny")
+    text = _run(tmp_path, (*BLIND, "multitask_r128"), *options, "--train-suite", "kvasir-vqa-x1/test")
+    folder = tmp_path / "kvasir-vqa-x1-test"
+    assert "not comparable with published numbers" in " ".join(text.split())
+    scores = _scores(folder, "multitask_r128")
+    assert scores.find("bleu").n == 1183  # type: ignore[union-attr]
+    assert scores.find("region_iou", "label", "polyp").n == 846  # type: ignore[union-attr]
+    assert scores.find("region_false_positive_rate").n == 65  # type: ignore[union-attr]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") >= 24
+    (path,) = folder.glob("multitask_r128-????????")
+    assert len(json.loads((path / "submission/predictions_1.json").read_text())["predictions"]) == 1183
+    assert (path / "submission/submission_task2.jsonl").stat().st_size > 0
+
+
+def test_blind_variants_run_over_all_real_rows_without_images(shared: Path, tmp_path: Path) -> None:
+    data = str(shared / "data" / "kvasir-vqa-x1")
+    _run(tmp_path, BLIND, "--suite", "kvasir-vqa-x1/test", "--data", data, "--train-suite", "kvasir-vqa-x1/test")
+    for name in BLIND:
+        found = _scores(tmp_path / "kvasir-vqa-x1-test", name).find("bleu")
+        assert found is not None
+        assert found.n == 15_955
+        assert found.image_count == 4058
