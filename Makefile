@@ -15,13 +15,15 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 	  { echo "error: Python 3.10 to 3.13 is needed ($$($(PYTHON) --version) found); set PYTHON=python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --retries 2 --timeout 60 "$(TORCH)" $(TORCH_INDEX)
-	$(BIN)/python -m pip install --quiet --retries 2 -e .
+	@echo "Setting up $(VENV): PyTorch and what gi-bench needs (a few minutes, 1.7 GB) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --retries 2 --no-deps "$(TORCH)" $(TORCH_INDEX)
+	@$(BIN)/python -m pip install -qq --retries 2 -e .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --retries 2 -e '.[dev]'
+	@echo "Adding what the tests need ..."
+	@$(BIN)/python -m pip install -qq --retries 2 -e '.[dev]'
 	@touch $@
 
 # The main job: every shipped variant on the embedded suite, one report over all of them.

@@ -111,7 +111,8 @@ def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     from harness.registry import registered
 
     made = [("run", path) for path in paths]
-    for entry in registered("gi_bench.commands").values():
+    # From the last name to the first, so that the report, which users want most, is the last line.
+    for entry in reversed(registered("gi_bench.commands").values()):
         if entry.after_run is not None:
             made.extend(entry.after_run(paths))
     return made

@@ -80,7 +80,7 @@ def score_run(
         metrics=tuple(infos),
         scores=tuple(scores),
         not_computed=not_computed,
-        notes=tuple(_notes(run, infos)),
+        notes=tuple(_notes(run)),
         counts=counts,
     )
     write_json(run.path / "scores.json", scores_to_json(result))
@@ -102,7 +102,7 @@ def _counts(run: Run) -> dict[str, int]:
     return counts
 
 
-def _notes(run: Run, infos: Sequence[MetricInfo]) -> Iterator[str]:
+def _notes(run: Run) -> Iterator[str]:
     if run.manifest.get("suite_note"):
         yield str(run.manifest["suite_note"])
     limit = run.manifest["recipe"].get("limit")
@@ -110,9 +110,6 @@ def _notes(run: Run, infos: Sequence[MetricInfo]) -> Iterator[str]:
         yield f"partial run: only the first {limit} questions"
     if not run.manifest.get("complete", True):
         yield "the run is not finished: missing predictions count as empty"
-    missing = [info.title for info in infos if not info.comparable]
-    if missing:
-        yield f"not comparable with published numbers: {', '.join(missing)}"
 
 
 class Bootstrap:

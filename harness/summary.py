@@ -31,6 +31,9 @@ def score_lines(runs: Sequence[Scores]) -> list[str]:
     lines.append("")
     for reason, names in reasons.items():
         lines += _wrapped(f"not computed: {', '.join(names)}: {reason}")
+    own = [info.title for info in ordered if not info.comparable]
+    if own:
+        lines += _wrapped(f"not comparable with published numbers: {', '.join(own)}")
     for note in dict.fromkeys(note for scores in runs for note in scores.notes):
         lines += _wrapped(f"note: {note}")
     return [*lines, ""]

@@ -141,6 +141,12 @@ def _cell(score: Score | None, best: float | None, reason: str = "") -> Cell:
     )
 
 
+def _head_note(info: MetricInfo) -> str:
+    """What stands below a metric's name: its direction, and whether it is the challenge's."""
+    direction = "higher is better" if info.higher_is_better else "lower is better"
+    return direction if info.comparable else f"{direction}; gi-bench's own, not comparable with published numbers"
+
+
 def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]:
     """One table a group: a row per run, a column per metric."""
     tables = []
@@ -154,23 +160,26 @@ def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]
                              info.higher_is_better)
             for info in infos
         }  # fmt: skip
-        footnotes: list[str] = []
+        reasons: dict[str, list[str]] = {}
         rows = []
         for i, (run, name) in enumerate(zip(runs, names, strict=True)):
             cells = []
             for info in infos:
                 reason = run.scores.not_computed.get(info.name, "")
-                if reason and f"{name}, {info.title}: {reason}" not in footnotes:
-                    footnotes.append(f"{name}, {info.title}: {reason}")
+                if reason and name not in reasons.setdefault(reason, []):
+                    reasons[reason].append(name)
                 cells.append(_cell(found[info.name, i], best[info.name], reason))
             rows.append((name, tuple(cells)))
-        arrows = tuple("higher is better" if info.higher_is_better else "lower is better" for info in infos)
-        tables.append(Table(title, tuple(info.title for info in infos), tuple(rows), arrows, tuple(footnotes)))
-    nowhere = {
-        name: reason for run in runs for name, reason in run.scores.not_computed.items() if name not in _metrics(runs)
-    }
+        arrows = tuple(_head_note(info) for info in infos)
+        footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())
+        tables.append(Table(title, tuple(info.title for info in infos), tuple(rows), arrows, footnotes))
+    nowhere: dict[str, list[str]] = {}
+    for run in runs:
+        for name, reason in run.scores.not_computed.items():
+            if name not in _metrics(runs) and name not in nowhere.setdefault(reason, []):
+                nowhere[reason].append(name)
     if nowhere:
-        notes = tuple(f"{name}: {reason}" for name, reason in sorted(nowhere.items()))
+        notes = tuple(f"{', '.join(sorted(names))}: {reason}" for reason, names in sorted(nowhere.items()))
         tables.append(Table("Not computed for any run", (), (), (), notes))
     return tables
 
@@ -265,6 +274,15 @@ def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
 
 
+def _counts(runs: Sequence[Run]) -> dict[str, int]:
+    """Rows of the suite: the most that any run covered (a blind run has no phrases)."""
+    found: dict[str, int] = {}
+    for run in runs:
+        for what, count in run.manifest.get("counts", {}).items():
+            found[what] = max(count, found.get(what, 0))
+    return found
+
+
 def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     """Collect everything that the page shows.
 
@@ -279,7 +297,7 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
         fingerprint=first.fingerprint,
-        counts=first.manifest.get("counts", {}),
+        counts=_counts(runs),
         created=max(str(run.manifest.get("created", "")) for run in runs),
         notes=notes,
         interval_method=first.scores.interval_method,

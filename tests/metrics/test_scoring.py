@@ -26,7 +26,7 @@ def test_a_perfect_run(tmp_path: Path) -> None:
     for metric in ("answer_false_positive_rate", "answer_false_negative_rate", "region_false_positive_rate"):
         assert scores.find(metric).value == 0.0  # type: ignore[union-attr]
     assert "bertscore" in scores.not_computed
-    assert "made for tests" in scores.notes
+    assert scores.notes == ("made for tests",)
     assert store.open_run(tmp_path / "run").scores == scores
 
 
