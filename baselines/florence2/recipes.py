@@ -197,21 +197,8 @@ def train_adapter(
         report=_reporter(say, settings.steps),
         device=backbone.device,
     )
-    card = {
-        "variant": recipe.name,
-        "backbone": backbone_name,
-        "backbone_digest": backbone.digest,
-        "rank": recipe.rank,
-        "alpha": recipe.alpha,
-        "tasks": list(recipe.train),
-        "negatives": recipe.negatives,
-        "masks": recipe.masks,
-        "seed": seed,
-        "steps": settings.steps,
-        "images_per_step": settings.images,
-        "learning_rate": settings.rate,
-        "trained_on": suite.name,
-        "trained_on_fingerprint": suite.fingerprint if small else "",
+    card = _card(recipe, backbone, backbone_name, suite, settings)
+    card |= {
         "examples": examples.count(),
         "trainable_parameters": trainable_count(model),
         "seconds": round(seconds),
@@ -222,3 +209,25 @@ def train_adapter(
     save_adapter(model, fresh, card)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def _card(
+    recipe: VariantRecipe, backbone: Backbone, backbone_name: str, suite: Suite, settings: TrainingSettings
+) -> dict[str, Any]:
+    """What decides an adapter's weights."""
+    return {
+        "variant": recipe.name,
+        "backbone": backbone_name,
+        "backbone_digest": backbone.digest,
+        "rank": recipe.rank,
+        "alpha": recipe.alpha,
+        "tasks": list(recipe.train),
+        "negatives": recipe.negatives,
+        "masks": recipe.masks,
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "images_per_step": settings.images,
+        "learning_rate": settings.rate,
+        "trained_on": suite.name,
+        "trained_on_fingerprint": suite.fingerprint,
+    }

@@ -82,6 +82,7 @@ def _values(predicted: tuple[Region, ...], reference: Region) -> tuple[float, fl
 
 def _metric(info: MetricInfo, position: int) -> Metric:
     def compute(run: Run) -> Statistics | str:
+        """One value a phrase with a reference region."""
         if not any(p.kind == "phrase" and p.regions is not None for p in run.predictions.values()):
             return "the run grounded no phrase"
         rows, images, labels = [], [], []

@@ -232,6 +232,7 @@ def _pick(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _loader(name: str, split: str, train_suite: str | None) -> Callable[[Path | None], KvasirSuite]:
     def load(data: Path | None) -> KvasirSuite:
+        """Open the suite in a folder, or in the Hub's cache."""
         folder = data if data is not None else _hub_folder()
         wants = name != "kvasir-vqa-x1/train"
         questions = [

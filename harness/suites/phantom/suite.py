@@ -148,6 +148,7 @@ class PhantomSuite(Suite):
 
 def _opener(split: str) -> object:
     def load(data: Path | None) -> PhantomSuite:
+        """The split; there is no data folder to look at."""
         return PhantomSuite(split)
 
     return load
