@@ -121,3 +121,23 @@ def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
     """Renders all 3,600 training scenes: about two minutes."""
     card = json.loads((HERE / "weights" / "multitask_r128-tiny" / "card.json").read_text())
     assert PhantomSuite("train").fingerprint == card["trained_on_fingerprint"]
+
+
+def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole recipe on few scenes and steps: the files load as any Florence-2 does."""
+    from dataclasses import replace
+
+    import harness.suites.phantom.suite as module
+    from baselines.florence2 import recipes as recipes_module
+
+    monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
+    monkeypatch.setattr(recipes_module, "VISION_STEPS", 3)
+    monkeypatch.setattr(recipes_module, "GAP_TEXTS", 50)
+    monkeypatch.setattr(recipes_module, "BACKBONE_SETTINGS", replace(recipes_module.BACKBONE_SETTINGS, steps=3))
+    recipes_module.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
+    made = load_backbone(tmp_path / "made")
+    assert "<MedVQA_EXPLAIN>" in made.tokenizer.get_vocab()
+    shipped = {path.name for path in TINY.iterdir()} - {"README.md"}
+    assert {path.name for path in (tmp_path / "made").iterdir()} == shipped
+    card = json.loads((tmp_path / "made" / "card.json").read_text())
+    assert card["parameters"] == sum(p.numel() for p in made.network.parameters())
