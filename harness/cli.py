@@ -213,16 +213,21 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(_main(sys.argv[1:] if arguments is None else arguments))
 
 
+_INTERRUPTED = "interrupted; finished parts are kept: run the same command again to go on"
+
+
 def _main(arguments: list[str]) -> int:
     try:
         _mount()
         result = app(arguments, standalone_mode=False, prog_name="gi-bench")
+        if result == 130:  # typer turns Ctrl-C into this code
+            typer.echo(_INTERRUPTED, err=True)
         return result if isinstance(result, int) else 0
     except GiBenchError as error:
         typer.echo(f"error: {error.line()}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, EOFError):
-        typer.echo("interrupted; finished parts are kept: run the same command again to go on", err=True)
+        typer.echo(_INTERRUPTED, err=True)
         return 130
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]
@@ -235,7 +240,7 @@ def _usage_error(error: Exception) -> int:
     """One line for a wrong flag or value; anything else is ours and keeps its traceback."""
     name = type(error).__name__
     if name == "Abort":
-        typer.echo("interrupted; finished parts are kept: run the same command again to go on", err=True)
+        typer.echo(_INTERRUPTED, err=True)
         return 130
     message = getattr(error, "format_message", None)
     if message is None:

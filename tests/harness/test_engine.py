@@ -241,8 +241,9 @@ def test_a_task_that_the_model_lacks_is_named(suite: PhantomSuite, monkeypatch: 
         local.evaluate(["blind"], suite, settings=local.Settings(tasks=("ground",)))
 
 
-def test_killed_process_resumes_byte_identical(tmp_path: Path) -> None:
-    """SIGKILL in the middle of a run, then the same command again."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Signals) -> None:
+    """Killed, or Ctrl-C, in the middle of a run; then the same command again."""
     script = tmp_path / "slow.py"
     script.write_text(
         textwrap.dedent(
@@ -268,14 +269,22 @@ def test_killed_process_resumes_byte_identical(tmp_path: Path) -> None:
         ]  # fmt: skip
 
     process = subprocess.Popen(
-        command("killed", "0.05"), cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("killed", "0.05"),
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     pattern = "phantom-validation/slow-*/predictions/part-*.parquet"
     while len(list((tmp_path / "killed").glob(pattern))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(how)
+    _, errors = process.communicate()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "run the same command again" in errors.decode()
     finished = len(list((tmp_path / "killed").glob(pattern)))
     for output in ("killed", "whole"):
         done = subprocess.run(command(output, "0"), cwd=root, env=environment, capture_output=True, text=True)
