@@ -1,4 +1,4 @@
-"""Generation from features that were encoded once, with a confidence out of the same pass."""
+"""Generation from features that were encoded once, with three confidences out of the same pass."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from baselines.florence2.decoder import StepDecoder
+from baselines.florence2.search import Rules, confidences, search
+
 if TYPE_CHECKING:
     import torch
-
-TOP_K = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +20,32 @@ class Generated:
     Attributes:
         text: decoded tokens without begin, end and padding.
         confidence: mean probability mass of the k = 5 likeliest tokens over the decoding steps, in [0, 1]:
-            the score that the paper submits. None if nothing was generated.
+            the score that the paper submits.
+        log_prob: mean log-probability of the generated tokens, at most 0.
+        margin: mean difference between the two largest probabilities, in [0, 1].
         token_count: generated tokens, the end token included.
     """
 
     text: str
-    confidence: float | None
+    confidence: float
+    log_prob: float
+    margin: float
     token_count: int
 
 
-class _TopKMass:
-    """A logits processor that only looks: it notes the top-k mass of every row at every step."""
+def checkpoint_rules(network: Any) -> dict[str, Any]:
+    """The decoding rules that a checkpoint brings along (``generation_config.json``).
 
-    def __init__(self) -> None:
-        self.masses: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        probabilities = torch.softmax(scores.float(), dim=-1)
-        self.masses.append(probabilities.topk(min(TOP_K, scores.shape[-1]), dim=-1).values.sum(-1).cpu())
-        return scores
+    Florence-2-base forbids repeated trigrams and forces the first token; the paper's code ran with the
+    checkpoint's own rules, so we do.
+    """
+    config = network.generation_config
+    return {
+        "forced_first": config.forced_bos_token_id,
+        "forced_last": config.forced_eos_token_id,
+        "no_repeat": config.no_repeat_ngram_size or 0,
+        "length_penalty": 1.0 if config.length_penalty is None else float(config.length_penalty),
+    }
 
 
 def encode_prompts(
@@ -89,41 +95,23 @@ def generate(
         beams: 1 for greedy search.
     """
     import torch
-    from transformers import LogitsProcessorList
-    from transformers.modeling_outputs import BaseModelOutput
 
-    watch = _TopKMass()
+    room = network.config.text_config.max_position_embeddings - 1
+    rules = Rules(
+        beams=beams,
+        limit=min(max_new_tokens, room),
+        start=network.config.text_config.decoder_start_token_id,
+        end=tokenizer.eos_token_id,
+        **checkpoint_rules(network),
+    )
+    decoder = StepDecoder(network)
     with torch.inference_mode():
-        hidden, mask = encode_prompts(network, tokenizer, features, prompts)
-        output = network.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-            attention_mask=mask,
-            num_beams=beams,
-            do_sample=False,
-            early_stopping=beams > 1,
-            max_new_tokens=max_new_tokens,
-            length_penalty=1.0,
-            no_repeat_ngram_size=0,
-            logits_processor=LogitsProcessorList([watch]),
-            return_dict_in_generate=True,
-            output_scores=beams > 1,
-        )
-    masses = torch.stack(watch.masses, dim=1)
-    return [_read(tokenizer, output, masses, row, beams) for row in range(len(prompts))]
-
-
-def _read(tokenizer: Any, output: Any, masses: torch.Tensor, row: int, beams: int) -> Generated:
-    ids = output.sequences[row].tolist()[1:]  # the first token starts the decoder
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    length = ids.index(eos) + 1 if eos in ids else len(ids)
-    while length and ids[length - 1] == pad:
-        length -= 1
-    rows = [row] * length
-    if beams > 1:
-        # Which beam each token of the winner came from; the history may be shorter by the forced end.
-        rows = [i for i in output.beam_indices[row].tolist() if i >= 0][:length]
-    taken = [float(masses[i, step]) for step, i in enumerate(rows)]
-    kept = [i for i in ids[:length] if i not in (eos, pad, tokenizer.bos_token_id)]
-    text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    confidence = min(1.0, sum(taken) / len(taken)) if taken else None
-    return Generated(text.strip(), confidence, length)
+        memory = decoder.remember(*encode_prompts(network, tokenizer, features, prompts))
+        found = search(decoder, memory, rules)
+    dropped = {tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id}
+    replies = []
+    for hypothesis in found:
+        kept = [token for token in hypothesis.tokens if token not in dropped]
+        text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        replies.append(Generated(text.strip(), *confidences(hypothesis), len(hypothesis.tokens)))
+    return replies

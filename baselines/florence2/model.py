@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from baselines.florence2 import decoding, locations, prompts
+from baselines.florence2 import decoding, locations, prompts, vision
 from baselines.florence2.backbone import Backbone
 from harness.model import Answer, Ask, GroundAsk, Grounding
 from harness.schema import TASKS, Region, Task
@@ -37,15 +37,19 @@ class Florence2Model:
     ) -> None:
         self._backbone, self._network, self._decoding = backbone, network, decoding_settings
         self.settings = settings
-        self.batch_size = 64 if backbone.pictures.width <= 128 else 16
+        self.batch_size = 64 if backbone.pictures.width <= 128 else 24
 
     def encode(self, images: Sequence[Image]) -> Sequence[torch.Tensor]:
         """Image features (image tokens, width), one a picture."""
         import torch
 
+        # A CPU gains nothing from several large pictures at once: their maps push each other out of the cache.
+        size = len(images) if self._backbone.device != "cpu" or self._backbone.pictures.width <= 128 else 1
+        found: list[torch.Tensor] = []
         with torch.inference_mode():
-            features = self._network.get_image_features(self._backbone.pixels(images)).pooler_output
-        return list(features)
+            for start in range(0, len(images), size):
+                found.extend(vision.encode_pixels(self._network, self._backbone.pixels(images[start : start + size])))
+        return found
 
     def _generate(self, features: Sequence[torch.Tensor], asked: Sequence[str], limit: int) -> list[decoding.Generated]:
         import torch

@@ -16,7 +16,7 @@ IMAGE_SIZE = 96
 IMAGE_TOKEN = "<image>"
 _BASIC = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 # The tokens that Florence-2 adds to BART's vocabulary.
-_FLORENCE = (
+FLORENCE_TOKENS = (
     "<od>", "</od>", "<ocr>", "</ocr>", *(f"<loc_{i}>" for i in range(1000)), "<cap>", "</cap>", "<ncap>",
     "</ncap>", "<dcap>", "</dcap>", "<grounding>", "</grounding>", "<seg>", "</seg>", "<sep>", "<region_cap>",
     "</region_cap>", "<region_to_desciption>", "</region_to_desciption>", "<proposal>", "</proposal>", "<poly>",
@@ -39,7 +39,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTo
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    added = [*_FLORENCE, *TASK_TOKENS, IMAGE_TOKEN]
+    added = [*FLORENCE_TOKENS, *TASK_TOKENS, IMAGE_TOKEN]
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in added[:-1]])
     tokenizer.add_special_tokens([AddedToken(IMAGE_TOKEN, special=True, normalized=False)])
     return PreTrainedTokenizerFast(
