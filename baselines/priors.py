@@ -64,6 +64,8 @@ class PriorModel:
             "training_digest": digest.hexdigest()[:16],
             "leave_image_out": leave_image_out,
         }
+        # With an image's own rows left out, no image is seen.
+        self.training_images = frozenset() if leave_image_out else frozenset(row.img_id for row in rows if row.answer)
 
     def encode(self, images: Sequence[Any]) -> Sequence[Feature]:
         """Never called: the model does not look."""

@@ -35,6 +35,8 @@ class VariantRecipe:
         adapter: False for the bare backbone.
         negatives: whether phrases about absent findings are trained on.
         masks: source of training masks: ``suite`` or ``sam``.
+        published: Hub id of the authors' checkpoint for Florence-2-base; empty if there is none.
+        published_note: what must be said beside scores of that checkpoint.
     """
 
     name: str
@@ -45,6 +47,8 @@ class VariantRecipe:
     adapter: bool = True
     negatives: bool = False
     masks: str = "suite"
+    published: str = ""
+    published_note: str = ""
 
     @property
     def alpha(self) -> int:
@@ -121,8 +125,10 @@ def _build_prior(recipe: VariantRecipe, context: BuildContext) -> Model:
     return build_prior(recipe.name, context)
 
 
-def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> Path:
-    """The folder of a variant's adapter for a backbone.
+def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:
+    """The folder of a variant's adapter for a backbone, and what must be said beside its scores.
+
+    A checkpoint that the user gives comes first, then one that is shipped or was trained here, then the authors'.
 
     Raises:
         CheckpointError: it is not there; the message says which command makes it.
@@ -130,10 +136,13 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
     from baselines.florence2.backbone import resolve
 
     if checkpoint is not None:
-        return resolve(checkpoint)
+        note = recipe.published_note if str(checkpoint) == recipe.published else ""
+        return resolve(checkpoint, what="adapter"), note
     folder = recipe.bundled(backbone)
     if folder.is_dir():
-        return folder
+        return folder, ""
+    if recipe.published and backbone == "base":
+        return resolve(recipe.published, what="adapter"), recipe.published_note
     extra = "" if backbone == "tiny" else f" --backbone {backbone} --suite kvasir-vqa-x1/train --data DIR"
     if recipe.masks == "sam":
         do = "it needs masks refined by SAM: train it elsewhere and give --checkpoint DIR"
@@ -146,16 +155,23 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
 
 def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     name, source = backbone_source(context.backbone, context.suite.name)
-    folder = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else None
-    from baselines.florence2.adapters import with_adapter
+    folder, note = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else (None, "")
+    from baselines.florence2.adapters import read_training_images, with_adapter
     from baselines.florence2.backbone import load_backbone
+    from baselines.florence2.decoding import checkpoint_rules
     from baselines.florence2.model import Decoding, Florence2Model
 
     key = f"florence2 {source} {context.device} {context.dtype}"
     if key not in context.shared:
         context.shared[key] = load_backbone(source, device=context.device, dtype=context.dtype)
     backbone = context.shared[key]
-    decoding = Decoding(beams=context.beams or 1)
+    network, names, digest, images = backbone.network, "native", None, None
+    if folder is not None:
+        rank = None if context.checkpoint is None else recipe.rank
+        adapted = with_adapter(backbone, folder, rank=rank)
+        network, names, digest = adapted.network, adapted.names, adapted.digest
+        images = read_training_images(folder)
+    decoding = Decoding(beams=context.beams or Decoding.beams, microsoft_prompts=names == "microsoft")
     settings: dict[str, Any] = {
         "backbone": name if name != "custom" else str(source),
         "backbone_digest": backbone.digest,
@@ -164,14 +180,10 @@ def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
         "trained_on": list(recipe.train),
         "negatives": recipe.negatives,
         "masks": recipe.masks,
-        "decoding": {
-            "beams": decoding.beams,
-            "answer_tokens": decoding.answer_tokens,
-            "ground_tokens": decoding.ground_tokens,
-            "explain_tokens": decoding.explain_tokens,
-        },
+        "decoding": decoding.describe() | checkpoint_rules(backbone.network),
     }
-    network = backbone.network
-    if folder is not None:
-        network, settings["adapter_digest"] = with_adapter(backbone, folder)
-    return Florence2Model(backbone, network, settings, decoding)
+    if digest is not None:
+        settings["adapter_digest"] = digest
+    if note:
+        settings["note"] = note
+    return Florence2Model(backbone, network, settings, decoding, training_images=images)

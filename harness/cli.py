@@ -78,6 +78,10 @@ def run(
     train_suite: Annotated[
         str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")
     ] = None,
+    training_images: Annotated[
+        Path | None,
+        typer.Option("--training-images", help="Ids of the model's training images: scores for seen and unseen apart."),
+    ] = None,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -94,6 +98,7 @@ def run(
         checkpoint=checkpoint,
         backbone=backbone,
         beams=beams,
+        training_images=training_images,
     )
     finished = evaluate(
         model, suite, data=data, train_suite=train_suite, output=output, settings=settings, say=typer.echo

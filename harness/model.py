@@ -46,12 +46,18 @@ class GroundAsk:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Text with a confidence in [0, 1] (None if the model has none) and the tokens it took."""
+    """Text with a confidence in [0, 1] (None if the model has none) and the tokens it took.
+
+    ``log_prob`` (mean over the tokens, at most 0) and ``margin`` (mean difference between the two likeliest tokens,
+    in [0, 1]) are two more ways to say how sure the model was; None if it does not say.
+    """
 
     text: str
     confidence: float | None = None
     token_count: int = 0
     warnings: tuple[str, ...] = ()
+    log_prob: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,9 @@ class Model(Protocol):
         needs_image: False for models that never look; they receive None as every feature.
         settings: what identifies its predictions (weights' digest, decoding, ...); goes into the recipe.
         batch_size: micro-batch to start with when the user leaves it to ``auto``.
+
+    A model that knows which images it was trained on says so in an attribute ``training_images`` (a frozenset of
+    ids): scores are then given for seen and unseen images apart.
     """
 
     tasks: frozenset[Task]

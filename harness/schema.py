@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Task = Literal["answer", "explain", "ground"]
 TASKS: tuple[Task, ...] = ("answer", "ground", "explain")
@@ -153,6 +153,8 @@ class Prediction:
         regions: predicted regions; None if the task was not run, empty if the model shows nothing.
         token_count: tokens generated for this row over all tasks.
         warnings: what had to be repaired in the model's output, a short slug each.
+        log_prob: mean log-probability of the answer's tokens, at most 0; None if the model gives none.
+        margin: mean difference between the two likeliest tokens of the answer, in [0, 1]; None likewise.
     """
 
     kind: Kind
@@ -165,6 +167,8 @@ class Prediction:
     regions: tuple[Region, ...] | None = None
     token_count: int = 0
     warnings: tuple[str, ...] = ()
+    log_prob: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,8 @@ class Score:
 
     Attributes:
         metric: name of the metric.
-        slice_by: ``all``, ``question_class``, ``complexity``, ``label`` or ``finding``.
+        slice_by: ``all``, ``question_class``, ``complexity``, ``label``, ``finding`` or ``training`` (whether the row's
+            image is ``seen`` or ``unseen`` in training, where that is known).
         slice_value: value of the slice, e.g. ``polyp_count``; ``all`` for the whole suite.
         value: the score; None if the slice holds nothing that can be scored.
         n: number of rows (questions or phrases) that the value rests on.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ def score_run(
             not_computed[name] = statistics
             continue
         infos.append(metric.info)
+        if run.seen_images is not None:
+            statistics = _with_training(statistics, run.seen_images)
         scores.extend(metric_scores(name, statistics, bootstrap))
         for reason, count in statistics.counts.items():
             if count:
@@ -87,6 +90,12 @@ def score_run(
     return result
 
 
+def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:
+    """Add the slice ``training``: rows of images that the model was trained on, and the others."""
+    labels = tuple(("seen",) if img_id in seen else ("unseen",) for img_id in statistics.images)
+    return replace(statistics, slices={**statistics.slices, "training": labels})
+
+
 def _counts(run: Run) -> dict[str, int]:
     questions, phrases = run.questions, run.phrases
     counts = {
@@ -105,6 +114,10 @@ def _counts(run: Run) -> dict[str, int]:
 def _notes(run: Run) -> Iterator[str]:
     if run.manifest.get("suite_note"):
         yield str(run.manifest["suite_note"])
+    if run.manifest["recipe"]["model"].get("note"):
+        yield str(run.manifest["recipe"]["model"]["note"])
+    if run.seen_images:
+        yield f"{len(run.seen_images):,} of {run.manifest['counts']['images']:,} images were seen in training"
     limit = run.manifest["recipe"].get("limit")
     if limit is not None:
         yield f"partial run: only the first {limit} questions"

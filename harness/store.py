@@ -64,6 +64,8 @@ PREDICTION_SCHEMA = pa.schema(
         ("regions", pa.list_(_REGION)),
         ("token_count", pa.int32()),
         ("warnings", pa.list_(pa.string())),
+        ("log_prob", pa.float32()),
+        ("margin", pa.float32()),
     ]
 )
 
@@ -200,6 +202,8 @@ def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
             "regions": None if p.regions is None else [_region_row(r) for r in p.regions],
             "token_count": p.token_count,
             "warnings": list(p.warnings),
+            "log_prob": p.log_prob,
+            "margin": p.margin,
         }
         for p in predictions
     ]
@@ -360,6 +364,14 @@ class Run:
             for prediction in predictions_from_table(read_table(path, PREDICTION_SCHEMA)):
                 found[prediction.kind, prediction.index] = prediction
         return found
+
+    @cached_property
+    def seen_images(self) -> frozenset[str] | None:
+        """Images of this run that the model was trained on; None where its training images are not known."""
+        path = self.path / "training.json"
+        if not path.exists():
+            return None
+        return frozenset(str(img_id) for img_id in read_json(path)["seen"])
 
     @cached_property
     def scores(self) -> Scores:

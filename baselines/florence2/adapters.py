@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.florence2 import remote_names
 from baselines.florence2.backbone import Backbone, weights_digest
 from baselines.florence2.prompts import ANSWER_TOKEN, EXPLAIN_TOKEN
 from harness.errors import CheckpointError
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 TARGET_MODULES = ("qkv", "proj", "fc1", "fc2", "q_proj", "k_proj", "v_proj", "out_proj")
 DROPOUT = 0.05
 CARD = "card.json"
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+TRAINING_IMAGES = "training_images.txt"
 
 
 def new_task_tokens(tokenizer: Any) -> list[int]:
@@ -62,8 +68,8 @@ def save_adapter(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
         name: value.detach().to(torch.float16).contiguous()
         for name, value in sorted(get_peft_model_state_dict(model).items())
     }
-    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    (folder / "adapter_model.safetensors").chmod(0o644)
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)
     config = model.peft_config["default"]
     config.base_model_name_or_path = str(card.get("backbone", ""))
     config.inference_mode = True
@@ -80,18 +86,47 @@ def read_card(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def with_adapter(backbone: Backbone, folder: Path) -> tuple[Any, str]:
+def write_training_images(folder: Path, img_ids: Iterable[str]) -> None:
+    """Write the list of images that an adapter was trained on, one id a line."""
+    (folder / TRAINING_IMAGES).write_text("".join(f"{i}\n" for i in sorted(set(img_ids))), encoding="utf-8")
+
+
+def read_training_images(folder: Path) -> frozenset[str] | None:
+    """Ids of the images that an adapter was trained on; None where the list is not there."""
+    try:
+        return frozenset((folder / TRAINING_IMAGES).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A backbone's network with an adapter merged into it.
+
+    Attributes:
+        network: in evaluation mode, of the backbone's dtype.
+        digest: of the adapter's weights.
+        names: ``native``, or ``microsoft`` for an adapter that was trained on the original repository's code.
+    """
+
+    network: Any
+    digest: str
+    names: str
+
+
+def with_adapter(backbone: Backbone, folder: Path, *, rank: int | None = None) -> Adapted:
     """A copy of the backbone's network with an adapter merged into it.
 
-    The backbone itself stays as it is, so that several variants can share it.
+    The backbone itself stays as it is, so that several variants can share it. Every tensor of the adapter finds its
+    place and every place its tensor, or the adapter is refused.
 
-    Returns:
-        The merged network in evaluation mode and the adapter's digest.
+    Args:
+        rank: refuse adapters of another rank; None takes any.
 
     Raises:
-        CheckpointError: the adapter is damaged, or was made for another backbone.
+        CheckpointError: the adapter is damaged, or was made for another backbone or rank.
     """
-    from peft import PeftModel
+    from safetensors.torch import load_file
 
     digest = weights_digest(folder)
     made_for = read_card(folder).get("backbone_digest")
@@ -101,20 +136,100 @@ def with_adapter(backbone: Backbone, folder: Path) -> tuple[Any, str]:
             where=folder,
             do="give the backbone that it belongs to with --backbone",
         )
+    config = _read_config(folder, rank)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except Exception as error:  # safetensors has its own kinds for missing, cut and foreign files
+        raise _unusable(folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}") from error
+    names = "microsoft" if any(remote_names.is_remote(name) for name in tensors) else "native"
+    if names == "microsoft":
+        try:
+            tensors = remote_names.native_tensors(tensors)
+        except ValueError as error:
+            raise _unusable(folder, str(error)) from error
+        config.target_modules = {_module(name) for name in tensors}
+    merged = _merge(backbone, folder, config, tensors)
+    return Adapted(merged.to(backbone.network.dtype).eval(), digest, names)
+
+
+def _unusable(folder: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"cannot load the adapter: {why}",
+        where=folder,
+        do=f"give a peft adapter folder ({CONFIG} and {WEIGHTS})",
+    )
+
+
+def _module(name: str) -> str:
+    """``base_model.model.a.b.lora_A.weight`` -> ``a.b``."""
+    return name.removeprefix(remote_names.PEFT_PREFIX).rsplit(".lora_", 1)[0]
+
+
+def _read_config(folder: Path, rank: int | None) -> Any:
+    """The adapter's peft configuration, read as data."""
+    from peft import LoraConfig
+
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if content.get("peft_type") != "LORA":
+            raise ValueError(f"peft_type {content.get('peft_type')!r}, LORA is needed")
+        known = {f.name for f in dataclasses.fields(LoraConfig)}
+        kept = {key: value for key, value in content.items() if key in known and value is not None}
+        for key in ("auto_mapping", "peft_type", "eva_config", "corda_config"):
+            kept.pop(key, None)
+        kept["inference_mode"] = True
+        config = LoraConfig(**kept)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _unusable(folder, f"{CONFIG}: {(str(error).splitlines() or [''])[0][:200]}") from error
+    if rank is not None and config.r != rank:
+        raise CheckpointError(
+            f"the adapter has rank {config.r}, the variant rank {rank}",
+            where=folder,
+            do="choose the variant of that rank (list them with: gi-bench models), or another --checkpoint",
+        )
+    return config
+
+
+def _merge(backbone: Backbone, folder: Path, config: Any, tensors: Mapping[str, Any]) -> Any:
+    """Put every tensor in its place in a copy of the network, and merge."""
+    import torch
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    other = "the adapter was made for another backbone"
+    do = "give the backbone that it belongs to with --backbone"
     try:
         with warnings.catch_warnings():
             # peft asks transformers for a name that it has renamed; nothing that a user could act on.
-            warnings.simplefilter("ignore", FutureWarning)
-            model = PeftModel.from_pretrained(copy.deepcopy(backbone.network), folder, is_trainable=False)
-            merged = model.merge_and_unload()
+            warnings.simplefilter("ignore")
+            model = get_peft_model(copy.deepcopy(backbone.network), config)
+            places = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
+            _account(places, {name: value.shape for name, value in tensors.items()}, folder)
+            exact = {name: value.to(torch.float32) for name, value in tensors.items()}
+            set_peft_model_state_dict(model, exact)
+            return model.merge_and_unload()
+    except CheckpointError:
+        raise
     except Exception as error:
         first = (str(error).splitlines() or [""])[0][:200]
-        raise CheckpointError(
-            f"cannot load the adapter: {type(error).__name__}: {first}",
-            where=folder,
-            do="give a peft adapter folder (adapter_config.json and adapter_model.safetensors)",
-        ) from error
-    return merged.to(backbone.network.dtype).eval(), digest
+        raise CheckpointError(f"{other}: {first}", where=folder, do=do) from error
+
+
+def _account(places: Mapping[str, Any], tensors: Mapping[str, Any], folder: Path) -> None:
+    """Refuse an adapter with a tensor too many, too few, or of another shape."""
+    left = sorted(set(tensors) - set(places))
+    empty = sorted(set(places) - set(tensors))
+    shaped = sorted(name for name in places if name in tensors and places[name] != tensors[name])
+    for found, what in (
+        (left, "tensors have no place in this backbone"),
+        (empty, "places of this backbone have no tensor"),
+        (shaped, "tensors have another shape than this backbone's"),
+    ):
+        if found:
+            raise CheckpointError(
+                f"the adapter was made for another backbone: {len(found)} of {len(tensors)} {what}, first {found[0]}",
+                where=folder,
+                do="give the backbone that it belongs to with --backbone",
+            )
 
 
 def trainable_count(model: Any) -> int:
@@ -124,11 +239,14 @@ def trainable_count(model: Any) -> int:
 
 __all__: Sequence[str] = [
     "CARD",
+    "Adapted",
     "TARGET_MODULES",
     "add_adapter",
     "new_task_tokens",
     "read_card",
+    "read_training_images",
     "save_adapter",
     "trainable_count",
     "with_adapter",
+    "write_training_images",
 ]

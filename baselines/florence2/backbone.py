@@ -17,10 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import CheckpointError
+from harness.hub import hub_failure
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+HUB_ID = "florence-community/Florence-2-base"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class PictureSettings:
             raise CheckpointError(
                 f"cannot read the picture settings: {type(error).__name__}: {error}",
                 where=path,
-                do="give a folder in the layout of florence-community/Florence-2-base",
+                do=f"give a folder in the layout of {HUB_ID}",
             ) from error
 
     def resize(self, image: Image) -> npt.NDArray[np.uint8]:
@@ -98,50 +101,72 @@ class Backbone:
         return tensor.to(self.device, dtype=self.network.dtype)
 
 
+def resolve(source: str | Path, *, what: str = "backbone") -> Path:
+    """The local folder of a checkpoint given as a folder or a Hub id (``owner/name`` or ``owner/name@revision``).
+
+    The Hub's cache is asked first, so that a machine without network works once the cache is filled.
+
+    Raises:
+        CheckpointError: it is neither there nor to be had; the message says why.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    repo, _, revision = str(source).partition("@")
+    option = "--checkpoint" if what == "adapter" else "--backbone"
+    if repo.startswith((".", "/", "~")) or repo.count("/") != 1:
+        raise CheckpointError(f"{what} folder not found", where=str(source), do=f"give a folder or Hub id with {option}")
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
+    wanted: dict[str, Any] = {"revision": revision or None, "allow_patterns": patterns}
+    try:
+        return Path(snapshot_download(repo, local_files_only=True, **wanted))
+    except Exception:  # not in the cache: ask the Hub
+        pass
+    try:
+        return Path(snapshot_download(repo, **wanted))
+    except Exception as error:
+        why, do = hub_failure(error, repo)
+        raise CheckpointError(f"cannot get the {what}: {why}", where=str(source), do=f"{do}, or give a local folder "
+                              f"with {option}") from error  # fmt: skip
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder.
+
+    Raises:
+        CheckpointError: there is none, or a shard that the index names is missing.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError("no safetensors weights", where=folder, do="only safetensors files are loaded")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise CheckpointError("damaged index of the weights", where=index, do="download it again") from error
+        missing = sorted(shards - {path.name for path in files})
+        if missing:
+            raise CheckpointError(f"{len(missing)} weight files are missing, first {missing[0]}", where=folder,
+                                  do="download the checkpoint again")  # fmt: skip
+    return files
+
+
 def weights_digest(folder: Path) -> str:
     """SHA-256 over the safetensors files of a folder, the first 16 hex digits.
 
     Raises:
         CheckpointError: the folder holds no safetensors file.
     """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError("no safetensors weights", where=folder, do="only safetensors files are loaded")
     digest = hashlib.sha256()
-    for path in files:
+    for path in weight_files(folder):
         digest.update(path.name.encode())
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()[:16]
-
-
-def resolve(source: str | Path) -> Path:
-    """The local folder of a checkpoint given as a folder or a Hub id (the Hub's cache is asked first).
-
-    Raises:
-        CheckpointError: it is neither there nor to be had.
-    """
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    text = str(source)
-    hint = "give a local folder with --backbone or --checkpoint, or go online once to fill the Hub's cache"
-    if text.startswith((".", "/", "~")) or text.count("/") != 1:
-        raise CheckpointError("checkpoint folder not found", where=text, do=hint)
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.safetensors", "*.json", "*.txt"]
-    try:
-        return Path(snapshot_download(text, local_files_only=True, allow_patterns=patterns))
-    except Exception:  # not in the cache: ask the Hub
-        pass
-    try:
-        return Path(snapshot_download(text, allow_patterns=patterns))
-    except Exception as error:
-        raise CheckpointError(
-            f"cannot get the checkpoint from the Hub: {type(error).__name__}", where=text, do=hint
-        ) from error
 
 
 def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "float32") -> Backbone:
@@ -158,6 +183,13 @@ def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "floa
     folder = resolve(source)
     pictures = PictureSettings.read(folder)
     digest = weights_digest(folder)
+    kind = _architecture(folder)
+    if kind != "Florence2ForConditionalGeneration":
+        raise CheckpointError(
+            f"the checkpoint is of architecture {kind}, Florence2ForConditionalGeneration is needed",
+            where=folder,
+            do=f"give {HUB_ID} or a folder in its layout (microsoft/Florence-2-base needs foreign code and is not loaded)",
+        )
     try:
         network = Florence2ForConditionalGeneration.from_pretrained(
             folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True
@@ -167,6 +199,37 @@ def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "floa
         raise CheckpointError(
             f"cannot load the backbone: {type(error).__name__}: {str(error).splitlines()[0][:200]}",
             where=folder,
-            do="give a folder in the layout of florence-community/Florence-2-base",
+            do=f"give a folder in the layout of {HUB_ID}",
         ) from error
+    _check_tokenizer(tokenizer, network, folder)
     return Backbone(network.to(device).eval(), tokenizer, pictures, digest, device)
+
+
+def _architecture(folder: Path) -> str:
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if "auto_map" in content:
+            return "remote code"
+        return str((content.get("architectures") or ["unknown"])[0])
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError("cannot read config.json", where=folder, do=f"give a folder in the layout of {HUB_ID}") \
+            from error  # fmt: skip
+
+
+def _check_tokenizer(tokenizer: Any, network: Any, folder: Path) -> None:
+    """Refuse a tokenizer that cannot write regions, or whose ids the network does not have."""
+    ids = tokenizer.convert_tokens_to_ids(["<loc_0>", "<loc_999>", "<sep>"])
+    known = all(i is not None and i != tokenizer.unk_token_id for i in ids)
+    if not known:
+        raise CheckpointError(
+            "the tokenizer has no location tokens (<loc_0> to <loc_999>)",
+            where=folder,
+            do=f"use the tokenizer of {HUB_ID}",
+        )
+    rows = network.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise CheckpointError(
+            f"the tokenizer has {len(tokenizer):,} tokens, the network {rows:,}",
+            where=folder,
+            do="use tokenizer and weights of the same checkpoint",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from baselines.florence2 import decoding, locations, prompts, vision
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Decoding settings: beam count and the longest reply of each task, in tokens."""
+    """Decoding settings: beam count (3 in the paper's code) and the longest reply of each task, in tokens.
 
-    beams: int = 1
+    ``microsoft_prompts`` gives the region prompt with the spaces that the original repository's processor leaves in
+    it, for adapters that were trained with it.
+    """
+
+    beams: int = 3
     answer_tokens: int = 96
     ground_tokens: int = 256
     explain_tokens: int = 192
+    microsoft_prompts: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as they go into a run's manifest."""
+        return asdict(self)
 
 
 class Florence2Model:
@@ -33,10 +42,16 @@ class Florence2Model:
     tasks: frozenset[Task] = frozenset(TASKS)
 
     def __init__(
-        self, backbone: Backbone, network: Any, settings: Mapping[str, Any], decoding_settings: Decoding
+        self,
+        backbone: Backbone,
+        network: Any,
+        settings: Mapping[str, Any],
+        decoding_settings: Decoding,
+        *,
+        training_images: frozenset[str] | None = None,
     ) -> None:
         self._backbone, self._network, self._decoding = backbone, network, decoding_settings
-        self.settings = settings
+        self.settings, self.training_images = settings, training_images
         self.batch_size = 64 if backbone.pictures.width <= 128 else 24
 
     def encode(self, images: Sequence[Image]) -> Sequence[torch.Tensor]:
@@ -67,13 +82,13 @@ class Florence2Model:
         """Answers with the top-k confidence."""
         asked = [prompts.answer_prompt(ask.question) for ask in asks]
         replies = self._generate(features, asked, self._decoding.answer_tokens)
-        return [Answer(r.text, r.confidence, r.token_count, self._cut(r, "answer")) for r in replies]
+        return [self._reply(reply, "answer") for reply in replies]
 
     def ground(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
         """Regions from location tokens; a reply without locations shows nothing."""
-        replies = self._generate(
-            features, [prompts.ground_prompt(ask.phrase) for ask in asks], self._decoding.ground_tokens
-        )
+        microsoft = self._decoding.microsoft_prompts
+        asked = [prompts.ground_prompt(ask.phrase, microsoft=microsoft) for ask in asks]
+        replies = self._generate(features, asked, self._decoding.ground_tokens)
         found = []
         for ask, reply in zip(asks, replies, strict=True):
             mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)
@@ -85,7 +100,12 @@ class Florence2Model:
         """Explanations; the paper's prompt does not hold the answer."""
         asked = [prompts.explain_prompt(ask.question) for ask in asks]
         replies = self._generate(features, asked, self._decoding.explain_tokens)
-        return [Answer(r.text, r.confidence, r.token_count, self._cut(r, "explain")) for r in replies]
+        return [self._reply(reply, "explain") for reply in replies]
+
+    def _reply(self, reply: decoding.Generated, task: str) -> Answer:
+        return Answer(
+            reply.text, reply.confidence, reply.token_count, self._cut(reply, task), reply.log_prob, reply.margin
+        )
 
     def _cut(self, reply: decoding.Generated, task: str) -> tuple[str, ...]:
         limit: int = getattr(self._decoding, f"{task}_tokens")

@@ -26,6 +26,12 @@ def explain_prompt(question: str) -> str:
     return f"{EXPLAIN_TOKEN} {question} Explain in Detail."
 
 
-def ground_prompt(phrase: str) -> str:
-    """Prompt for the region of a phrase: what the processor makes of ``GROUND_TOKEN phrase``."""
-    return f"Locate {phrase.strip()} in the image with mask"
+def ground_prompt(phrase: str, *, microsoft: bool = False) -> str:
+    """Prompt for the region of a phrase: what the processor makes of ``GROUND_TOKEN phrase``.
+
+    Args:
+        microsoft: as the processor of ``microsoft/Florence-2-base`` does, which takes the task token out of the text
+            and leaves the space behind it: two spaces before the phrase.
+    """
+    gap = "  " if microsoft else " "
+    return f"Locate{gap}{phrase.strip()} in the image with mask"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.florence2.adapters import CARD, add_adapter, save_adapter, trainable_count
+from baselines.florence2.adapters import CARD, add_adapter, save_adapter, trainable_count, write_training_images
 from baselines.florence2.examples import TINY_STYLE, TargetStyle, task_examples
 from baselines.florence2.training import PictureFeed, TrainingSettings, train
 from baselines.registration import VariantRecipe
@@ -207,6 +207,7 @@ def train_adapter(
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     save_adapter(model, fresh, card)
+    write_training_images(fresh, (img_id for images in examples.by_task.values() for img_id in images))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
 

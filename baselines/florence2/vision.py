@@ -95,7 +95,8 @@ def _window_attention(block: Any, state: torch.Tensor) -> torch.Tensor:
     seen = layer.proj(seen.transpose(1, 2).reshape(-1, side * side, channels))
     seen = seen.view(count, rows, columns, side, side, channels).permute(0, 1, 3, 2, 4, 5)
     merged = seen.reshape(count, height + down, width + right, channels)
-    return merged[:, :height, :width].contiguous()
+    cropped: torch.Tensor = merged[:, :height, :width].contiguous()
+    return cropped
 
 
 def _channel_attention(block: Any, state: torch.Tensor) -> torch.Tensor:

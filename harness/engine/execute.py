@@ -192,6 +192,8 @@ def _answer(
             row,
             answer=answer.text,
             confidence=answer.confidence,
+            log_prob=answer.log_prob,
+            margin=answer.margin,
             token_count=row.token_count + answer.token_count,
             warnings=row.warnings + answer.warnings,
         )

@@ -40,6 +40,7 @@ class Settings:
         dtype: ``auto``, ``float32``, ``float16`` or ``bfloat16``.
         seed: seed of everything random.
         checkpoint, backbone, beams: given by the user instead of the registered ones.
+        training_images: file with the ids of the images that the model was trained on, instead of its own list.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -51,6 +52,7 @@ class Settings:
     checkpoint: str | None = None
     backbone: str | None = None
     beams: int | None = None
+    training_images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def _run(
     if not (folder / "references.parquet").exists():
         store.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
     _write_previews(folder, suite, plan)
+    _write_training(folder, model, settings, plan)
     start = time.perf_counter()
     _execute(folder, plan, suite, model, tasks, size, entry.name)
     seconds = time.perf_counter() - start
@@ -340,6 +343,20 @@ def _write_previews(folder: Path, suite: Suite, plan: Plan) -> None:
         image.convert("RGB").save(stream, format="JPEG", quality=85)
         rows.append({"img_id": img_id, "width": width, "height": height, "jpeg": stream.getvalue()})
     store.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
+
+
+def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
+    """Store which of the run's images the model was trained on, where that is known."""
+    trained: frozenset[str] | None = getattr(model, "training_images", None)
+    source = "the model's own list"
+    if settings.training_images is not None:
+        from harness.suites.image_lists import read_image_ids
+
+        trained, source = frozenset(read_image_ids(settings.training_images)), settings.training_images.name
+    if trained is None:
+        return
+    seen = sorted(trained.intersection(plan.img_ids))
+    store.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
 
 
 __all__ = ["Finished", "Settings", "evaluate"]

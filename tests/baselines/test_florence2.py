@@ -95,7 +95,7 @@ def test_encoding_once_gives_token_for_token_what_the_pixels_give(backbone: Back
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_answers_do_not_depend_on_the_batch(backbone: Backbone, suite: PhantomSuite, beams: int) -> None:
-    network, _ = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny"))
+    network = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny")).network
     model = Florence2Model(backbone, network, {}, Decoding(beams=beams))
     features, asks = _features(model, suite), _asks(suite, 24)
     together = model.answer([features[ask.img_id] for ask in asks], asks)
@@ -139,7 +139,8 @@ def test_an_adapter_survives_saving_and_merging(backbone: Backbone, suite: Phant
             parameter.data.add_(torch.randn_like(parameter) * 0.05)
     wrapped.eval()
     save_adapter(wrapped, tmp_path / "adapter", {"backbone_digest": backbone.digest})
-    merged, digest = with_adapter(backbone, tmp_path / "adapter")
+    adapted = with_adapter(backbone, tmp_path / "adapter")
+    merged, digest = adapted.network, adapted.digest
     assert digest == weights_digest(tmp_path / "adapter")
     pixels = backbone.pixels([suite.load_image(suite.image_ids[0])])
     tokenizer = backbone.tokenizer
@@ -232,7 +233,7 @@ def test_the_backbone_follows_the_suite() -> None:
 
 
 def test_regions_are_in_pixels_of_the_original(backbone: Backbone, suite: PhantomSuite) -> None:
-    network, _ = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny"))
+    network = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny")).network
     model = Florence2Model(backbone, network, {}, Decoding())
     phrase = next(p for p in suite.phrases if p.label == "polyp" and not p.is_negative)
     feature = model.encode([suite.load_image(phrase.img_id)])

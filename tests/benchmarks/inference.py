@@ -56,7 +56,9 @@ class Rows(Suite):
         return self._suite.image_digest(img_id)
 
 
-def template_loop(folder: Path, rows: Rows, settings: Decoding, chain: bool, dtype: str) -> tuple[list[list[str]], float]:
+def template_loop(
+    folder: Path, rows: Rows, settings: Decoding, chain: bool, dtype: str
+) -> tuple[list[list[str]], float]:
     """The organisers' loop, restated: processor and ``generate`` for every question, from the pixels on."""
     import torch
     from transformers import AutoImageProcessor, AutoTokenizer, Florence2ForConditionalGeneration
