@@ -169,15 +169,37 @@ def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
     _list("gi_bench.models", as_json, details)
 
 
-@app.command()
-def suites(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
-    """List the registered suites."""
+suites_app = typer.Typer(invoke_without_command=True, help="List the registered suites, or export one's rows.")
+app.add_typer(suites_app, name="suites")
+
+
+@suites_app.callback()
+def suites(context: typer.Context, as_json: JsonOption = False, plugin: PluginOption = None) -> None:
+    """List the registered suites, or export one's rows."""
     _load_plugins(plugin)
+    if context.invoked_subcommand is not None:
+        return
 
     def details(entry: Any) -> Mapping[str, Any]:
         return {"name": entry.name, "summary": entry.summary, "needs_data": entry.needs_data}
 
     _list("gi_bench.suites", as_json, details)
+
+
+@suites_app.command("export")
+def export_suite(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Suite whose rows are written.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with the suite's files; images are not needed.")
+    ] = None,
+) -> None:
+    """Write a suite's rows in order as JSONL: index, img_id, question, reference, classes, complexity."""
+    from harness.registry import load_suite
+    from harness.suites.export import export_rows
+
+    count = export_rows(load_suite(suite, data), output)
+    typer.echo(f"{count} rows: {output}")
 
 
 @app.command()

@@ -26,6 +26,11 @@ def hub_failure(error: BaseException, repo: str) -> tuple[str, str]:
         return "the repository does not exist or is private", "check the id, or log in with: hf auth login"
     if "OfflineModeIsEnabled" in names:
         return "it is not in the cache and HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE once to fill the cache"
-    if "LocalEntryNotFoundError" in names or names & {"ConnectionError", "ConnectError", "ConnectTimeout", "ProxyError"}:
+    if "LocalEntryNotFoundError" in names or names & {
+        "ConnectionError",
+        "ConnectError",
+        "ConnectTimeout",
+        "ProxyError",
+    }:
         return "it is not in the cache and the Hub cannot be reached", "go online once to fill the cache"
     return f"{type(error).__name__}", "check the id and the network"

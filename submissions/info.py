@@ -7,7 +7,10 @@ from typing import Any
 
 from harness.store import Run
 
-OFFICIAL = {"task1": ("medico2025-task1",), "task2": ("medico2025-task2",)}
+OFFICIAL = {
+    "task1": ("medico2025-task1", "medico2026-task1"),
+    "task2": ("medico2025-task2", "medico2026-task2"),
+}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ def answered_rows(run: Run) -> list[tuple[Question, Prediction]]:
         RunError: a prediction is missing or an answer is empty; the message names the rows.
     """
     rows = [(question, run.predictions.get(("question", question.index))) for question in run.questions]
+    if not rows:
+        raise RunError("the run has no questions", where=run.path, do="run a suite of the challenge")
     empty = [q.index for q, p in rows if p is None or p.answer is None or not p.answer.strip()]
     if empty:
         shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")

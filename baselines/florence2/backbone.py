@@ -115,7 +115,9 @@ def resolve(source: str | Path, *, what: str = "backbone") -> Path:
     repo, _, revision = str(source).partition("@")
     option = "--checkpoint" if what == "adapter" else "--backbone"
     if repo.startswith((".", "/", "~")) or repo.count("/") != 1:
-        raise CheckpointError(f"{what} folder not found", where=str(source), do=f"give a folder or Hub id with {option}")
+        raise CheckpointError(
+            f"{what} folder not found", where=str(source), do=f"give a folder or Hub id with {option}"
+        )
     from huggingface_hub import snapshot_download
 
     patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]

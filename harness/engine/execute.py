@@ -29,10 +29,26 @@ R = TypeVar("R")
 
 @dataclass
 class BatchSize:
-    """The micro-batch size; an out-of-memory error halves it for the rest of the run."""
+    """The micro-batch size, found while running.
+
+    Attributes:
+        value: rows a batch.
+        ceiling: full batches that pass double ``value`` up to here; None keeps it.
+        halved_count: how often memory ran out. The first time ends the growth, every time halves ``value``.
+    """
 
     value: int
+    ceiling: int | None = None
     halved_count: int = 0
+
+    def passed(self, count: int) -> None:
+        """A batch of that many rows went through."""
+        if self.ceiling is not None and self.halved_count == 0 and count >= self.value:
+            self.value = max(self.value, min(2 * self.value, self.ceiling))
+
+    def ran_out(self) -> None:
+        """Memory did not suffice."""
+        self.value, self.halved_count = max(1, self.value // 2), self.halved_count + 1
 
 
 @dataclass
@@ -76,7 +92,7 @@ def in_batches(
                     "out of memory with a single item",
                     do="use a smaller --dtype, another --device or a smaller model; finished parts are kept",
                 ) from error
-            size.value, size.halved_count = max(1, size.value // 2), size.halved_count + 1
+            size.ran_out()
             _free_memory()
             continue
         if len(replies) != len(batch):
@@ -85,6 +101,7 @@ def in_batches(
                 do="repair the model plugin: one result per input, in order",
             )
         results.extend(replies)
+        size.passed(len(batch) * divisor)
     return results
 
 

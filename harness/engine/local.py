@@ -26,6 +26,8 @@ from harness.suites.base import Suite
 
 PREVIEW_COUNT = 24
 PREVIEW_SIZE = 320
+# Where --batch-size auto stops growing; a part of 240 rows cannot fill more.
+GPU_CEILING = 256
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def evaluate(
             suite=opened,
             train_suite=_train_suite(entry, opened, train_suite, data),
             device=device,
-            dtype=_dtype(dtype, device),
+            dtype=_dtype(dtype, device, opened),
             seed=settings.seed,
             checkpoint=settings.checkpoint,
             backbone=settings.backbone,
@@ -169,11 +171,14 @@ def _device(wanted: str) -> str:
     return wanted
 
 
-def _dtype(wanted: str, device: str) -> str:
-    """auto: float32 on a CPU, bfloat16 on GPUs that have it, else float16 (T4)."""
+def _dtype(wanted: str, device: str, suite: Suite) -> str:
+    """auto: bfloat16 where the hardware computes with it, else float16 on a GPU (T4) and float32 on a CPU.
+
+    Embedded suites stay in float32 on every CPU, so that the numbers that we ship repeat everywhere.
+    """
     if wanted == "auto":
         if device == "cpu":
-            return "float32"
+            return "bfloat16" if not suite.is_embedded and machine.cpu_has_bfloat16() else "float32"
         import torch
 
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
@@ -212,11 +217,15 @@ def _run(
     )
     folder = output / suite.name.replace("/", "-") / f"{entry.name}-{recipe.digest()[:8]}"
     plan = make_plan(suite, tasks, limit=settings.limit)
-    if not plan.questions:
-        raise GiBenchError("no question to answer", where=suite.name, do="use a larger --limit")
+    if not plan.questions and not plan.phrases:
+        raise GiBenchError(
+            f"nothing to do: no question, and no phrase for {', '.join(tasks)}",
+            where=suite.name,
+            do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
+        )
     _bind(folder, recipe)
     say(f"{entry.name} on {suite.name}: {folder}")
-    size = BatchSize(settings.batch_size or model.batch_size)
+    size = _batch_size(settings.batch_size, model, context.device)
     manifest = _manifest(recipe, suite, plan, context, settings, size)
     store.write_json(folder / "manifest.json", manifest)
     if not (folder / "references.parquet").exists():
@@ -238,6 +247,16 @@ def _run(
     from harness.scoring import score_run
 
     return Finished(folder, score_run(folder), seconds)
+
+
+def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
+    """Given by the user, or (auto) the model's own, from where it grows on a GPU while memory lasts.
+
+    A CPU gains nothing from larger batches than the model asks for: its arithmetic is busy already.
+    """
+    if wanted is not None:
+        return BatchSize(wanted)
+    return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
 def _bind(folder: Path, recipe: Recipe) -> None:

@@ -28,6 +28,7 @@ class Suite:
         has_images: whether images can be loaded; without them only blind models run.
         train_suite: name of the suite that priors learn from; None if there is none.
         note: what must be said wherever a score of this suite is shown; empty if nothing.
+        is_embedded: comes with the package; runs in float32 on every CPU unless another dtype is asked for.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Suite:
     has_images: bool = True
     train_suite: str | None = None
     note: str = ""
+    is_embedded: bool = False
 
     def load_image(self, img_id: str) -> Image:
         """The image as RGB.

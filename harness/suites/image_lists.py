@@ -28,7 +28,9 @@ def read_image_ids(path: Path) -> list[str]:
     except DataError:
         raise
     except Exception as error:  # the readers have their own kinds for damaged files
-        raise DataError(f"cannot read the image ids: {type(error).__name__}", where=path, do=f"give {_FORMS}") from error
+        raise DataError(
+            f"cannot read the image ids: {type(error).__name__}", where=path, do=f"give {_FORMS}"
+        ) from error
     if not found:
         raise DataError("no image id", where=path, do=f"give {_FORMS}")
     return list(dict.fromkeys(check_image_id(img_id, path.name) for img_id in found))

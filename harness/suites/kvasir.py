@@ -8,7 +8,6 @@ organisers' template, ``datasets.shuffle(seed=42)`` and the first 1,500, which e
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from harness.hub import hub_failure
 from harness.schema import Phrase, Question, Region
 from harness.suites import kvasir_rows
+from harness.suites.augmented import AugmentedSuite
 from harness.suites.base import Suite, SuiteEntry
+from harness.suites.pictures import SUFFIXES, decode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,8 +36,10 @@ SUBSET_HASHES = {
     "medico2025-task1": "3928bee8db1d8f27f7f2e3ac9a37c8f6e4825d3031240ecec278bddcb7b353c4",
     "medico2025-task2": "2a56f8728b541c10183019cd8f9dfc12ebc852497d1e1012aee1deb40ec3b3cd",
 }
-MAX_PIXELS = 50_000_000
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# The 2026 challenge asks the same rows in the same order.
+_SAME_ROWS = {"medico2026-task1": "medico2025-task1", "medico2026-task2": "medico2025-task2"}
+SUBSET_HASHES |= {name: SUBSET_HASHES[same] for name, same in _SAME_ROWS.items()}
+AUGMENTED = "-augmented"
 
 
 class KvasirSuite(Suite):
@@ -84,7 +88,7 @@ class KvasirSuite(Suite):
 
     def _find_image(self, img_id: str) -> bool:
         """Remember where an image lies; False if it is not there."""
-        for suffix in _IMAGE_SUFFIXES:
+        for suffix in SUFFIXES:
             path = self._folder / "images" / f"{img_id}{suffix}"
             if path.is_file():
                 self._paths[img_id] = path
@@ -121,7 +125,7 @@ class KvasirSuite(Suite):
             return None, False
         from harness.metrics.regions import resize_nearest
 
-        mask = np.asarray(_decode(path.read_bytes(), path).convert("L")) > 128
+        mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
         width, height = self.load_image(img_id).size
         changed = mask.shape != (height, width)
         if changed:
@@ -133,7 +137,7 @@ class KvasirSuite(Suite):
         found: list[Phrase] = []
         folder = self._folder / "no_polyp"
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if path.suffix.lower() not in _IMAGE_SUFFIXES:
+            if path.suffix.lower() not in SUFFIXES:
                 continue
             img_id = kvasir_rows.check_image_id(path.stem, f"{folder.name}/{path.name}")
             self._paths[img_id] = path
@@ -154,33 +158,11 @@ class KvasirSuite(Suite):
     def load_image(self, img_id: str) -> Image:
         """Decode an image as RGB; pixels stay as stored (no EXIF rotation), as the field's tools keep them."""
         content = self._bytes(img_id)
-        return _decode(content, self._paths[img_id]).convert("RGB")
+        return decode(content, self._paths[img_id]).convert("RGB")
 
     def image_digest(self, img_id: str) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self._bytes(img_id)).hexdigest()
-
-
-def _decode(content: bytes, path: Path) -> Image:
-    """Decode a picture of at most 50 megapixels.
-
-    Raises:
-        DataError: not a picture, truncated, or too large.
-    """
-    from PIL import Image as Pictures
-
-    try:
-        picture = Pictures.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise DataError(
-                f"image of {picture.width} x {picture.height} pixels", where=path, do="at most 50 megapixels are read"
-            )
-        picture.load()
-        return picture
-    except DataError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise DataError(f"image does not decode: {type(error).__name__}", where=path, do="replace the file") from error
 
 
 def subset_hash(questions: Sequence[Question], *, with_val_id: bool) -> str:
@@ -195,32 +177,32 @@ def official_order(rows: int) -> npt.NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _rows(folder: Path, split: str) -> list[dict[str, Any]]:
-    return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split))
+def _rows(folder: Path, split: str, hidden: bool) -> list[dict[str, Any]]:
+    return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split), hidden=hidden)
 
 
 def _hub_folder() -> Path:
     """The dataset's snapshot in the Hugging Face cache, or from the Hub.
 
     Raises:
-        DataError: neither is there.
+        DataError: neither is there; the message says why.
     """
-    try:
-        from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
 
-        try:
-            return Path(snapshot_download(HUB_ID, repo_type="dataset", local_files_only=True))
-        except Exception:  # not in the cache: ask the Hub
-            return Path(snapshot_download(HUB_ID, repo_type="dataset"))
+    try:
+        return Path(snapshot_download(HUB_ID, repo_type="dataset", local_files_only=True))
+    except Exception:  # not in the cache: ask the Hub
+        pass
+    try:
+        return Path(snapshot_download(HUB_ID, repo_type="dataset"))
     except Exception as error:
-        raise DataError(
-            f"{HUB_ID} is not in the Hugging Face cache and cannot be downloaded: {type(error).__name__}",
-            do=kvasir_rows.LAYOUT,
-        ) from error
+        why, do = hub_failure(error, HUB_ID)
+        raise DataError(f"cannot get the dataset {HUB_ID}: {why}", do=f"{do}, or {kvasir_rows.LAYOUT}") from error
 
 
 def _pick(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of a split or subset, in its order."""
+    name = _SAME_ROWS.get(name, name)
     if name == "medico2025-task2":
         rows = [row for row in rows if row["complexity"] == 1]
     if name in SUBSET_HASHES:
@@ -230,18 +212,21 @@ def _pick(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _loader(name: str, split: str, train_suite: str | None) -> Callable[[Path | None], KvasirSuite]:
-    def load(data: Path | None) -> KvasirSuite:
+def _loader(name: str, split: str, train_suite: str | None) -> Callable[[Path | None], Suite]:
+    def load(data: Path | None) -> Suite:
         """Open the suite in a folder, or in the Hub's cache."""
         folder = data if data is not None else _hub_folder()
-        wants = name != "kvasir-vqa-x1/train"
+        bare = name.removesuffix(AUGMENTED)
+        hidden = name.startswith("hidden/")
+        wants = bare != "kvasir-vqa-x1/train" and name != "hidden/task1"
         questions = [
-            kvasir_rows.to_question(row, index, wants_explanation=wants)
-            for index, row in enumerate(_pick(name, _rows(folder, split)))
+            kvasir_rows.to_question(row, index, wants_explanation=wants, hidden=hidden)
+            for index, row in enumerate(_pick(bare, _rows(folder, split, hidden)))
         ]
         if not questions:
             raise DataError("no rows", where=folder, do=kvasir_rows.LAYOUT)
-        return KvasirSuite(name, folder, questions, train_suite)
+        suite = KvasirSuite(bare, folder, questions, train_suite)
+        return AugmentedSuite(suite, name) if name.endswith(AUGMENTED) else suite
 
     return load
 
@@ -262,6 +247,22 @@ _SUITES = (
         "kvasir-vqa-x1/train",
         "official 1,500 questions of complexity 1 of MediaEval Medico 2025, subtask 2",
     ),
+    (
+        "medico2026-task1",
+        "test",
+        "medico2025-task1/rest",
+        "the rows of medico2025-task1, as the 2026 challenge asks them",
+    ),
+    (
+        "medico2026-task2",
+        "test",
+        "kvasir-vqa-x1/train",
+        "the rows of medico2025-task2, as the 2026 challenge asks them",
+    ),
+    ("kvasir-vqa-x1/test-augmented", "test", "kvasir-vqa-x1/train", "test split on weakly augmented images (track 2)"),
+    ("medico2025-task1-augmented", "test", "medico2025-task1/rest", "medico2025-task1 on weakly augmented images"),
+    ("hidden/task1", "test", "kvasir-vqa-x1/train", "any rows without references, answers only"),
+    ("hidden/task2", "test", "kvasir-vqa-x1/train", "any rows without references, with explanations"),
 )
 
 

@@ -20,6 +20,7 @@ LAYOUT = "give --data a folder with data/<split>-*.parquet and images/ in the la
 ABSENT = frozenset({"none", "no", "0", "not relevant"})
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _COLUMNS = ("img_id", "complexity", "question", "original", "question_class")
+_OPTIONAL = ("answer", "image", "explanation", "index", "val_id")
 _FINDING_BY_ATOMIC = {entry.atomic_question: entry.finding for entry in QUESTION_CLASSES.values()}
 
 
@@ -53,21 +54,27 @@ def find_parquet(folder: Path, split: str) -> list[Path]:
     raise DataError(f"no Parquet file of the split {split!r}", where=folder, do=LAYOUT)
 
 
-def read_rows(paths: list[Path]) -> list[dict[str, Any]]:
+def read_rows(paths: list[Path], *, hidden: bool = False) -> list[dict[str, Any]]:
     """All rows of some Parquet files in order, with ``_where`` telling file and row.
 
+    Args:
+        hidden: rows of a hidden set need ``img_id`` and ``question`` only.
+
     Raises:
-        DataError: a file is damaged or lacks a column.
+        DataError: a file is damaged or lacks a column, or its ``index`` or ``val_id`` is not 0, 1, 2, ...
     """
+    needed = _COLUMNS[:1] + _COLUMNS[2:3] if hidden else _COLUMNS
     rows: list[dict[str, Any]] = []
     for path in paths:
         try:
             schema = pq.read_schema(path)
-            wanted = [*_COLUMNS, *(name for name in ("answer", "image", "explanation") if name in schema.names)]
-            missing = [name for name in _COLUMNS if name not in schema.names]
+            wanted = [name for name in (*_COLUMNS, *_OPTIONAL) if name in schema.names]
+            missing = [name for name in needed if name not in schema.names]
             if missing:
                 raise DataError(
-                    f"Parquet file without the column {', '.join(missing)}", where=path, do=f"needed: {_COLUMNS}"
+                    f"Parquet file without the column {', '.join(missing)}",
+                    where=path,
+                    do=f"needed: {', '.join(needed)}",
                 )
             table = pq.read_table(path, columns=wanted)
         except (OSError, pa.ArrowException) as error:
@@ -77,7 +84,25 @@ def read_rows(paths: list[Path]) -> list[dict[str, Any]]:
         for number, row in enumerate(table.to_pylist()):
             row["_where"] = f"{path.name} row {number}"
             rows.append(row)
+    _check_index(rows)
     return rows
+
+
+def _check_index(rows: list[dict[str, Any]]) -> None:
+    """Rows are keyed by position: a column that numbers them must say the same."""
+    for name in ("index", "val_id"):
+        seen: dict[int, str] = {}
+        for position, row in enumerate(rows):
+            if name not in row:
+                break
+            value = row[name]
+            if value in seen:
+                raise DataError(f"{name} {value} is there twice", where=f"{seen[value]} and {row['_where']}",
+                                do="every row needs a number of its own")  # fmt: skip
+            seen[value] = row["_where"]
+            if value != position:
+                raise DataError(f"{name} {value!r} at position {position}", where=row["_where"],
+                                do=f"number the rows 0, 1, 2, ... in order, or leave the column {name} out")  # fmt: skip
 
 
 def _atomic_pairs(value: object, where: str) -> tuple[AtomicPair, ...]:
@@ -102,8 +127,13 @@ def _classes(value: object, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool) -> Question:
+def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool, hidden: bool = False) -> Question:
     """One row as a question.
+
+    Args:
+        wants_explanation: rows of complexity 1 ask for an explanation.
+        hidden: classes, complexity and atomic answers may be absent; an unknown complexity is 0, and every row asks
+            for an explanation if any does. References that are there are left out.
 
     Raises:
         DataError: a value is missing, of another type or out of range.
@@ -115,6 +145,19 @@ def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool) 
         raise DataError("empty question", where=where, do="every row needs a question")
     if answer is not None and not isinstance(answer, str):
         raise DataError("column 'answer' is not text", where=where, do="answers are texts, or all null on hidden sets")
+    if hidden:
+        classes = _classes(row["question_class"], where) if row.get("question_class") else ()
+        known = {QUESTION_CLASSES[slug].finding for slug in classes}
+        return Question(
+            index=index,
+            img_id=img_id,
+            question=text,
+            answer=None,
+            question_class=classes,
+            complexity=int(row.get("complexity") or 0),
+            finding=known.pop() if len(known) == 1 else None,
+            wants_explanation=wants_explanation,
+        )
     complexity = row["complexity"]
     if not isinstance(complexity, int) or not 1 <= complexity <= 3:
         raise DataError(f"complexity {complexity!r}", where=where, do="it is 1, 2 or 3")

@@ -168,7 +168,9 @@ def test_a_tensor_too_few_too_many_or_misshapen_is_refused(
     if damage == "drop":
         del tensors[first]
     elif damage == "add":
-        tensors["base_model.model.vision_tower.blocks.7.0.spatial_block.ffn.fn.net.fc1.lora_A.weight"] = torch.ones(2, 2)
+        tensors["base_model.model.vision_tower.blocks.7.0.spatial_block.ffn.fn.net.fc1.lora_A.weight"] = torch.ones(
+            2, 2
+        )
     else:
         tensors[first] = torch.ones(128, 3)
     save_file(tensors, folder / "adapter_model.safetensors")

@@ -42,10 +42,14 @@ class Rows(Suite):
         rows: list[Question] = []
         for img_id in picked:
             own = by_image[img_id]
-            asked = own if per_image is None else [
-                replace(own[i % len(own)], question=own[i].question if i < len(own) else texts[i * 7 % len(texts)])
-                for i in range(per_image)
-            ]
+            asked = (
+                own
+                if per_image is None
+                else [
+                    replace(own[i % len(own)], question=own[i].question if i < len(own) else texts[i * 7 % len(texts)])
+                    for i in range(per_image)
+                ]
+            )
             rows.extend(asked)
         self.questions = tuple(replace(q, index=i, wants_explanation=explained) for i, q in enumerate(rows))
 

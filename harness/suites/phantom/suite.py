@@ -67,6 +67,8 @@ def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Dra
 class PhantomSuite(Suite):
     """One split of the phantom scenes; rows are drawn without rendering, images when they are asked for."""
 
+    is_embedded = True
+
     def __init__(self, split: str, image_count: int | None = None) -> None:
         self.split = split
         self.name = f"phantom/{split}"

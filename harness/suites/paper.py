@@ -1,0 +1,137 @@
+"""The paper's own grounding test sets, from a folder in the layout of its authors' release.
+
+Three sets, as the paper reports them: polyps (Kvasir-SEG masks), instruments (Kvasir-Instrument masks) and pseudo-masks
+(CLIPSeg; ulcerative colitis, oesophagitis, z-line and cecum together). A row whose mask file is not in the release has
+no reference region: it is run and counted, and scored by nobody. The authors' evaluation skips such rows silently.
+
+Source: github.com/itbaans/multi_task_training_gastrointestinal_vqa, commit a48493a, data/splitted and data/*_masks.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import DataError
+from harness.schema import Phrase, Region
+from harness.suites.base import Suite, SuiteEntry
+from harness.suites.kvasir_rows import check_image_id
+from harness.suites.pictures import SUFFIXES, decode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LAYOUT = (
+    "give --data the authors' data folder: images/, polyp_masks/, instruments_masks/, pseudo_masks/ and "
+    "splitted/test/*_mask_phrases.csv"
+)
+# Set -> (file name of the phrases, label, folder of the masks).
+SETS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "polyp": (("polyps", "polyp", "polyp_masks"),),
+    "instrument": (("instruments", "instrument", "instruments_masks"),),
+    "pseudo": (
+        ("ulcerative_colitis", "ulcerative colitis", "pseudo_masks"),
+        ("oesophatigis", "oesophagitis", "pseudo_masks"),  # the file name is misspelt in the release
+        ("z-line", "z-line", "pseudo_masks"),
+        ("cecum", "cecum", "pseudo_masks"),
+    ),
+}
+
+
+class PaperGroundingSuite(Suite):
+    """Phrases of one of the paper's grounding test sets; it asks no questions."""
+
+    questions = ()
+
+    def __init__(self, name: str, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError("data folder not found", where=folder, do=LAYOUT)
+        self.name = f"paper-grounding/{name}"
+        self._folder = folder / "data" if (folder / "data" / "images").is_dir() else folder
+        self.has_images = (self._folder / "images").is_dir()
+        self._paths: dict[str, Path] = {}
+        found: list[Phrase] = []
+        for file, label, masks in SETS[name]:
+            for number, row in enumerate(self._rows(f"{file}_mask_phrases.csv"), start=2):
+                found.append(self._phrase(len(found), row, label, masks, f"{file}_mask_phrases.csv line {number}"))
+        self.phrases = tuple(found)
+        absent = sum(phrase.region is None for phrase in found)
+        self.note = f"{absent} of {len(found)} phrases have no mask file and are not scored" if absent else ""
+
+    def _rows(self, file: str) -> list[dict[str, str]]:
+        for folder in (self._folder / "splitted" / "test", self._folder / "test"):
+            path = folder / file
+            if path.is_file():
+                try:
+                    with path.open(encoding="utf-8", newline="") as stream:
+                        rows = list(csv.DictReader(stream))
+                except (OSError, UnicodeDecodeError, csv.Error) as error:
+                    raise DataError(
+                        f"cannot read the phrases: {error}", where=path, do="it is a UTF-8 CSV file"
+                    ) from error
+                if rows and not {"img_id", "mask_id", "answer"} <= rows[0].keys():
+                    raise DataError(
+                        "needed: the columns img_id, mask_id and answer (the phrase)", where=path, do=LAYOUT
+                    )
+                return rows
+        raise DataError(f"{file} not found", where=self._folder, do=LAYOUT)
+
+    def _phrase(self, index: int, row: dict[str, str], label: str, masks: str, where: str) -> Phrase:
+        img_id, mask_id = check_image_id(row["img_id"], where), check_image_id(row["mask_id"], where)
+        if self.has_images and img_id not in self._paths:
+            self._paths[img_id] = self._image_path(img_id)
+        path = self._folder / masks / f"{mask_id}.jpg"
+        region = None
+        if path.is_file():
+            mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
+            if self.has_images:
+                width, height = self.load_image(img_id).size
+                if mask.shape != (height, width):
+                    from harness.metrics.regions import resize_nearest
+
+                    mask = resize_nearest(mask, height, width)
+            region = Region.from_mask(label, mask)
+        return Phrase(index, img_id, row["answer"], label, region)
+
+    def _image_path(self, img_id: str) -> Path:
+        for suffix in SUFFIXES:
+            path = self._folder / "images" / f"{img_id}{suffix}"
+            if path.is_file():
+                return path
+        raise DataError("image not found", where=self._folder / "images" / img_id, do=LAYOUT)
+
+    def load_image(self, img_id: str) -> Image:
+        """Decode an image as RGB."""
+        return decode(self._paths[img_id].read_bytes(), self._paths[img_id]).convert("RGB")
+
+    def image_digest(self, img_id: str) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self._paths[img_id].read_bytes()).hexdigest()
+
+
+def _loader(name: str) -> Callable[[Path | None], PaperGroundingSuite]:
+    def load(data: Path | None) -> PaperGroundingSuite:
+        """Open the set in a folder."""
+        if data is None:
+            raise DataError("the paper's grounding sets are not on the Hub", do=LAYOUT)
+        return PaperGroundingSuite(name, data)
+
+    return load
+
+
+def suites() -> list[SuiteEntry]:
+    """Entries for the registry."""
+    about = {
+        "polyp": "the paper's polyp phrases, 316 rows, 212 with a mask",
+        "instrument": "the paper's instrument phrases, 236 rows (138 of 197 images are in its training set)",
+        "pseudo": "the paper's pseudo-mask phrases (colitis, oesophagitis, z-line, cecum), 414 rows",
+    }
+    return [
+        SuiteEntry(f"paper-grounding/{name}", f"{text} (--data DIR)", _loader(name), needs_data=True)
+        for name, text in about.items()
+    ]
