@@ -82,6 +82,9 @@ def run(
         Path | None,
         typer.Option("--training-images", help="Ids of the model's training images: scores for seen and unseen apart."),
     ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
+    ] = None,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -99,6 +102,7 @@ def run(
         backbone=backbone,
         beams=beams,
         training_images=training_images,
+        split=split,
     )
     finished = evaluate(
         model, suite, data=data, train_suite=train_suite, output=output, settings=settings, say=typer.echo

@@ -239,8 +239,8 @@ def trainable_count(model: Any) -> int:
 
 __all__: Sequence[str] = [
     "CARD",
-    "Adapted",
     "TARGET_MODULES",
+    "Adapted",
     "add_adapter",
     "new_task_tokens",
     "read_card",

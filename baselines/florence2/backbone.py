@@ -190,7 +190,7 @@ def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "floa
         raise CheckpointError(
             f"the checkpoint is of architecture {kind}, Florence2ForConditionalGeneration is needed",
             where=folder,
-            do=f"give {HUB_ID} or a folder in its layout (microsoft/Florence-2-base needs foreign code and is not loaded)",
+            do=f"give {HUB_ID} or a folder in its layout; microsoft/Florence-2-base needs foreign code",
         )
     try:
         network = Florence2ForConditionalGeneration.from_pretrained(

@@ -42,6 +42,7 @@ class Settings:
         dtype: ``auto``, ``float32``, ``float16`` or ``bfloat16``.
         seed: seed of everything random.
         checkpoint, backbone, beams: given by the user instead of the registered ones.
+        split: side of a split to run on (``split.json:test``); None for the whole suite.
         training_images: file with the ids of the images that the model was trained on, instead of its own list.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     backbone: str | None = None
     beams: int | None = None
     training_images: Path | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,10 @@ def evaluate(
     for entry in entries:
         _check_tasks(entry, settings.tasks)
     opened = load_suite(suite, data) if isinstance(suite, str) else suite
+    if settings.split is not None:
+        from harness.suites.splits import split_side
+
+        opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype
     shared: dict[str, Any] = {}
     finished = []

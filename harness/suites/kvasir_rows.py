@@ -101,8 +101,11 @@ def _check_index(rows: list[dict[str, Any]]) -> None:
                                 do="every row needs a number of its own")  # fmt: skip
             seen[value] = row["_where"]
             if value != position:
-                raise DataError(f"{name} {value!r} at position {position}", where=row["_where"],
-                                do=f"number the rows 0, 1, 2, ... in order, or leave the column {name} out")  # fmt: skip
+                raise DataError(
+                    f"{name} {value!r} at position {position}",
+                    where=row["_where"],
+                    do=f"number the rows 0, 1, 2, ... in order, or leave the column {name} out",
+                )
 
 
 def _atomic_pairs(value: object, where: str) -> tuple[AtomicPair, ...]:

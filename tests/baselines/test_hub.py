@@ -78,7 +78,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture()
+@pytest.fixture
 def gi_bench(cache: Path, tmp_path: Path) -> Run:
     """The command line in a process of its own, offline."""
 

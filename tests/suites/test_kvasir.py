@@ -179,7 +179,7 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.write_bytes(b"GIF89a")
     with pytest.raises(DataError, match="does not decode"):
         suite.load_image("abc2")
-    monkeypatch.setattr("harness.suites.kvasir.MAX_PIXELS", 100)
+    monkeypatch.setattr("harness.suites.pictures.MAX_PIXELS", 100)
     with pytest.raises(DataError, match="megapixels"):
         suite.load_image("abc1")
     path.unlink()
