@@ -32,6 +32,7 @@ _SLICES = (
     ("complexity", "complexity"),
     ("label", "region label"),
     ("finding", "finding"),
+    ("training", "images seen in training"),
 )
 _CHARTED = ("bleu", "rougeL", "meteor")
 

@@ -112,6 +112,7 @@ def split(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides among images that are alike.")] = 42,
 ) -> None:
     """Divide the images of all sources into train and test, each image on one side whatever asks about it."""
+    from harness.suites import splits
     from harness.suites.splits import (
         AskedRow,
         Source,

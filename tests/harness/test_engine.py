@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,75 @@ def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Si
     (whole,) = (tmp_path / "whole" / "phantom-validation").glob("slow-*")
     assert 2 <= finished < len(list((whole / "predictions").iterdir()))
     assert _digest(killed) == _digest(whole)
+
+
+def test_scores_are_given_apart_for_images_seen_in_training(
+    run_scripted: Any, suite: PhantomSuite, tmp_path: Path
+) -> None:
+    seen = suite.image_ids[:10]
+    model = ScriptedModel()
+    model.training_images = frozenset({*seen, "elsewhere"})  # type: ignore[attr-defined]
+    finished = run_scripted(model)
+    by_value = {s.slice_value: s for s in finished.scores.scores if s.metric == "bleu" and s.slice_by == "training"}
+    counts = {value: score.n for value, score in by_value.items()}
+    expected = sum(q.img_id in seen for q in suite.questions)
+    assert counts == {"seen": expected, "unseen": len(suite.questions) - expected}
+    assert any("10 of 24 images were seen in training" in note for note in finished.scores.notes)
+    listed = tmp_path / "list.csv"
+    listed.write_text("img_id,answer\n" + "".join(f"{img_id},x\n" for img_id in suite.image_ids[:3]))
+    given = run_scripted(ScriptedModel(), "given", training_images=listed)
+    assert store.open_run(given.path).seen_images == frozenset(suite.image_ids[:3])
+    unknown = run_scripted(ScriptedModel(), "unknown")
+    assert store.open_run(unknown.path).seen_images is None
+    assert not [s for s in unknown.scores.scores if s.slice_by == "training"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", "a\nb\n"), ("a.json", '["a", "b", "a"]'), ("a.csv", "img_id\na\nb\n")]
+)
+def test_lists_of_images_come_in_several_forms(tmp_path: Path, name: str, content: str) -> None:
+    from harness.suites.image_lists import read_image_ids
+
+    (tmp_path / name).write_text(content)
+    assert read_image_ids(tmp_path / name) == ["a", "b"]
+    (tmp_path / name).write_text("")
+    with pytest.raises(GiBenchError):
+        read_image_ids(tmp_path / name)
+
+
+def test_auto_grows_the_batch_until_memory_ends_and_loses_nothing(suite: PhantomSuite) -> None:
+    """Doubles while full batches pass, halves when memory runs out, and does not grow again."""
+    tried: list[int] = []
+
+    def call(batch: Sequence[int]) -> list[int]:
+        tried.append(len(batch))
+        if len(batch) > 40:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return [2 * item for item in batch]
+
+    size = BatchSize(8, ceiling=256)
+    assert in_batches(range(400), call, size) == [2 * i for i in range(400)]
+    assert tried[:5] == [8, 16, 32, 64, 32]
+    assert max(tried[5:]) == 32
+    assert (size.value, size.halved_count) == (32, 1)
+    fixed = BatchSize(8)
+    in_batches(range(100), call, fixed)
+    assert fixed.value == 8
+
+
+def test_dtype_follows_the_hardware_and_embedded_suites_stay_exact(
+    suite: PhantomSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    class Real(PhantomSuite):
+        is_embedded = False
+
+    real = Real("validation", 1)
+    for has in (True, False):
+        monkeypatch.setattr(local.machine, "cpu_has_bfloat16", lambda has=has: has)
+        assert local._dtype("auto", "cpu", suite) == "float32"
+        assert local._dtype("auto", "cpu", real) == ("bfloat16" if has else "float32")
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
+        assert local._dtype("auto", "cuda", suite) == ("bfloat16" if has else "float16")
+    assert local._dtype("float32", "cuda", real) == "float32"
