@@ -19,7 +19,6 @@ def base_tokenizer(texts: Iterable[str]) -> Any:
     BART's own merges are not to be had offline: they are learned from ``texts`` and the vocabulary is filled up.
     """
     from tokenizers import AddedToken, Tokenizer
-    from transformers import PreTrainedTokenizerFast
 
     learned = json.loads(tiny.build_tokenizer(texts, vocab_size=3000).backend_tokenizer.to_str())
     vocabulary = learned["model"]["vocab"]
@@ -30,17 +29,7 @@ def base_tokenizer(texts: Iterable[str]) -> Any:
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in tiny.FLORENCE_TOKENS])
     tokenizer.add_special_tokens([AddedToken(tiny.IMAGE_TOKEN, special=True, normalized=False)])
     assert tokenizer.token_to_id(tiny.IMAGE_TOKEN) == base.IMAGE_TOKEN_ID
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_max_length=1024,
-        extra_special_tokens={"image_token": tiny.IMAGE_TOKEN},
-        clean_up_tokenization_spaces=False,
-    )
+    return tiny.in_florence_s_wrapper(tokenizer, 1024)
 
 
 def random_network(config: Any, *, seed: int = 0, spread: float = 0.08, talkative: bool = True) -> Any:

@@ -8,7 +8,7 @@ multiple of 64.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import Florence2Config
@@ -50,25 +50,3 @@ def base_config() -> Florence2Config:
         pad_token_id=1,
         eos_token_id=2,
     )
-
-
-def processor_configs() -> dict[str, dict[str, Any]]:
-    """The processor's files of the Hub layout, by file name."""
-    image = {
-        "do_resize": True,
-        "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
-        "resample": 3,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": [0.485, 0.456, 0.406],
-        "image_std": [0.229, 0.224, 0.225],
-        "do_center_crop": False,
-        "do_convert_rgb": True,
-        "image_seq_length": IMAGE_TOKENS,
-        "image_processor_type": "CLIPImageProcessor",
-    }
-    return {
-        "preprocessor_config.json": image,
-        "processor_config.json": {"processor_class": "Florence2Processor"},
-    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from baselines.florence2.prompts import TASK_TOKENS
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import Florence2ForConditionalGeneration, PreTrainedTokenizerFast
 
 IMAGE_SIZE = 96
@@ -27,7 +28,6 @@ FLORENCE_TOKENS = (
 def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer trained on ``texts``, with Florence-2's added tokens and the task tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -42,6 +42,13 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTo
     added = [*FLORENCE_TOKENS, *TASK_TOKENS, IMAGE_TOKEN]
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in added[:-1]])
     tokenizer.add_special_tokens([AddedToken(IMAGE_TOKEN, special=True, normalized=False)])
+    return in_florence_s_wrapper(tokenizer, 256)
+
+
+def in_florence_s_wrapper(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
+    """The tokenizer class of transformers with the special tokens of Florence-2's checkpoints."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",
@@ -49,7 +56,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTo
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",
-        model_max_length=256,
+        model_max_length=max_length,
         extra_special_tokens={"image_token": IMAGE_TOKEN},
         clean_up_tokenization_spaces=False,
     )
@@ -109,11 +116,11 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Florence2ForConditionalGe
     return Florence2ForConditionalGeneration(config)
 
 
-def processor_configs() -> dict[str, dict[str, Any]]:
-    """The processor's files of the Hub layout, by file name."""
+def processor_configs(side: int = IMAGE_SIZE, image_tokens: int = 37) -> dict[str, dict[str, Any]]:
+    """The processor's files of the Hub layout, by file name, for pictures of ``side`` x ``side`` pixels."""
     image = {
         "do_resize": True,
-        "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
+        "size": {"height": side, "width": side},
         "resample": 3,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
@@ -122,7 +129,7 @@ def processor_configs() -> dict[str, dict[str, Any]]:
         "image_std": [0.229, 0.224, 0.225],
         "do_center_crop": False,
         "do_convert_rgb": True,
-        "image_seq_length": 37,
+        "image_seq_length": image_tokens,
         "image_processor_type": "CLIPImageProcessor",
     }
     return {

@@ -104,7 +104,7 @@ def evaluate(
         _check_tasks(entry, settings.tasks)
     opened = load_suite(suite, data) if isinstance(suite, str) else suite
     if settings.split is not None:
-        from harness.suites.splits import split_side
+        from harness.suites.split_suite import split_side
 
         opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype

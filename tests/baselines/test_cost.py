@@ -132,7 +132,7 @@ def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     rows = Rows(suite, 3, 8, False)
     config = base.base_config()
     write_layout(tmp_path, random_network(config), base_tokenizer(q.question for q in suite.questions),
-                 base.processor_configs())  # fmt: skip
+                 tiny.processor_configs(base.IMAGE_SIZE, base.IMAGE_TOKENS))  # fmt: skip
     settings = Decoding(answer_tokens=20, ground_tokens=20, explain_tokens=20)
     _, measured_s, _ = our_engine(tmp_path, rows, settings, False, "float32", None)
     work = cost.Work(3, {"answer": (24, 20)}, 20, 3, 24)

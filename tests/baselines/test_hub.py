@@ -216,7 +216,9 @@ def test_the_whole_path_at_full_size(gi_bench: Run, tmp_path: Path) -> None:
     snapshot = cache_folder(root, BACKBONE)
     network = random_network(base.base_config())
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(0.231e9, rel=0.01)
-    write_layout(snapshot, network, tokenizer, base.processor_configs(), max_shard_size="300MB")
+    write_layout(
+        snapshot, network, tokenizer, tiny.processor_configs(base.IMAGE_SIZE, base.IMAGE_TOKENS), max_shard_size="300MB"
+    )
     backbone = load_backbone(snapshot)
     torch.manual_seed(1)
     save_adapter(add_adapter(backbone.network, tokenizer, 128, 256), cache_folder(root, ADAPTER), {})

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from baselines.florence2 import base, prompts
+from baselines.florence2 import base, prompts, tiny
 from baselines.florence2.backbone import load_backbone
 from baselines.florence2.model import Decoding, Florence2Model
 from harness.engine.execute import BatchSize, execute_part
@@ -141,7 +141,12 @@ def main(say: Callable[[str], None] = print) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tokenizer = base_tokenizer(question.question for question in suite.questions)
-        write_layout(folder, random_network(base.base_config()), tokenizer, base.processor_configs())
+        write_layout(
+            folder,
+            random_network(base.base_config()),
+            tokenizer,
+            tiny.processor_configs(base.IMAGE_SIZE, base.IMAGE_TOKENS),
+        )
         ours, our_s, stages = our_engine(folder, rows, settings, asked.chain, asked.dtype, asked.batch_size)
         figures: dict[str, Any] = {
             "images": len(rows.image_ids), "questions": len(rows.questions), "beams": asked.beams, "chain": asked.chain,

@@ -17,7 +17,8 @@ from harness.cli import main
 from harness.errors import DataError
 from harness.suites import audit, splits
 from harness.suites.phantom.suite import PhantomSuite
-from harness.suites.splits import AskedRow, Split, SplitSuite, gather, make_split
+from harness.suites.split_suite import SplitSuite
+from harness.suites.splits import AskedRow, Split, gather, make_split
 
 SETS = ("polyps_mask_phrases", "instruments_mask_phrases", "oesophatigis_mask_phrases", "z-line_mask_phrases",
         "ulcerative_colitis_mask_phrases", "cecum_mask_phrases", "vqa_exp")  # fmt: skip
