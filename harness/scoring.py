@@ -68,7 +68,7 @@ def score_run(
             not_computed[name] = statistics
             continue
         infos.append(metric.info)
-        if run.seen_images is not None:
+        if run.seen_images:  # with none seen the slice would repeat the whole
             statistics = _with_training(statistics, run.seen_images)
         scores.extend(metric_scores(name, statistics, bootstrap))
         for reason, count in statistics.counts.items():
