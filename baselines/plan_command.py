@@ -64,7 +64,7 @@ def plan(
     if dtype not in cost.BYTES or (gpu != "cpu" and dtype not in cost.GPUS[gpu].flops):
         usable = cost.BYTES if gpu == "cpu" else cost.GPUS[gpu].flops
         raise GiBenchError(f"{gpu} does not compute in {dtype}", where="--dtype", do=f"use {', '.join(usable)}")
-    images, questions, explained, phrases, source = _rows(suite, data)
+    suite, (images, questions, explained, phrases, source) = _rows(suite, data)
     lengths = {"answer": answer_tokens, "ground": ground_tokens, "explain": explain_tokens}
     counts = {"answer": questions, "ground": phrases + explained, "explain": explained}
     wanted = [task.strip() for task in tasks.split(",")]
@@ -84,15 +84,15 @@ def plan(
         typer.echo(line)
 
 
-def _rows(name: str, data: Path | None) -> tuple[int, int, int, int, str]:
-    """Images, questions, questions with an explanation, phrases; and where the numbers come from."""
+def _rows(name: str, data: Path | None) -> tuple[str, tuple[int, int, int, int, str]]:
+    """The suite's full name; images, questions, questions with an explanation, phrases, and where these come from."""
     if data is None and name in KNOWN:
-        return (*KNOWN[name], 0, "published size")
+        return name, (*KNOWN[name], 0, "published size")
     from harness.registry import load_suite
 
     suite = load_suite(name, data)
     explained = sum(question.wants_explanation for question in suite.questions)
-    return len(suite.image_ids), len(suite.questions), explained, len(suite.phrases), "the suite"
+    return suite.name, (len(suite.image_ids), len(suite.questions), explained, len(suite.phrases), "the suite")
 
 
 def _architecture(backbone: str) -> tuple[Any, int]:

@@ -98,6 +98,8 @@ def test_the_command_plans_the_challenge_without_weights_or_data(capsys: pytest.
     text = capsys.readouterr().out
     assert "fits t4" in text
     assert "An estimate" in text
+    assert _run("-m", "multitask_r128", "-s", "phantom") == 0
+    assert "on phantom/test: backbone tiny" in capsys.readouterr().out
     assert _run("-m", "blind_constant") == 0
     assert "no GPU" in capsys.readouterr().out
 
@@ -138,6 +140,5 @@ def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     work = cost.Work(3, {"answer": (24, 20)}, 20, 3, 24)
     found = cost.plan(config, base.IMAGE_SIZE, work, cost.measure_cpu("float32"), "float32", 128)
     low, high = found.seconds
-    assert low / 2 < measured_s < 2 * high
-    assert (low * high) ** 0.5 == pytest.approx(measured_s, rel=1.0)
+    assert 0.5 < (low * high) ** 0.5 / measured_s < 2, (low, high, measured_s)
     assert 0.5 < found.peak_bytes / 1e6 / peak_memory_mb("cpu") < 2
