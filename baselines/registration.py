@@ -167,8 +167,7 @@ def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     backbone = context.shared[key]
     network, names, digest, images = backbone.network, "native", None, None
     if folder is not None:
-        rank = None if context.checkpoint is None else recipe.rank
-        adapted = with_adapter(backbone, folder, rank=rank)
+        adapted = with_adapter(backbone, folder, rank=recipe.rank)
         network, names, digest = adapted.network, adapted.names, adapted.digest
         images = read_training_images(folder)
     decoding = Decoding(beams=context.beams or Decoding.beams, microsoft_prompts=names == "microsoft")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,11 +132,6 @@ def overlap(first: ImageSet, second: ImageSet) -> Overlap:
         set(first.tasks).isdisjoint(second.tasks),
         tuple(shared[:_EXAMPLES]),
     )
-
-
-def overlaps(sets: Sequence[ImageSet]) -> list[Overlap]:
-    """Every pair of sets."""
-    return [overlap(a, b) for a, b in combinations(sets, 2)]
 
 
 def perceptual_hashes(img_ids: Iterable[str], load: Callable[[str], Image]) -> dict[str, int]:
