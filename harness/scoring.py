@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics
+from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Score, Scores
 from harness.store import Run, open_run, scores_to_json, write_json
 
@@ -34,6 +35,7 @@ def score_run(
     resamples: int = 1000,
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
+    settings: MetricSettings | None = None,
 ) -> Scores:
     """Score a finished run and write its ``scores.json``.
 
@@ -42,6 +44,7 @@ def score_run(
         resamples: bootstrap resamples; 0 leaves the intervals out.
         seed: seed of the resampling.
         metrics: metrics by name; None for all registered ones.
+        settings: encoders and judges; None for the defaults, which need no network.
 
     Returns:
         The scores as written.
@@ -50,6 +53,8 @@ def score_run(
         RunError: the folder is not a run, or predictions are missing.
     """
     run = open_run(path)
+    if settings is not None:
+        run = replace(run, settings=settings)
     if metrics is None:
         from harness.registry import registered
 
@@ -67,7 +72,7 @@ def score_run(
         if isinstance(statistics, str):
             not_computed[name] = statistics
             continue
-        infos.append(metric.info)
+        infos.append(statistics.info or metric.info)
         if run.seen_images:  # with none seen the slice would repeat the whole
             statistics = _with_training(statistics, run.seen_images)
         scores.extend(metric_scores(name, statistics, bootstrap))

@@ -20,7 +20,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import RunError
+from harness.metrics.settings import MetricSettings
 from harness.schema import (
     SCHEMA_VERSION,
     AtomicPair,
@@ -314,6 +315,7 @@ class Run:
     """A run folder, read. Attributes load when they are first used."""
 
     path: Path
+    settings: MetricSettings = field(default_factory=MetricSettings)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Statistics:
             each row belongs to (a row of complexity 2 belongs to two question classes).
         value: (..., k) -> (...), vectorised.
         counts: rows that could not be scored, by reason; shown beside the score.
+        info: replaces the metric's own description where the definition depends on settings (which encoder, which
+            judge); the name stays.
     """
 
     sums: Sums
@@ -46,6 +48,7 @@ class Statistics:
     slices: Mapping[str, tuple[tuple[str, ...], ...]]
     value: Callable[[Sums], Sums] = ratio
     counts: Mapping[str, int] = field(default_factory=dict)
+    info: MetricInfo | None = None
 
 
 @dataclass(frozen=True)
