@@ -22,16 +22,21 @@ _CELL = re.compile(
     rf"(?P<m1>{_MIDDLE})[\s-]+(?P<h3>{_SIDE}|rigth)|(?P<h4>{_SIDE})[\s-]+(?P<m2>{_MIDDLE})|"
     rf"(?P<m3>{_MIDDLE}))\b"
 )
-# A text with one of these says where, but not in which cells.
+# With one of these the cells that a text names are not all, or not only cells are named.
 _COARSE = re.compile(
-    rf"\b(?:multiple|various|several|diverse|different|numerous|most|many|all|entire|throughout|widespread|diffuse\w*|"
-    rf"quadrants?|scattered|sides?|half)\b|"
+    rf"\b(?:including|such as|e\.g|throughout|entire|all|half|sides?|peripheral|widespread|diffuse\w*)\b|"
     rf"\b(?:{_VERTICAL}|{_SIDE})\b"
 )
+_FILLER = r"(?:(?!(?:and|or|with|regions?|areas?|quadrants?|in|of|at)\b)[\w-]+\s+)"
+_A_COLOUR = "(?:" + "|".join(COLOURS.values()) + r")(?:-?colou?red)?"
+_A_CELL = rf"(?:{_VERTICAL}|{_SIDE}|{_MIDDLE})(?:[\s-]+(?:{_SIDE}|{_VERTICAL}|{_MIDDLE}))?"
+_SEPARATOR = r"(?:\s*[,/-]\s*(?:and\s+|or\s+)?|\s+(?:and|or|to)\s+|\s+)"
+_COLOUR_RUN = re.compile(rf"\b{_A_COLOUR}(?:{_SEPARATOR}{_A_COLOUR})*[\s-]+{_FILLER}{{0,3}}$")
+_CELL_RUN = re.compile(rf"\b{_A_CELL}(?:{_SEPARATOR}{_A_CELL})*[\s-]+{_FILLER}{{0,2}}$")
 
 
-def _owned(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> str:
-    """The stretches of a text that belong to a noun: from it to the next noun of another kind.
+def _owned(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]], run: re.Pattern[str]) -> str:
+    """The stretches of a text that belong to a noun: from the words right before it to those of the next other noun.
 
     What stands before the first noun belongs to that noun.
     """
@@ -42,37 +47,34 @@ def _owned(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) 
     if not any(own for _, _, own in anchors):
         return "" if anchors else text
     kept = []
-    for i, (start, _, own) in enumerate(anchors):
+    for i, (start, end, own) in enumerate(anchors):
         if own:
-            begin = 0 if i == 0 else _clause_start(text, anchors[i - 1][1], start)
-            stop = len(text) if i + 1 == len(anchors) else _clause_start(text, start, anchors[i + 1][0])
+            begin = 0 if i == 0 else _run_start(text, anchors[i - 1][1], start, run)
+            stop = len(text) if i + 1 == len(anchors) else _run_start(text, end, anchors[i + 1][0], run)
             kept.append(text[begin:stop])
     return " ; ".join(kept)
 
 
-def _clause_start(text: str, left: int, right: int) -> int:
-    """Where the words before ``right`` begin that modify it: behind the last comma or verb since ``left``."""
-    cut = max(text.rfind(" , ", left, right), text.rfind(" is ", left, right), text.rfind(" are ", left, right))
-    return cut if cut >= 0 else right
+def _run_start(text: str, left: int, right: int, run: re.Pattern[str]) -> int:
+    """Where the colours or cells begin that stand right before ``right``; ``right`` if there are none."""
+    match = run.search(text[left:right])
+    return left + match.start() if match else right
 
 
-def colours_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> frozenset[str]:
-    """Colours that a text gives to a noun; empty if it gives none."""
-    text = re.sub(r"green-black", " ", text)
-    owned = _owned(text, noun, others)
-    return frozenset(name for name, pattern in _COLOUR.items() if pattern.search(owned))
+def colours_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> frozenset[str] | None:
+    """Colours that a text gives to a noun; None if it gives none."""
+    owned = _owned(text.replace("green-black", " "), noun, others, _COLOUR_RUN)
+    return frozenset(name for name, pattern in _COLOUR.items() if pattern.search(owned)) or None
 
 
 def cells_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> frozenset[str] | None:
-    """Grid cells that a text gives to a noun; None if it gives none, or only coarse regions."""
-    owned = _owned(text, noun, others)
+    """Grid cells that a text gives to a noun; None if it gives none, or names more than cells ("upper regions")."""
+    owned = _owned(text, noun, others, _CELL_RUN)
     found = set()
     for match in _CELL.finditer(owned):
-        vertical = match["v1"] or match["v2"]
         side = match["h1"] or match["h2"] or match["h3"] or match["h4"]
-        found.add(_cell(vertical, side))
-    rest = _CELL.sub(" ", owned)
-    if not found or re.search(rf"\b(?:{_VERTICAL}|{_SIDE}|throughout|entire|quadrants?|all)\b", rest):
+        found.add(_cell(match["v1"] or match["v2"], side))
+    if not found or _COARSE.search(_CELL.sub(" ", owned)):
         return None
     return frozenset(found)
 

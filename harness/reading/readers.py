@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from harness.reading.clauses import Clause, clauses, normal
+from harness.reading.clauses import Clause, clauses
 from harness.reading.places import cells_of, colours_of
 from harness.reading.values import Value
 
-_POLYP = re.compile(r"\b(?:polyp(?!ectom)\w*|adenoma\w*)\b")
+_POLYP = re.compile(r"\b(?:polyp(?!ectom)(?! snare)\w*|adenoma\w*)\b")
 _INSTRUMENT = re.compile(
     r"\b(?:instrument\w*|device\w*|tools?|forceps|snares?|tubes?|tubing|(?:metal(?:lic)? |hemo)?clips?|catheter\w*|"
     r"equipment|foreign (?:bod\w+|object\w*)|hardware)\b"
@@ -27,6 +27,7 @@ _FINDING = re.compile(
     r"\b(?:abnormal\w*|findings?|lesions?|patholog\w*|anomal\w*|irregularit\w*|issues?|conditions?|colitis|"
     r"o?esophagitis|inflammation|inflammatory|disease)\b"
 )
+_FINDINGS = re.compile(r"\b(?:abnormalit\w*|findings?|lesions?|anomal\w*|patholog\w*|issues?|irregularit\w*)\b")
 _TEXT = re.compile(r"\b(?:texts?|textual|labels?|captions?|characters?|letters?|annotations?|words?|writing|written)\b")
 _BOX = re.compile(r"\b(?:box\w*|artefacts?|artifacts?|green-black)\b|-box\b")
 _ANY = (_POLYP, _INSTRUMENT, _LANDMARK, _FINDING, _TEXT, _BOX)
@@ -35,7 +36,9 @@ _NUMBERS = {
     "zero": 0, "no": 0, "one": 1, "single": 1, "solitary": 1, "sole": 1, "two": 2, "pair": 2, "double": 2, "dual": 2,
     "both": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "sixteen": 16,
 }  # fmt: skip
-_NUMBER = re.compile(r"(?<![\w-])(?:(\d{1,2})(?![\w%-])|(" + "|".join(_NUMBERS) + r"))(?![\w/-])(?!\s*(?:to\s|mm|millim|cm|-))")
+_NUMBER = re.compile(
+    r"(?<![\w-])(?:(\d{1,2})(?![\w%-])|(" + "|".join(_NUMBERS) + r"))(?![\w/-])(?!\s*(?:to\s|mm|millim|cm|-))"
+)
 _VAGUE = re.compile(r"\b(?:multiple|several|numerous|many|few|various|some)\b")
 
 
@@ -64,7 +67,8 @@ def _read(answer: str, slug: str, asked: tuple[str, ...]) -> Value | None:
 
 
 def _whole(parts: Sequence[Clause]) -> str:
-    return " , ".join(part.text for part in parts)
+    """The clauses again as one text, statements apart by semicolons and members of enumerations by commas."""
+    return "".join((" ; " if part.joint == "end" else " , ") + part.text for part in parts).lstrip(" ;,")
 
 
 def _mentions(parts: Sequence[Clause], noun: re.Pattern[str]) -> list[Clause]:
@@ -144,14 +148,20 @@ def _clause_count(part: Clause, noun: re.Pattern[str]) -> int | None:
     if part.denied:
         return None if re.search(r"\b(?:other|additional|further|specific)\b", part.text) else 0
     before = part.text[: match.start()]
+    if re.search(r"\b(?:other|additional|further)\b", before):
+        return None
     numbers = list(_NUMBER.finditer(before))
     if numbers and not _VAGUE.search(before[numbers[-1].end() :]):
         between = before[numbers[-1].end() :]
-        if not any(other.search(between) for other in _ANY if other is not noun):
+        if not any(
+            other.search(between) for other in _ANY if not (other is noun or (noun is _FINDINGS and other is _FINDING))
+        ):
             return _number(numbers[-1].group())
     if _VAGUE.search(before):
         return None
-    behind = re.search(r"\b(?:count|number|total)\b.{0,20}?\b(\d{1,2}|one|two|three|four|five)\b", part.text[match.end() :])
+    behind = re.search(
+        r"\b(?:count|number|total)\b.{0,20}?\b(\d{1,2}|one|two|three|four|five)\b", part.text[match.end() :]
+    )
     if behind:
         return _number(behind[1])
     if re.search(r"\ban?\s(?:[\w<>-]+\s){0,4}$", before):
@@ -190,7 +200,7 @@ _MEASURE = re.compile(r"(?<![\d.-])(\d{1,3}(?:\.\d+)?)\s*-?\s*(mm|millimet\w+|cm
 
 
 def _size(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
-    text = re.sub(r"\s,\s", " ", _whole(parts))
+    text = re.sub(r"\s[,;]\s", " ", _whole(parts))
     text = re.sub(r"\b(?:5|five)(\s*(?:mm|millimet\w+)?) (?=(?:10|ten)\b)", r"5\1 and ", text)
     text = re.sub(r"\b(?:11|eleven)(\s*(?:mm|millimet\w+)?) (?=(?:20|twenty)\b)", r"11\1 and ", text)
     found = {size for size, pattern in _SIZES if re.search(pattern, text)}
@@ -206,7 +216,8 @@ def _size(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
 _PARIS = (
     ("paris iia", r"\b(?:ii[\s-]?a|0-iia)\b"),
     ("paris ip", r"\b(?:i[\s-]?p|0-ip)\b"),
-    ("paris is", r"(?:paris|type|class\w*|and|or)\s+(?:type\s+|class\s+)?(?:0-)?i[\s-]?s\b(?!\s+(?:an?|the|seen|noted|present|visible|identified|observed)\b)"),
+    ("paris is", r"\bparis[\s-]+(?:type\s+|class\w*\s+)?(?:0-)?i[\s-]?s\b|\b0-is\b|"
+                 r"\b(?:ii-?a|ip) (?:and|or) (?:type )?is\b(?= |$)"),
 )  # fmt: skip
 
 
@@ -220,38 +231,69 @@ def _type(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
     return frozenset() if _denies_polyp(parts, asked) else None
 
 
+_SOMETHING_ELSE = re.compile(r"remov|resect|residual|remain|\b(?:status|type|size|classification|measurement)\b")
+
+
 def _denies_polyp(parts: Sequence[Clause], asked: tuple[str, ...]) -> bool:
     """Whether a text says that there is no polyp; "no residual polyps" and "not removed" say something else."""
-    named = [p for p in _mentions(parts, _POLYP) if not re.search(r"remov|resect|residual|remain|status", p.text)]
+    named = [p for p in _mentions(parts, _POLYP) if not _SOMETHING_ELSE.search(p.text)]
     if named:
         return all(part.denied for part in named)
-    return _alone(asked, parts, _POLYP) and any(part.denied for part in parts) and not re.search(r"remov|resect", _whole(parts))
+    return (
+        _alone(asked, parts, _POLYP)
+        and any(part.denied for part in parts)
+        and not re.search(r"remov|resect", _whole(parts))
+    )
+
+
+_MOOT = re.compile(
+    r"(?:\bnot (?:currently |clinically )?|\bno (?:polyp )?removal (?:is |was |were )?|\bun)"
+    r"(?:relevant|applicable|necessary|needed|required|indicated|pertinent)\b|\birrelevant\b|\bn/a\b|\bno relevan|"
+    r"\bno polyps? to (?:remove|resect)\b"
+)
+_NOTHING_LEFT = re.compile(r"\b(?:no|without) (?:\w+ ){0,3}(?:unremoved|unresected|incomplete)")
+_NOT_REMOVED = re.compile(
+    r"\b(?:incomplete\w*|partial(?:ly)?|unremoved|unresected)\b|"
+    r"\bnot (?:all|every|yet|fully|completely|entirely|been|have been)\b|"
+    r"\b(?:have|has|is|are|were|was) not (?:been |yet |fully |completely |all )*(?:removed|resected)|"
+    r"\bnot (?:removed|resected)"
+)
+_NO_REMOVAL = re.compile(
+    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|polypectom\w*)"
+)
+_STAYS = re.compile(r"\b(?:remain\w*|residual|persist\w*|still)\b")
+_REMOVED = re.compile(r"\b(?:removed|resected|excised|removal|resection|polypectomy)\b")
+_FULLY = re.compile(r"\b(?:all|complete\w*|fully|success\w*|have been|were|was)\b")
+_TISSUE = re.compile(r"polyp|lesion|tissue|growth|adenom")
 
 
 def _removal(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
+    """Nothing left to remove is ``not relevant``, as in the dataset; so is "no residual polyps"."""
     text = _whole(parts)
-    if re.search(r"not (?:currently )?(?:relevant|applicable|necessary|needed|required|indicated)|irrelevant|n/a\b|no relevan|not pertinent", text):
+    if _MOOT.search(text):
         return "not relevant"
-    if re.search(r"\b(?:incomplete\w*|partial(?:ly)?|unremoved|unresected)\b|\bnot (?:all|every|yet|fully|completely|entirely|been|have been)\b[^,]*|\b(?:have|has|is|are|were|was) not (?:been |yet |fully |completely |all )*(?:removed|resected)|\bnot (?:removed|resected)", text):
+    if _NOTHING_LEFT.search(text):
+        return None
+    if _NOT_REMOVED.search(text):
         return "no"
-    if re.search(r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|polypectom\w*)", text):
+    if _NO_REMOVAL.search(text):
         return "no" if re.search(r"complete|success|full", text) else None
-    stays = [p for p in parts if re.search(r"\b(?:remain\w*|residual|persist\w*|still)\b", p.text) and re.search(r"polyp|lesion|tissue|growth|adenom|remain|residual", p.text)]
+    stays = [part for part in parts if _STAYS.search(part.text) and _TISSUE.search(part.text)]
     if stays:
-        return "not relevant" if all(p.denied for p in stays) else "no"
-    done = [p for p in parts if re.search(r"\b(?:removed|resected|excised|removal|resection|polypectomy)\b", p.text)]
+        return "not relevant" if all(part.denied for part in stays) else "no"
+    done = [part for part in parts if _REMOVED.search(part.text)]
     if done:
-        return None if any(p.denied for p in done) else "yes" if re.search(r"\b(?:all|complete\w*|fully|success\w*|have been|were|was)\b", text) else None
+        return "yes" if _FULLY.search(text) and not any(part.denied for part in done) else None
     named = _mentions(parts, _POLYP)
-    if named and all(p.denied for p in named):
-        return "not relevant"
-    return None
+    return "not relevant" if named and all(part.denied for part in named) else None
 
 
 def _procedure(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
     text = " ".join(part.text for part in parts if not re.search(r"\bnot an?\b", part.text))
     lower = re.search(r"\bcolonoscop\w*|\blower (?:gi |gastrointestinal )?endoscop\w*|\bsigmoidoscop\w*", text)
-    upper = re.search(r"\b(?:o?esophago)?gastro(?:duodeno)?scop\w*|\bupper (?:gi |gastrointestinal )?endoscop\w*|\begd\b", text)
+    upper = re.search(
+        r"\b(?:o?esophago)?gastro(?:duodeno)?scop\w*|\bupper (?:gi |gastrointestinal )?endoscop\w*|\begd\b", text
+    )
     if bool(lower) == bool(upper):
         return None
     return "colonoscopy" if lower else "gastroscopy"
@@ -259,18 +301,24 @@ def _procedure(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
 
 def _colours(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> Callable[..., Value | None]:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
-        found = colours_of(_whole([p for p in parts if not p.denied]), noun, others)
-        return found or None
+        return colours_of(_whole([p for p in parts if not p.denied]), noun, others)
 
     return reader
 
 
-def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> Callable[..., Value | None]:
+def _cells(
+    noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.Pattern[str] | None = None
+) -> Callable[..., Value | None]:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         found = cells_of(_whole([p for p in parts if not p.denied]), noun, others)
         if found is not None:
             return found
-        return frozenset() if _denies(parts, noun, asked) else None
+        absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
+        return (
+            frozenset()
+            if absent and not re.search(r"\b(?:regions?|areas?|located|locations?)\b", _whole(parts))
+            else None
+        )
 
     return reader
 
@@ -278,18 +326,18 @@ def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> Callable
 _LESION = re.compile(f"{_FINDING.pattern}|{_POLYP.pattern}")
 _READERS: dict[str, Callable[[Sequence[Clause], tuple[str, ...]], Value | None]] = {
     "abnormality_color": _colours(_LESION, (_INSTRUMENT, _LANDMARK, _BOX)),
-    "abnormality_location": _cells(_LESION, (_INSTRUMENT, _LANDMARK, _TEXT, _BOX)),
+    "abnormality_location": _cells(_LESION, (_INSTRUMENT, _LANDMARK, _TEXT, _BOX), denied=_FINDING),
     "abnormality_presence": _named_set(
         {
-            "polyp": r"polyp(?!ectom)\w*|adenoma\w*",
+            "polyp": r"polyp(?!ectom)(?!s? (?:snare|removal|resection|status))\w*|adenoma\w*",
             "ulcerative colitis": r"ulcerative colitis|colitis",
-            "oesophagitis": r"o?esophagitis",
+            "oesophagitis": r"o?esophagitis|o?esophageal inflammation|inflammation of the o?esophagus",
             "barretts": r"barrett'?s?",
         },
         _FINDING,
     ),
     "box_artifact_presence": _yes_no(_BOX),
-    "finding_count": _count(re.compile(r"\b(?:abnormalit\w*|findings?|lesions?|anomal\w*|patholog\w*|issues?|irregularit\w*)\b")),
+    "finding_count": _count(_FINDINGS),
     "finding_presence": _finding_presence,
     "instrument_count": _count(_INSTRUMENT),
     "instrument_location": _cells(_INSTRUMENT, (_LESION, _LANDMARK, _TEXT, _BOX)),
