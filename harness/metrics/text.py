@@ -1,136 +1,133 @@
-"""BLEU, ROUGE, METEOR and exact match as the challenge's template computes them.
+"""The challenge's text metrics, and the plain ones of the field.
 
-References and predictions go in as they are: neither lower-cased nor stripped. BLEU is a corpus value and keeps its
-n-gram counts per row; the others are means over rows. Values of a sentence pair are cached, since the answers of
-this field repeat a lot.
+Two families. *Official*: BLEU, ROUGE-1/2/L and METEOR as the challenge's template computes them. *Plain*: sacreBLEU and
+chrF with their own defaults, and exact match, as the organisers' extended evaluation reports them. References and
+predictions go in as they are: neither lower-cased nor stripped. BLEU and chrF are corpus values and keep their counts
+per row; the others are means over rows.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics, Sums, ratio
+from harness.metrics.overlap import longest_common_subsequence, shared_ngrams
+from harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
 from harness.schema import MetricInfo
 
 if TYPE_CHECKING:
     from harness.store import Run
 
 MAX_ORDER = 4
-Pairs = list[tuple[str, str]]
-
-# Tokenizer 13a of the mteval script, as in sacreBLEU.
-_ENTITIES = (("<skipped>", ""), ("-\n", ""), ("\n", " "))
-_UNESCAPED = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-_PUNCTUATION = re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])")
-_STOP_AFTER_NON_DIGIT = re.compile(r"([^0-9])([\.,])")
-_STOP_BEFORE_NON_DIGIT = re.compile(r"([\.,])([^0-9])")
-_DASH_AFTER_DIGIT = re.compile(r"([0-9])(-)")
+CHRF_ORDER = 6
+CHRF_BETA = 2
+Pairs = Sequence[tuple[str, str]]
+Floats = npt.NDArray[np.float64]
 
 
-@lru_cache(maxsize=131_072)
-def tokenize_13a(text: str) -> tuple[str, ...]:
-    """Tokens of mteval-v13a: punctuation split off except within numbers, case kept.
-
-    Source: the international tokenizer of NIST's mteval-v13a as restated by sacreBLEU and by ``evaluate``'s BLEU.
-    """
-    for old, new in _ENTITIES:
-        text = text.replace(old, new)
-    if "&" in text:
-        for old, new in _UNESCAPED:
-            text = text.replace(old, new)
-    text = _PUNCTUATION.sub(r" \1 ", f" {text} ")
-    text = _STOP_AFTER_NON_DIGIT.sub(r"\1 \2 ", text)
-    text = _STOP_BEFORE_NON_DIGIT.sub(r" \1 \2", text)
-    text = _DASH_AFTER_DIGIT.sub(r"\1 \2 ", text)
-    return tuple(text.split())
+def bleu_rows(pairs: Pairs) -> Floats:
+    """(n, 10) sufficient statistics: 4 match counts, 4 n-gram counts, prediction and reference length."""
+    encoded = Encoded(pairs, cut_13a)
+    rows = np.zeros((encoded.count, 2 * MAX_ORDER + 2))
+    for block in encoded.blocks():
+        for order, matches in enumerate(shared_ngrams(block, MAX_ORDER)):
+            rows[block.pairs, order] = matches
+            rows[block.pairs, MAX_ORDER + order] = np.maximum(block.ours_length - order, 0)
+        rows[block.pairs, -2], rows[block.pairs, -1] = block.ours_length, block.theirs_length
+    return np.asarray(rows[encoded.inverse])
 
 
-def _ngrams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
-    return Counter(
-        tuple(tokens[i : i + order]) for order in range(1, MAX_ORDER + 1) for i in range(len(tokens) - order + 1)
-    )
-
-
-@lru_cache(maxsize=262_144)
-def bleu_statistics(prediction: str, reference: str) -> tuple[float, ...]:
-    """Sufficient statistics of one pair: 4 match counts, 4 n-gram counts, prediction and reference length."""
-    ours, theirs = tokenize_13a(prediction), tokenize_13a(reference)
-    matches = [0.0] * MAX_ORDER
-    for gram, count in (_ngrams(ours) & _ngrams(theirs)).items():
-        matches[len(gram) - 1] += count
-    totals = [float(max(0, len(ours) - order)) for order in range(MAX_ORDER)]
-    return (*matches, *totals, float(len(ours)), float(len(theirs)))
+def _brevity(sums: Sums) -> Floats:
+    """Brevity penalty in (0, 1]; 0 where nothing was predicted."""
+    ours, theirs = sums[..., 8], sums[..., 9]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(ours > theirs, 1.0, np.where(ours > 0, np.exp(1 - theirs / ours), 0.0)))
 
 
 def bleu_value(sums: Sums) -> Sums:
     """Corpus BLEU-4 from summed statistics.
 
     Args:
-        sums: (..., 10) as in :func:`bleu_statistics`.
+        sums: (..., 10) as in :func:`bleu_rows`.
 
     Returns:
         (...) in [0, 1]; 0 where an order has no match, or nothing was predicted. No smoothing.
     """
     matches, totals = sums[..., :MAX_ORDER], sums[..., MAX_ORDER : 2 * MAX_ORDER]
-    ours, theirs = sums[..., 8], sums[..., 9]
     with np.errstate(divide="ignore", invalid="ignore"):
         precisions = np.where(totals > 0, matches / totals, 0.0)
         mean = np.exp(np.log(precisions).mean(axis=-1))
-        brevity = np.where(ours > theirs, 1.0, np.exp(1 - theirs / ours))
-    found = np.where((precisions.min(axis=-1) > 0) & (ours > 0), mean * brevity, 0.0)
-    return np.asarray(found)
+    return np.asarray(np.where(precisions.min(axis=-1) > 0, mean * _brevity(sums), 0.0))
 
 
-_NOT_ROUGE = re.compile(r"[^a-z0-9]+")
+def sacrebleu_value(sums: Sums) -> Sums:
+    """sacreBLEU's default from the same statistics: exponential smoothing of orders without a match, in [0, 100]."""
+    matches, totals = sums[..., :MAX_ORDER], sums[..., MAX_ORDER : 2 * MAX_ORDER]
+    # The k-th order without a match counts as 1 / 2^k of a match.
+    smoothed = 1 / 2.0 ** np.cumsum((matches == 0) & (totals > 0), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.where(totals > 0, np.where(matches > 0, matches, smoothed) / totals, 0.0)
+        mean = np.exp(np.log(precisions).mean(axis=-1))
+    some = (totals.min(axis=-1) > 0) & (matches.max(axis=-1) > 0)
+    return np.asarray(np.where(some, 100 * mean * _brevity(sums), 0.0))
 
 
-@lru_cache(maxsize=131_072)
-def tokenize_rouge(text: str) -> tuple[str, ...]:
-    """Lower-cased runs of a-z and 0-9: the default tokenizer of rouge_score, without stemming."""
-    return tuple(token for token in _NOT_ROUGE.sub(" ", text.lower()).split() if token)
+def chrf_rows(pairs: Pairs) -> Floats:
+    """(n, 18) sufficient statistics: for each order 1 to 6, n-grams predicted, wanted and shared.
+
+    As in sacreBLEU, predicted n-grams do not count where the reference has none of that order.
+    """
+    encoded = Encoded(pairs, cut_characters)
+    rows = np.zeros((encoded.count, 3 * CHRF_ORDER))
+    for block in encoded.blocks():
+        for order, matches in enumerate(shared_ngrams(block, CHRF_ORDER)):
+            wanted = np.maximum(block.theirs_length - order, 0)
+            rows[block.pairs, 3 * order] = np.where(wanted > 0, np.maximum(block.ours_length - order, 0), 0)
+            rows[block.pairs, 3 * order + 1] = wanted
+            rows[block.pairs, 3 * order + 2] = matches
+    return np.asarray(rows[encoded.inverse])
 
 
-def _f_measure(both: int, ours: int, theirs: int) -> float:
-    """Harmonic mean of precision and recall, with rouge_score's order of operations."""
-    precision, recall = both / max(ours, 1), both / max(theirs, 1)
-    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+def chrf_value(sums: Sums) -> Sums:
+    """Corpus chrF2 in [0, 100] from summed statistics (Popovic 2015, sacreBLEU's effective order)."""
+    ours, theirs, both = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+    used = (ours > 0) & (theirs > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        orders = used.sum(axis=-1)
+        precision = np.where(used, both / ours, 0.0).sum(axis=-1) / orders
+        recall = np.where(used, both / theirs, 0.0).sum(axis=-1) / orders
+        weight = CHRF_BETA**2
+        score = (1 + weight) * precision * recall / (weight * precision + recall)
+    return np.asarray(100 * np.nan_to_num(score))
 
 
-def _lcs(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    """Length of the longest common subsequence."""
-    row = [0] * (len(theirs) + 1)
-    for token in ours:
-        diagonal = 0
-        for j, other in enumerate(theirs, 1):
-            above = row[j]
-            row[j] = diagonal + 1 if token == other else max(above, row[j - 1])
-            diagonal = above
-    return row[-1]
-
-
-@lru_cache(maxsize=262_144)
-def rouge(prediction: str, reference: str) -> tuple[float, float, float]:
-    """F-measures of ROUGE-1, ROUGE-2 and ROUGE-L of one pair, each in [0, 1].
+def rouge_scores(pairs: Pairs) -> Floats:
+    """(n, 3) F-measures of ROUGE-1, ROUGE-2 and ROUGE-L, each in [0, 1].
 
     Source: Lin 2004, as computed by rouge_score 0.1.2 with ``use_stemmer=False``.
     """
-    ours, theirs = tokenize_rouge(prediction), tokenize_rouge(reference)
-    found = []
-    for order in (1, 2):
-        a = Counter(zip(*(ours[i:] for i in range(order)), strict=False))
-        b = Counter(zip(*(theirs[i:] for i in range(order)), strict=False))
-        found.append(_f_measure((a & b).total() if hasattr(a, "total") else sum((a & b).values()),
-                                sum(a.values()), sum(b.values())))  # fmt: skip
-    longest = _f_measure(_lcs(ours, theirs), len(ours), len(theirs)) if ours and theirs else 0.0
-    return found[0], found[1], longest
+    encoded = Encoded(pairs, cut_rouge)
+    scores = np.zeros((encoded.count, 3))
+    for block in encoded.blocks():
+        a, b = block.ours_length, block.theirs_length
+        one, two = shared_ngrams(block, 2)
+        scores[block.pairs, 0] = _f_measure(one, a, b)
+        scores[block.pairs, 1] = _f_measure(two, np.maximum(a - 1, 0), np.maximum(b - 1, 0))
+        scores[block.pairs, 2] = _f_measure(longest_common_subsequence(block), a, b)
+    return np.asarray(scores[encoded.inverse])
+
+
+def _f_measure(both: npt.NDArray[np.int64], ours: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> Floats:
+    """Harmonic mean of precision and recall, with rouge_score's order of operations."""
+    precision, recall = both / np.maximum(ours, 1), both / np.maximum(theirs, 1)
+    with np.errstate(invalid="ignore"):
+        return np.where(both > 0, 2 * precision * recall / (precision + recall), 0.0)
 
 
 def exact_match(prediction: str, reference: str) -> float:
@@ -138,18 +135,19 @@ def exact_match(prediction: str, reference: str) -> float:
     return float(prediction.strip().lower() == reference.strip().lower())
 
 
-def _per_pair(function: Callable[[str, str], float]) -> Callable[[Pairs], npt.NDArray[np.float64]]:
-    return lambda pairs: np.array([(function(p, r), 1.0) for p, r in pairs])
+def _mean_of(values: Floats) -> Floats:
+    """Statistics of a mean over rows: value and weight 1."""
+    return np.stack([values, np.ones_like(values)], axis=1)
 
 
-def _bleu_rows(pairs: Pairs) -> npt.NDArray[np.float64]:
-    return np.array([bleu_statistics(p, r) for p, r in pairs])
+def _meteor_rows(pairs: Pairs) -> Floats:
+    from harness.metrics.meteor import meteor_scores
+
+    return _mean_of(meteor_scores(pairs))
 
 
-def _meteor(prediction: str, reference: str) -> float:
-    from harness.metrics.meteor import meteor
-
-    return meteor(prediction, reference)
+def _exact_rows(pairs: Pairs) -> Floats:
+    return _mean_of(np.array([exact_match(p, r) for p, r in pairs]))
 
 
 def text_statistics(
@@ -174,7 +172,7 @@ def text_statistics(
     predictions = run.predictions
     if not any(p.kind == "question" and getattr(p, what) is not None for p in predictions.values()):
         return "the run explained nothing" if explanations else "the run answered no question"
-    pairs: Pairs = []
+    pairs: list[tuple[str, str]] = []
     kept, missing = [], 0
     for question in run.questions:
         reference = getattr(question, what)
@@ -213,62 +211,95 @@ _METEOR = (
 )
 _TEMPLATE = "Template of MediaEval Medico 2025, subtask 1"
 
-_ROWS: tuple[tuple[str, str, str, Callable[[Pairs], npt.NDArray[np.float64]], Callable[[Sums], Sums]], ...] = (
-    ("bleu", "BLEU", _BLEU, _bleu_rows, bleu_value),
-    ("rouge1", "ROUGE-1", _ROUGE.format("Unigrams"), _per_pair(lambda p, r: rouge(p, r)[0]), ratio),
-    ("rouge2", "ROUGE-2", _ROUGE.format("Bigrams"), _per_pair(lambda p, r: rouge(p, r)[1]), ratio),
+_PLAIN = "organisers' extended evaluation of Kvasir-VQA-x1"
+_SACREBLEU = (
+    "Corpus BLEU with sacreBLEU's defaults (signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp), 0 to 100. Differs "
+    "from BLEU only where an order has no match."
+)
+_CHRF = (
+    "Corpus chrF2 with sacreBLEU's defaults (signature nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no), 0 to 100: "
+    "F-score of character n-grams, recall counts twice."
+)
+
+_Rows = Callable[[Pairs], Floats]
+_Value = Callable[[Sums], Sums]
+_ROWS: tuple[tuple[MetricInfo, _Rows, _Value], ...] = (
+    (MetricInfo("bleu", "BLEU", _BLEU, _TEMPLATE), bleu_rows, bleu_value),
     (
-        "rougeL",
-        "ROUGE-L",
-        _ROUGE.format("Longest common subsequence"),
-        _per_pair(lambda p, r: rouge(p, r)[2]),
+        MetricInfo("rouge1", "ROUGE-1", _ROUGE.format("Unigrams"), _TEMPLATE),
+        lambda pairs: _mean_of(rouge_scores(pairs)[:, 0]),
         ratio,
     ),
-    ("meteor", "METEOR", _METEOR, _per_pair(_meteor), ratio),
     (
-        "exact_match",
-        "exact match",
-        "Share of answers equal to the reference after stripping and lower-casing.",
-        _per_pair(exact_match),
+        MetricInfo("rouge2", "ROUGE-2", _ROUGE.format("Bigrams"), _TEMPLATE),
+        lambda pairs: _mean_of(rouge_scores(pairs)[:, 1]),
+        ratio,
+    ),
+    (
+        MetricInfo("rougeL", "ROUGE-L", _ROUGE.format("Longest common subsequence"), _TEMPLATE),
+        lambda pairs: _mean_of(rouge_scores(pairs)[:, 2]),
+        ratio,
+    ),
+    (MetricInfo("meteor", "METEOR", _METEOR, _TEMPLATE), _meteor_rows, ratio),
+    (MetricInfo("sacrebleu", "sacreBLEU", _SACREBLEU, "Post 2018", high=100.0), bleu_rows, sacrebleu_value),
+    (MetricInfo("chrf", "chrF", _CHRF, f"Popovic 2015; {_PLAIN}", high=100.0), chrf_rows, chrf_value),
+    (
+        MetricInfo(
+            "exact_match",
+            "exact match",
+            "Share of answers equal to the reference after stripping and lower-casing.",
+            _PLAIN,
+        ),
+        _exact_rows,
         ratio,
     ),
 )
 
 
-def _metric(
-    name: str,
-    title: str,
-    definition: str,
-    rows_of: Callable[[Pairs], npt.NDArray[np.float64]],
-    value: Callable[[Sums], Sums],
-    explanations: bool,
-) -> Metric:
+def _metric(info: MetricInfo, rows_of: _Rows, value: _Value, *, explanations: bool) -> Metric:
     if explanations:
-        info = MetricInfo(
-            f"explanation_{name}",
-            f"{title} of explanations",
-            f"{definition} Against the suite's reference explanations.",
-            "gi-bench; the challenge rates explanations by experts and language models",
+        info = replace(
+            info,
+            name=f"explanation_{info.name}",
+            title=f"{info.title} of explanations",
+            definition=f"{info.definition} Against the suite's reference explanations.",
+            source="gi-bench; the challenge rates explanations by experts and language models",
             group="explanations",
             comparable=False,
         )
-    else:
-        info = MetricInfo(name, title, definition, _TEMPLATE)
     return Metric(info, lambda run: text_statistics(run, rows_of, value, explanations=explanations))
 
 
 METRICS: list[Metric] = [_metric(*row, explanations=False) for row in _ROWS] + [
-    _metric(*row, explanations=True) for row in _ROWS if row[0] in {"bleu", "rougeL", "meteor"}
+    _metric(*row, explanations=True) for row in _ROWS if row[0].name in {"bleu", "rougeL", "meteor"}
 ]
 
 
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU-4 in [0, 1] of n predictions with one reference each.
+    """Corpus BLEU-4 in [0, 1] of n predictions with one reference each; NaN for none.
 
     Raises:
         ValueError: the lists differ in length.
     """
     pairs = list(zip(predictions, references, strict=True))
+    return float(bleu_value(bleu_rows(pairs).sum(axis=0))) if pairs else math.nan
+
+
+def corpus_scores(pairs: Pairs) -> dict[str, float]:
+    """BLEU, ROUGE-1/2/L and METEOR of (prediction, reference) pairs, each in [0, 1].
+
+    Raises:
+        ValueError: no pairs.
+    """
+    from harness.metrics.meteor import meteor_scores
+
     if not pairs:
-        return math.nan
-    return float(bleu_value(_bleu_rows(pairs).sum(axis=0)))
+        raise ValueError("no pairs to score")
+    one, two, longest = rouge_scores(pairs).mean(axis=0).tolist()
+    return {
+        "bleu": float(bleu_value(bleu_rows(pairs).sum(axis=0))),
+        "rouge1": one,
+        "rouge2": two,
+        "rougeL": longest,
+        "meteor": float(meteor_scores(pairs).mean()),
+    }

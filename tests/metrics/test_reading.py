@@ -25,7 +25,7 @@ def _set(*members: str) -> frozenset[str]:
     ("answer", "slug", "expected"),
     [
         ("No polyps, anatomical landmarks, or box artefacts are present.", "box_artifact_presence", "no"),
-        ("No polyps, anatomical landmarks, or text are present, but a tube is visible.", "instrument_presence", {"tube"}),
+        ("No polyps, landmarks, or text are present, but a tube is visible.", "instrument_presence", {"tube"}),
         ("No instruments or landmarks are present, but text is visible.", "text_presence", "yes"),
         ("No text is visible, one polyp is identified.", "polyp_count", 1),
         ("Text and instruments are not visible.", "text_presence", "no"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -13,8 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.metrics import text
+from harness.metrics.meteor import cut_words, meteor, meteor_scores, stem, tokenize
+from harness.metrics.tokens import cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
 
 EDGES = [
     ("", "one polyp"),
@@ -28,6 +33,11 @@ EDGES = [
     ("1,000 polyps at 10-15 mm.", "1,000 polyps at 10-15 mm"),
     ("NO POLYPS", "no polyps"),
     ("x", ""),
+    ("", ""),
+    ("A polyp. No text. 5-10 mm, red; 1,5 cm.", "a polyp; no text. 5 - 10 mm, red, 1.5 cm"),
+    ("I cannot see it--really,, no", "cannot see it -- really, no"),
+    ("line one\nline two-\nthree", "line one line twothree"),
+    ("car autos", "auto cars"),
 ]
 
 
@@ -54,7 +64,7 @@ def _reference_bleu(predictions: list[str], references: list[str]) -> float:
     clipped, possible = [0] * 4, [0] * 4
     ours = theirs = 0
     for prediction, reference in zip(predictions, references, strict=True):
-        a, b = text.tokenize_13a(prediction), text.tokenize_13a(reference)
+        a, b = tuple(tokenize_13a(prediction)), tuple(tokenize_13a(reference))
         ours, theirs = ours + len(a), theirs + len(b)
         for n in range(1, 5):
             grams = Counter(a[i : i + n] for i in range(len(a) - n + 1))
@@ -82,7 +92,7 @@ def test_bleu_on_edge_cases() -> None:
 
     for prediction, reference in EDGES:
         for side in (prediction, reference):
-            assert list(text.tokenize_13a(side)) == Tokenizer13a()(side).split()
+            assert tokenize_13a(side) == Tokenizer13a()(side).split()
         assert text.bleu([prediction], [reference]) == pytest.approx(_reference_bleu([prediction], [reference]))
     assert text.bleu(["one two three"], ["one two three"]) == 0.0, "no 4-gram: no smoothing"
     assert text.bleu(["ONE POLYP IS SEEN"], ["one polyp is seen"]) == 0.0, "case counts"
@@ -97,11 +107,64 @@ def test_rouge_equals_rouge_score(references: list[str]) -> None:
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
     pairs = list(EDGES)
     for _, predictions in _kinds(references):
-        pairs += list(zip(predictions, references, strict=True))[::7]
-    for prediction, reference in dict.fromkeys(pairs):
+        pairs += list(zip(predictions, references, strict=True))
+    for (prediction, reference), row in zip(pairs, text.rouge_scores(pairs), strict=True):
         expected = scorer.score(reference, prediction)
-        for found, name in zip(text.rouge(prediction, reference), ("rouge1", "rouge2", "rougeL"), strict=True):
+        for found, name in zip(row, ("rouge1", "rouge2", "rougeL"), strict=True):
             assert found == pytest.approx(expected[name].fmeasure, abs=1e-12), (name, prediction, reference)
+
+
+def test_sacrebleu_and_chrf_equal_sacrebleu(references: list[str]) -> None:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    kinds = {kind: (predictions, references) for kind, predictions in _kinds(references)}
+    kinds["edges"] = ([p for p, _ in EDGES], [r for _, r in EDGES])
+    kinds |= {f"edge {i}": ([p], [r]) for i, (p, r) in enumerate(EDGES)}
+    for kind, (predictions, wanted) in kinds.items():
+        pairs = list(zip(predictions, wanted, strict=True))
+        bleu = BLEU().corpus_score(predictions, [wanted])
+        assert text.sacrebleu_value(text.bleu_rows(pairs).sum(axis=0)) == pytest.approx(bleu.score, abs=1e-9), kind
+        chrf = CHRF().corpus_score(predictions, [wanted])
+        assert text.chrf_value(text.chrf_rows(pairs).sum(axis=0)) == pytest.approx(chrf.score, abs=1e-9), kind
+    signature = {str(metric.get_signature()).split("|v")[0] for metric in (_signed(BLEU()), _signed(CHRF()))}
+    assert all(any(s in info.info.definition for info in text.METRICS) for s in signature)
+
+
+def _signed(metric: Any) -> Any:
+    metric.corpus_score(["a"], [["a"]])
+    return metric
+
+
+# The alphabet on which the fast paths of the tokenizers have to agree with the full ones.
+_NEAR_PLAIN = st.text(alphabet="abXY 059.,;:/-'\"!?()<>&%\n\t\u00e9\u2019", max_size=40)
+_WORDS = st.lists(
+    st.sampled_from(["cannot", "polyp", "5-10", "mm.", "a,b", "1,5", "e.g.", "Dr.", "gonna", "--", ";", "it's", "x/y"]),
+    max_size=8,
+).map(" ".join)
+
+
+@given(st.lists(st.one_of(_NEAR_PLAIN, _WORDS), max_size=6))
+@settings(max_examples=400, deadline=None)
+def test_texts_cut_together_equal_texts_cut_alone(texts: list[str]) -> None:
+    assert cut_13a(texts) == [tokenize_13a(t) for t in texts]
+    assert cut_rouge(texts) == [tokenize_rouge(t) for t in texts] or not texts
+    assert cut_words(texts) == [tokenize(t) for t in texts]
+
+
+def test_scores_do_not_depend_on_the_other_rows(references: list[str]) -> None:
+    pairs = [*EDGES, *itertools.pairwise(references[:300])]
+    alone = [text.rouge_scores([pair])[0] for pair in pairs]
+    assert np.array_equal(text.rouge_scores(pairs), np.array(alone))
+    assert np.array_equal(meteor_scores(pairs), [meteor(*pair) for pair in pairs])
+    assert np.array_equal(text.bleu_rows(pairs), np.concatenate([text.bleu_rows([pair]) for pair in pairs]))
+
+
+def test_very_long_texts_are_counted_without_a_square_of_their_length() -> None:
+    words = " ".join(f"w{i % 700}" for i in range(9000))
+    pairs = [(words, words[:-3]), ("polyp", words)]
+    for prediction, reference in pairs:
+        assert text.bleu([prediction], [reference]) == pytest.approx(_reference_bleu([prediction], [reference]))
+    assert meteor(words, words) == pytest.approx(1 - 0.5 / 9000**3)
 
 
 def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +175,6 @@ def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: py
     from nltk.tokenize import word_tokenize
     from nltk.translate.meteor_score import single_meteor_score
 
-    from harness.metrics.meteor import meteor, tokenize
-
     folder = shared / "nltk_data"
     if not folder.is_dir():
         pytest.skip(f"no NLTK data at {folder}")
@@ -121,12 +182,12 @@ def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: py
     wordnet: Any = WordNetCorpusReader(FileSystemPathPointer(str(folder / "corpora/wordnet")), None)
     pairs = [*EDGES, ("Dr. Smith saw it. It is e.g. red. 3.5 mm.", "Dr. Smith saw red at 3.5 mm. e.g. it.")]
     for _, predictions in _kinds(references):
-        pairs += list(zip(predictions, references, strict=True))[::23]
-    for prediction, reference in dict.fromkeys(pairs):
+        pairs += list(zip(predictions, references, strict=True))
+    for (prediction, reference), found in zip(pairs, meteor_scores(pairs), strict=True):
         ours, theirs = word_tokenize(prediction), word_tokenize(reference)
-        assert tokenize(prediction) == tuple(token.lower() for token in ours)
+        assert tokenize(prediction) == [token.lower() for token in ours]
         expected = single_meteor_score(theirs, ours, wordnet=wordnet)
-        assert meteor(prediction, reference) == pytest.approx(expected, abs=1e-12), (prediction, reference)
+        assert found == pytest.approx(expected, abs=1e-12), (prediction, reference)
 
 
 def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +195,6 @@ def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
     from nltk.data import FileSystemPathPointer
 
-    from harness.metrics.meteor import _stem, tokenize
     from harness.metrics.wordnet import synonyms
 
     folder = shared / "nltk_data/corpora/wordnet"
@@ -143,7 +203,7 @@ def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch
     monkeypatch.setattr(nltk.data, "path", [str(shared / "nltk_data")])
     wordnet: Any = WordNetCorpusReader(FileSystemPathPointer(str(folder)), None)
     words = {token for reference in references for token in tokenize(reference)}
-    words |= {_stem(word) for word in words} | set(sorted(wordnet.all_lemma_names())[::41]) | {"mice", "went", "-s"}
+    words |= {stem(word) for word in words} | set(sorted(wordnet.all_lemma_names())[::41]) | {"mice", "went", "-s"}
     for word in words:
         expected = {n for s in wordnet.synsets(word) for n in s.lemma_names() if "_" not in n}
         assert synonyms(word) == expected, word
@@ -166,9 +226,7 @@ def test_punkt_parameters_equal_nltk_s(shared: Path) -> None:
 
 def test_known_values_without_any_real_data() -> None:
     """Values worked out by hand, so that the definitions are held on every machine."""
-    from harness.metrics.meteor import meteor
-
-    assert text.rouge("one red polyp", "one polyp") == pytest.approx((0.8, 0.0, 0.8))
+    assert text.rouge_scores([("one red polyp", "one polyp")])[0] == pytest.approx((0.8, 0.0, 0.8))
     # 2 of 2 words match in one chunk: (1 - .5 * (1/2)^3) * 1
     assert meteor("one polyp", "one polyp") == pytest.approx(1 - 0.5 / 8)
     # "lesions" and "lesion" match by stem, "car" and "auto" by synonym
@@ -179,18 +237,11 @@ def test_known_values_without_any_real_data() -> None:
 
 def test_a_real_submission_gets_its_official_scores(shared: Path) -> None:
     """Team FAST-NU-DS, 2025: transcribed file with the scores of the organisers' template."""
-    from harness.metrics.meteor import meteor
-
     rows = pq.read_table(shared / "data/kvasir-vqa-x1/test.parquet", columns=["img_id", "answer"]).to_pylist()
     official = [rows[i] for i in np.random.default_rng(42).permutation(len(rows))[:1500]]
     submitted = json.loads((shared / "data/outputs/predictions_1.FAST-NU-DS.json").read_text(encoding="utf-8"))
     predictions = [entry["answer"] for entry in submitted["predictions"]]
     references = [row["answer"] for row in official]
-    found = {
-        "bleu": text.bleu(predictions, references),
-        "meteor": float(np.mean([meteor(p, r) for p, r in zip(predictions, references, strict=True)])),
-    }
-    rouges = np.mean([text.rouge(p, r) for p, r in zip(predictions, references, strict=True)], axis=0)
-    found |= dict(zip(("rouge1", "rouge2", "rougeL"), rouges.tolist(), strict=True))
+    found = text.corpus_scores(list(zip(predictions, references, strict=True)))
     expected = {"bleu": 0.0033, "rouge1": 0.0853, "rouge2": 0.0193, "rougeL": 0.0820, "meteor": 0.057}
     assert found == pytest.approx(expected, abs=1e-3)
