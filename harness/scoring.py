@@ -8,10 +8,9 @@ matrix product.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +18,8 @@ import numpy.typing as npt
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Score, Scores
+from harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
 from harness.store import Run, open_run, scores_to_json, write_json
-
-if TYPE_CHECKING:
-    Floats = npt.NDArray[np.float64]
-
-LEVEL = 0.95
-# Weights of a chunk of resamples stay near 32 MB whatever the number of images.
-_CHUNK_ELEMENTS = 4_000_000
 
 
 def score_run(
@@ -130,48 +123,9 @@ def _notes(run: Run) -> Iterator[str]:
         yield "the run is not finished: missing predictions count as empty"
 
 
-class Bootstrap:
-    """Draws images with replacement; equal numbers of images get equal draws, so that runs are paired."""
-
-    def __init__(self, resamples: int, seed: int) -> None:
-        self.resamples, self.seed = resamples, seed
-
-    def weights(self, images: int) -> Iterator[Floats]:
-        """How often each image is drawn: arrays (some resamples, images) that add up to all resamples."""
-        random = np.random.default_rng([self.seed, images])
-        chunk = max(1, _CHUNK_ELEMENTS // max(1, images))
-        left = self.resamples
-        while left > 0:
-            rows = min(chunk, left)
-            draws = random.integers(0, images, size=(rows, images))
-            offsets = np.arange(rows)[:, None] * images
-            drawn = np.bincount((draws + offsets).ravel(), minlength=rows * images)
-            yield drawn.reshape(rows, images).astype(np.float64)
-            left -= rows
-
-    def interval(self, by_image: Floats, value: Any) -> tuple[float, float] | None:
-        """95 % interval of ``value`` over resampled images.
-
-        Args:
-            by_image: (images, k) sums of the sufficient statistics of each image.
-            value: (..., k) -> (...).
-
-        Returns:
-            Bounds, or None with fewer than two images or where no resample has a value.
-        """
-        if len(by_image) < 2 or self.resamples < 1:
-            return None
-        values = np.concatenate([value(weights @ by_image) for weights in self.weights(len(by_image))])
-        values = values[np.isfinite(values)]
-        if not len(values):
-            return None
-        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return float(low), float(high)
-
-
 def metric_scores(name: str, statistics: Statistics, bootstrap: Bootstrap) -> Iterator[Score]:
     """The score over all rows, then over every value of every slice."""
-    codes, images = _encode(statistics.images)
+    codes, images = encode(statistics.images)
     everything = np.arange(len(statistics.sums))
     yield _score(name, "all", "all", statistics, everything, codes, images, bootstrap)
     for slice_by, labels in statistics.slices.items():
@@ -182,13 +136,6 @@ def metric_scores(name: str, statistics: Statistics, bootstrap: Bootstrap) -> It
         for value in sorted(rows_by_value):
             rows = np.array(rows_by_value[value], dtype=np.int64)
             yield _score(name, slice_by, value, statistics, rows, codes, images, bootstrap)
-
-
-def _encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
-    """Labels as numbers in order of first appearance."""
-    numbers: dict[str, int] = {}
-    codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
-    return codes, len(numbers)
 
 
 def _score(
@@ -203,8 +150,7 @@ def _score(
 ) -> Score:
     sums = statistics.sums[rows]
     value = float(statistics.value(sums.sum(axis=0))) if len(rows) else math.nan
-    by_image = np.zeros((images, statistics.sums.shape[1]))
-    np.add.at(by_image, codes[rows], sums)
+    by_image = sums_by_image(sums, codes[rows], images)
     present = np.unique(codes[rows])
     interval = bootstrap.interval(by_image[present], statistics.value)
     return Score(

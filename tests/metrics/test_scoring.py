@@ -13,7 +13,8 @@ from harness import store
 from harness.metrics import regions
 from harness.metrics.base import Metric, Statistics
 from harness.schema import MetricInfo, Region
-from harness.scoring import Bootstrap, metric_scores, score_run
+from harness.scoring import metric_scores, score_run
+from harness.statistics import Bootstrap
 from tests.run_folders import SIZE, phrases, questions, square, write_run
 
 
@@ -123,7 +124,7 @@ def test_no_interval_from_a_single_image() -> None:
 
 
 def test_chunks_of_resamples_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.scoring as module
+    import harness.statistics as module
 
     whole = np.concatenate(list(Bootstrap(50, 3).weights(40)))
     assert (whole.sum(axis=1) == 40).all()

@@ -1,0 +1,172 @@
+"""Intervals, paired comparisons and corrections, over images and on sufficient statistics.
+
+The questions of one image are not independent: whole images are resampled or permuted, never rows. Every metric is a
+function of sums over rows (:mod:`harness.metrics.base`), so that a resample costs one row of a matrix product, for
+corpus BLEU as for a mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Value = Callable[[Any], Any]
+
+LEVEL = 0.95
+# Weights of a chunk of resamples stay near 32 MB whatever the number of images.
+_CHUNK_ELEMENTS = 4_000_000
+# Weights that are kept for the next metric on as many images: at most 256 MB.
+_KEPT_ELEMENTS = 256_000_000
+
+
+def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
+    """Labels as numbers in order of first appearance, and how many there are."""
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+    return codes, len(numbers)
+
+
+def sums_by_image(sums: Floats, codes: npt.NDArray[np.int64], images: int) -> Floats:
+    """(images, k) sums of the rows (n, k) of each image; ``codes`` (n,) gives a row's image."""
+    columns = [np.bincount(codes, weights=column, minlength=images) for column in sums.T]
+    return np.stack(columns, axis=1) if columns else np.zeros((images, 0))
+
+
+class Bootstrap:
+    """Draws images with replacement; equal numbers of images get equal draws, so that runs are paired."""
+
+    def __init__(self, resamples: int, seed: int) -> None:
+        self.resamples, self.seed = resamples, seed
+        self._kept: dict[int, list[npt.NDArray[np.uint8]]] = {}
+        self._room = _KEPT_ELEMENTS
+
+    def weights(self, images: int) -> Iterator[Floats]:
+        """How often each image is drawn: arrays (some resamples, images) that add up to all resamples."""
+        if images in self._kept:
+            yield from (chunk.astype(np.float64) for chunk in self._kept[images])
+            return
+        keep: list[npt.NDArray[np.uint8]] = []
+        for chunk in self._draw(images):
+            if self.resamples * images <= self._room:
+                keep.append(chunk.astype(np.uint8))
+            yield chunk.astype(np.float64)
+        if keep and int(max(chunk.max() for chunk in keep)) < 255:
+            self._kept[images] = keep
+            self._room -= self.resamples * images
+
+    def _draw(self, images: int) -> Iterator[npt.NDArray[np.int64]]:
+        random = np.random.default_rng([self.seed, images])
+        chunk = max(1, _CHUNK_ELEMENTS // max(1, images))
+        left = self.resamples
+        while left > 0:
+            rows = min(chunk, left)
+            draws = random.integers(0, images, size=(rows, images))
+            offsets = np.arange(rows)[:, None] * images
+            yield np.bincount((draws + offsets).ravel(), minlength=rows * images).reshape(rows, images)
+            left -= rows
+
+    def interval(self, by_image: Floats, value: Value) -> tuple[float, float] | None:
+        """95 % percentile interval of ``value`` over resampled images.
+
+        Args:
+            by_image: (images, k) sums of the sufficient statistics of each image.
+            value: (..., k) -> (...).
+
+        Returns:
+            Bounds, or None with fewer than two images or where no resample has a value.
+        """
+        if len(by_image) < 2 or self.resamples < 1:
+            return None
+        return _percentiles(np.concatenate([value(weights @ by_image) for weights in self.weights(len(by_image))]))
+
+
+def _percentiles(values: Floats) -> tuple[float, float] | None:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def wilson(hits: float, n: float) -> tuple[float, float] | None:
+    """95 % interval of a share of ``n`` independent rows (Wilson 1927); None for n = 0.
+
+    Unlike the bootstrap it stays honest at 0 and n hits: 0 of 20 is compatible with rates up to 16 %.
+    """
+    if n <= 0:
+        return None
+    z = 1.959963984540054
+    middle = (hits + z * z / 2) / (n + z * z)
+    half = z * float(np.sqrt(hits * (n - hits) / n + z * z / 4)) / (n + z * z)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a paired comparison found.
+
+    Attributes:
+        difference: value of the first run minus value of the second.
+        low, high: 95 % percentile bootstrap interval of the difference; None with fewer than two images.
+        p: two-sided p-value of the permutation test that swaps the runs image by image.
+        images: number of images.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    images: int
+
+
+def paired(first: Floats, second: Floats, value: Value, *, resamples: int = 2000, seed: int = 0) -> Difference:
+    """Compare two runs on the same images.
+
+    Args:
+        first, second: (images, k) sums of sufficient statistics per image, rows aligned.
+        value: (..., k) -> (...).
+        resamples: bootstrap resamples and permutations, each.
+        seed: seed of both.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"runs on different images: {first.shape} and {second.shape}")
+    observed = float(value(first.sum(axis=0)) - value(second.sum(axis=0)))
+    interval = None
+    if len(first) > 1:
+        draws = Bootstrap(resamples, seed).weights(len(first))
+        interval = _percentiles(np.concatenate([value(w @ first) - value(w @ second) for w in draws]))
+    low, high = interval if interval else (None, None)
+    return Difference(observed, low, high, _permutation(first, second, value, observed, resamples, seed), len(first))
+
+
+def _permutation(first: Floats, second: Floats, value: Value, observed: float, permutations: int, seed: int) -> float:
+    """Share of label swaps, the observed one included, with a difference at least as large."""
+    random = np.random.default_rng([seed, len(first), 1])
+    gap, total_first, total_second = first - second, first.sum(axis=0), second.sum(axis=0)
+    rows = max(1, _CHUNK_ELEMENTS // max(1, len(first)))
+    extreme, left = 1, permutations
+    while left > 0:
+        swapped = random.integers(0, 2, size=(min(rows, left), len(first))).astype(np.float64) @ gap
+        differences = value(total_first - swapped) - value(total_second + swapped)
+        # Ties count as extreme; sums in another order differ in the last digits.
+        extreme += int((np.abs(differences) >= abs(observed) - 1e-12).sum())
+        left -= rows
+    return extreme / (permutations + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for their number (Holm 1979), in the order given, each at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
