@@ -215,16 +215,84 @@ def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
 
 @app.command()
 def score(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option("--predictions", help="predictions_1.json, JSONL or CSV of any tool; needs --suite; repeatable."),
+    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite that --predictions answers.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
+        "runs"
+    ),
     resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
+    bertscore_model: Annotated[
+        str, typer.Option("--bertscore-model", help="Encoder of BERTScore: Hub id in the cache, folder, or 'offline'.")
+    ] = "roberta-large",
+    bleurt_model: Annotated[
+        str | None, typer.Option("--bleurt-model", help="BLEURT checkpoint; none by default.")
+    ] = None,
+    judge_url: Annotated[str | None, typer.Option("--judge-url", help="OpenAI-compatible server of the judge.")] = None,
+    judge_model: Annotated[
+        str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")
+    ] = None,
+    judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Score stored predictions again; needs neither model nor suite."""
+    """Score stored predictions again, without the model; or anybody's file of predictions."""
     _load_plugins(plugin)
+    from harness.metrics.settings import MetricSettings
     from harness.scoring import score_run
     from harness.summary import score_lines
 
-    for line in score_lines([score_run(path, resamples=resamples) for path in runs]):
+    if not runs and not predictions:
+        raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
+    if bool(predictions) != bool(suite):
+        raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
+    folders = list(runs or [])
+    if predictions and suite:
+        from harness.foreign import import_predictions
+        from harness.registry import load_suite
+
+        loaded = load_suite(suite, data)
+        folders += [import_predictions(path, loaded, output, name=name) for path in predictions]
+    settings = MetricSettings(
+        bertscore_model=bertscore_model,
+        bleurt_model=bleurt_model,
+        judge_url=judge_url,
+        judge_model=judge_model,
+        judge_limit=judge_limit,
+    )
+    for line in score_lines([score_run(path, resamples=resamples, settings=settings) for path in folders]):
+        typer.echo(line)
+    for folder in folders[len(runs or []) :]:
+        typer.echo(f"run: {folder}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="BASELINE RUN...", help="Run folders; the first is the baseline.")
+    ],
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable.")] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples and permutations.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of both.")] = 0,
+    as_json: JsonOption = False,
+    plugin: PluginOption = None,
+) -> None:
+    """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
+    _load_plugins(plugin)
+    from dataclasses import asdict
+
+    from harness.comparing import compare_runs, comparison_lines
+
+    found, missing = compare_runs(runs, names=metric, resamples=resamples, seed=seed)
+    if as_json:
+        rows = [{**asdict(one), "verdict": one.verdict} for one in found]
+        typer.echo(json.dumps({"comparisons": rows, "not_computed": missing}, indent=1, ensure_ascii=False))
+        return
+    for line in comparison_lines(found, missing):
         typer.echo(line)
 
 

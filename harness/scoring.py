@@ -18,7 +18,7 @@ import numpy.typing as npt
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Score, Scores
-from harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
+from harness.statistics import LEVEL, Bootstrap, clustered_wilson, encode, sums_by_image
 from harness.store import Run, open_run, scores_to_json, write_json
 
 
@@ -77,7 +77,10 @@ def score_run(
         fingerprint=run.fingerprint,
         variant=run.variant,
         recipe_digest=str(run.manifest["recipe_digest"]),
-        interval_method=f"percentile bootstrap over images, {resamples} resamples, seed {seed}",
+        interval_method=(
+            f"percentile bootstrap over images, {resamples} resamples, seed {seed}; for rates of false alarms Wilson "
+            "with n divided by the design effect of images"
+        ),
         metrics=tuple(infos),
         scores=tuple(scores),
         not_computed=not_computed,
@@ -149,10 +152,16 @@ def _score(
     bootstrap: Bootstrap,
 ) -> Score:
     sums = statistics.sums[rows]
-    value = float(statistics.value(sums.sum(axis=0))) if len(rows) else math.nan
+    if statistics.point is not None:
+        value = statistics.point(rows)
+    else:
+        value = float(statistics.value(sums.sum(axis=0))) if len(rows) else math.nan
     by_image = sums_by_image(sums, codes[rows], images)
     present = np.unique(codes[rows])
-    interval = bootstrap.interval(by_image[present], statistics.value)
+    if statistics.interval == "wilson":
+        interval = clustered_wilson(by_image[present])
+    else:
+        interval = bootstrap.interval(by_image[present], statistics.value)
     return Score(
         metric=name,
         slice_by=slice_by,

@@ -37,6 +37,20 @@ def sums_by_image(sums: Floats, codes: npt.NDArray[np.int64], images: int) -> Fl
     return np.stack(columns, axis=1) if columns else np.zeros((images, 0))
 
 
+def levels(values: Floats, most: int = 256) -> tuple[npt.NDArray[np.int64], int]:
+    """Values grouped into at most ``most`` levels of about equal size, in rising order, and how many there are.
+
+    Distinct values are kept apart where there are no more than ``most``; equal values always share a level.
+    """
+    distinct, codes = np.unique(values, return_inverse=True)
+    if len(distinct) <= most:
+        return codes.astype(np.int64), len(distinct)
+    middle = np.cumsum(np.bincount(codes)) - np.bincount(codes) / 2
+    grouped = np.minimum((middle * most / len(values)).astype(np.int64), most - 1)
+    _, dense = np.unique(grouped, return_inverse=True)
+    return dense[codes].astype(np.int64), int(dense.max()) + 1
+
+
 class Bootstrap:
     """Draws images with replacement; equal numbers of images get equal draws, so that runs are paired."""
 
@@ -104,6 +118,29 @@ def wilson(hits: float, n: float) -> tuple[float, float] | None:
     middle = (hits + z * z / 2) / (n + z * z)
     half = z * float(np.sqrt(hits * (n - hits) / n + z * z / 4)) / (n + z * z)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def clustered_wilson(by_image: Floats) -> tuple[float, float] | None:
+    """Wilson interval of a share whose rows come in images.
+
+    The number of rows is divided by the design effect: how much larger the variance between images is than that of
+    as many independent rows (Kish 1965). Where no row or every row is a hit it cannot be estimated, and each image
+    counts once.
+
+    Args:
+        by_image: (images, 2) hits and rows of each image.
+    """
+    hits, rows = by_image.sum(axis=0).tolist()
+    images = len(by_image)
+    if rows <= 0:
+        return None
+    share = hits / rows
+    effective = float(images)
+    if 0 < share < 1 and images > 1:
+        residuals = by_image[:, 0] - share * by_image[:, 1]
+        variance = float((residuals**2).sum()) * images / (images - 1) / rows**2
+        effective = min(rows, share * (1 - share) / variance) if variance > 0 else rows
+    return wilson(share * effective, effective)
 
 
 @dataclass(frozen=True)

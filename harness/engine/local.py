@@ -229,7 +229,7 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    _bind(folder, recipe)
+    bind(folder, recipe)
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
     manifest = _manifest(recipe, suite, plan, context, settings, size)
@@ -265,7 +265,7 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def _bind(folder: Path, recipe: Recipe) -> None:
+def bind(folder: Path, recipe: Recipe) -> None:
     """Refuse a folder that holds another recipe."""
     path = folder / "manifest.json"
     if not path.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,9 @@ class Statistics:
         counts: rows that could not be scored, by reason; shown beside the score.
         info: replaces the metric's own description where the definition depends on settings (which encoder, which
             judge); the name stays.
+        point: row numbers -> value, where ``value`` of the sums is only close to it (confidences grouped into levels);
+            used for the score itself, while intervals use the sums.
+        interval: ``bootstrap`` over images, or ``wilson`` for shares of rare events (column 0 hits, column 1 rows).
     """
 
     sums: Sums
@@ -49,6 +52,8 @@ class Statistics:
     value: Callable[[Sums], Sums] = ratio
     counts: Mapping[str, int] = field(default_factory=dict)
     info: MetricInfo | None = None
+    point: Callable[[npt.NDArray[np.int64]], float] | None = None
+    interval: Literal["bootstrap", "wilson"] = "bootstrap"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Overlap of predicted and reference regions.
+"""Overlap of predicted and reference regions, per phrase, per image and per label, and detection by confidence.
 
 Regions of one phrase are united. A prediction of another size than the reference is resized to it by nearest
 neighbour. Phrases about absent things never enter here: their right region is empty, and
@@ -7,20 +7,23 @@ neighbour. Phrases about absent things never enter here: their right region is e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Metric, Statistics
+from harness.metrics.base import Metric, Statistics, Sums
 from harness.schema import MetricInfo, Prediction, Region
+from harness.statistics import encode, levels
 
 if TYPE_CHECKING:
     from harness.store import Run
 
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 def united(regions: Sequence[Region], height: int, width: int) -> Mask:
@@ -72,58 +75,231 @@ def _box(mask: Mask) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def boundary_f(predicted: Mask, reference: Mask) -> float:
+    """F-score of boundaries in [0, 1]; 0 if either mask is empty.
+
+    A boundary pixel counts as found within 0.8 % of the image's diagonal (Perazzi et al. 2016, DAVIS).
+    """
+    import cv2
+
+    if not predicted.any() or not reference.any():
+        return 0.0
+    radius = max(1, int(np.ceil(0.008 * np.hypot(*reference.shape))))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    ours, theirs = _boundary(predicted), _boundary(reference)
+    precision = float((ours & (cv2.dilate(theirs.astype(np.uint8), disk) > 0)).sum() / ours.sum())
+    recall = float((theirs & (cv2.dilate(ours.astype(np.uint8), disk) > 0)).sum() / theirs.sum())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _boundary(mask: Mask) -> Mask:
+    """Pixels of a mask with a 4-neighbour outside of it; what lies beyond the image's edge is outside."""
+    padded = np.pad(mask, 1)
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return np.asarray(mask & ~inner)
+
+
+def average_precision(confidence: Floats, hit: npt.NDArray[np.bool_], positives: float) -> float:
+    """Area under the precision-recall steps, in [0, 1]; NaN without positives.
+
+    Args:
+        confidence: (n,) of every region shown; ties are one step.
+        hit: (n,) whether the region is right.
+        positives: number of regions that should have been shown.
+    """
+    if positives <= 0:
+        return float("nan")
+    levels, codes = np.unique(-confidence, return_inverse=True)
+    hits = np.cumsum(np.bincount(codes, weights=hit, minlength=len(levels)))
+    shown = np.cumsum(np.bincount(codes, minlength=len(levels)))
+    return float(np.sum(np.diff(hits, prepend=0) / positives * (hits / np.maximum(shown, 1))))
+
+
 @lru_cache(maxsize=65_536)
-def _values(predicted: tuple[Region, ...], reference: Region) -> tuple[float, float, float]:
+def _values(predicted: tuple[Region, ...], reference: Region) -> tuple[float, ...]:
     target = reference.mask()
     shown = united(predicted, reference.height, reference.width)
-    counts = overlap(shown, target)
-    return iou(*counts), dice(*counts), box_iou(shown, target)
+    both, ours, theirs = overlap(shown, target)
+    return (
+        iou(both, ours, theirs),
+        dice(both, ours, theirs),
+        box_iou(shown, target),
+        both / ours if ours else 0.0,
+        both / theirs if theirs else 0.0,
+        boundary_f(shown, target),
+    )
 
 
-def _metric(info: MetricInfo, position: int) -> Metric:
+@dataclass(frozen=True)
+class _Scored:
+    """Values of every phrase with a reference region, and what was left out."""
+
+    values: Floats
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    counts: dict[str, int]
+
+
+def _scored(run: Run) -> _Scored | str:
+    if not any(p.kind == "phrase" and p.regions is not None for p in run.predictions.values()):
+        return "the run grounded no phrase"
+    values, images, labels = [], [], []
+    counts = {"no reference mask": 0, "missing prediction": 0, "empty prediction": 0, "resized prediction": 0}
+    for phrase in run.phrases:
+        if phrase.is_negative:
+            continue
+        if phrase.region is None:
+            counts["no reference mask"] += 1
+            continue
+        prediction: Prediction | None = run.predictions.get(("phrase", phrase.index))
+        regions = tuple((prediction.regions if prediction is not None else None) or ())
+        counts["missing prediction"] += prediction is None or prediction.regions is None
+        counts["empty prediction"] += not any(region.area for region in regions)
+        size = (phrase.region.height, phrase.region.width)
+        counts["resized prediction"] += any((region.height, region.width) != size for region in regions)
+        values.append(_values(regions, phrase.region))
+        images.append(phrase.img_id)
+        labels.append(phrase.label)
+    if not values:
+        return "no phrase has a reference region"
+    return _Scored(np.array(values), tuple(images), tuple(labels), counts)
+
+
+def _by_phrase(scored: _Scored, position: int) -> Statistics:
+    """One row a phrase."""
+    values = scored.values[:, position]
+    return Statistics(
+        sums=np.stack([values, np.ones_like(values)], axis=1),
+        images=scored.images,
+        slices={"label": tuple((label,) for label in scored.labels)},
+        counts=scored.counts,
+    )
+
+
+def _by_image(scored: _Scored, position: int) -> Statistics:
+    """One row an image: the mean over its phrases, so that many wordings for one polyp weigh no more than one."""
+    codes, count = encode(scored.images)
+    means = np.bincount(codes, weights=scored.values[:, position]) / np.bincount(codes)
+    return Statistics(np.stack([means, np.ones(count)], axis=1), tuple(dict.fromkeys(scored.images)), {})
+
+
+def _macro(scored: _Scored, position: int) -> Statistics:
+    """Columns of sums and counts per label; the value is the mean of the labels' means."""
+    codes, count = encode(scored.labels)
+    sums = np.zeros((len(codes), 2 * count))
+    rows = np.arange(len(codes))
+    sums[rows, codes], sums[rows, count + codes] = scored.values[:, position], 1.0
+
+    def value(total: Sums) -> Sums:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.nanmean(total[..., :count] / total[..., count:], axis=-1))
+
+    return Statistics(sums, scored.images, {}, value=value)
+
+
+def _metric(info: MetricInfo, shape: Callable[[_Scored, int], Statistics], position: int) -> Metric:
     def compute(run: Run) -> Statistics | str:
-        """One value a phrase with a reference region."""
-        if not any(p.kind == "phrase" and p.regions is not None for p in run.predictions.values()):
-            return "the run grounded no phrase"
-        rows, images, labels = [], [], []
-        unmasked = missing = 0
-        for phrase in run.phrases:
-            if phrase.is_negative:
-                continue
-            if phrase.region is None:
-                unmasked += 1
-                continue
-            prediction: Prediction | None = run.predictions.get(("phrase", phrase.index))
-            regions = prediction.regions if prediction is not None else None
-            missing += regions is None
-            rows.append((_values(tuple(regions or ()), phrase.region)[position], 1.0))
-            images.append(phrase.img_id)
-            labels.append((phrase.label,))
-        if not rows:
-            return "no phrase has a reference region"
-        return Statistics(
-            sums=np.array(rows, dtype=np.float64),
-            images=tuple(images),
-            slices={"label": tuple(labels)},
-            counts={"no reference mask": unmasked, "missing prediction": missing},
-        )
+        scored = _scored(run)
+        return scored if isinstance(scored, str) else shape(scored, position)
 
     return Metric(info, compute)
 
 
+def detection(run: Run) -> Statistics | str:
+    """Average precision of regions over their confidence: a region is right if it overlaps its reference by half.
+
+    Phrases about absent things take part: any region shown for them is wrong.
+    """
+    rows: list[tuple[float, bool, bool, bool]] = []
+    images = []
+    for phrase in run.phrases:
+        prediction = run.predictions.get(("phrase", phrase.index))
+        if (phrase.region is None and not phrase.is_negative) or prediction is None or prediction.regions is None:
+            continue
+        shown = any(region.area for region in prediction.regions)
+        if shown and prediction.confidence is None:
+            return "the run gives no confidence for regions"
+        right = not phrase.is_negative and phrase.region is not None and shown
+        right = right and _values(tuple(prediction.regions), phrase.region)[0] >= 0.5  # type: ignore[arg-type]
+        rows.append((float(prediction.confidence or 0.0), shown, right, not phrase.is_negative))
+        images.append(phrase.img_id)
+    if not any(row[1] for row in rows):
+        return "the run shows no region"
+    confidence, shown_, right_, positive = (np.array(column) for column in zip(*rows, strict=True))
+    if len(np.unique(confidence[shown_])) < 2:
+        return f"uninformative: every region has the confidence {confidence[shown_][0]:g}"
+    codes, count = levels(confidence)
+    sums = np.zeros((len(rows), 2 * count + 1))
+    sums[np.arange(len(rows)), codes], sums[np.arange(len(rows)), count + codes] = right_, shown_
+    sums[:, -1] = positive
+
+    def value(total: Sums) -> Sums:
+        hits = np.cumsum(total[..., :count][..., ::-1], axis=-1)
+        seen = np.cumsum(total[..., count:-1][..., ::-1], axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.diff(hits, axis=-1, prepend=0.0) * np.where(seen > 0, hits / seen, 0.0)
+            return np.asarray(steps.sum(axis=-1) / total[..., -1])
+
+    def point(chosen: npt.NDArray[np.int64]) -> float:
+        some = chosen[shown_[chosen]]
+        return average_precision(confidence[some], right_[some], float(positive[chosen].sum()))
+
+    return Statistics(sums, tuple(images), {}, value=value, point=point)
+
+
 _POLICY = (
-    "Mean over phrases with a reference region; regions of one phrase are united, an empty prediction counts 0, "
-    "phrases about absent things are left out (the paper's code counts them as 0)."
+    "Over phrases with a reference region; regions of one phrase are united, an empty prediction counts 0, one of "
+    "another size is resized by nearest neighbour, phrases about absent things are left out (the paper's code counts "
+    "them as 0)."
 )
 _SOURCE = "arXiv 2511.04384, evaluation code; Jaccard 1912, Dice 1945"
+_DAVIS = "Perazzi et al. 2016"
 
-_DEFINED: tuple[tuple[str, str, str], ...] = (
-    ("region_iou", "IoU", f"Intersection over union of masks. {_POLICY}"),
-    ("region_dice", "Dice", f"Dice coefficient of masks. {_POLICY}"),
-    ("region_box_iou", "box IoU", f"Intersection over union of the boxes around the masks. {_POLICY}"),
+
+def _info(name: str, title: str, text: str, source: str = _SOURCE) -> MetricInfo:
+    return MetricInfo(name, title, text, source, group="regions", comparable=False)
+
+
+_DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ...] = (
+    (_info("region_iou", "IoU", f"Mean intersection over union of masks. {_POLICY}"), _by_phrase, 0),
+    (_info("region_dice", "Dice", f"Mean Dice coefficient of masks. {_POLICY}"), _by_phrase, 1),
+    (
+        _info("region_box_iou", "box IoU", f"Mean intersection over union of boxes around masks. {_POLICY}"),
+        _by_phrase,
+        2,
+    ),
+    (_info("region_precision", "precision", f"Mean share of shown pixels that are right. {_POLICY}"), _by_phrase, 3),
+    (_info("region_recall", "recall", f"Mean share of reference pixels that are shown. {_POLICY}"), _by_phrase, 4),
+    (
+        _info(
+            "region_boundary_f",
+            "boundary F",
+            f"Mean F-score of boundary pixels within 0.8 % of the image's diagonal. {_POLICY}",
+            _DAVIS,
+        ),
+        _by_phrase,
+        5,
+    ),
+    (
+        _info("region_image_iou", "IoU per image", f"IoU, first averaged over the phrases of an image. {_POLICY}"),
+        _by_image,
+        0,
+    ),
+    (_info("region_macro_iou", "macro IoU", f"IoU, first averaged over the phrases of a label. {_POLICY}"), _macro, 0),
 )
 METRICS: list[Metric] = [
-    _metric(MetricInfo(name, title, text, _SOURCE, group="regions", comparable=False), position)
-    for position, (name, title, text) in enumerate(_DEFINED)
+    *(_metric(*row) for row in _DEFINED),
+    Metric(
+        _info(
+            "region_average_precision",
+            "average precision",
+            "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
+            "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence.",
+            "Everingham et al. 2010, without interpolation",
+        ),
+        detection,
+    ),
 ]
-__all__: Sequence[str] = ["METRICS", "box_iou", "dice", "iou", "overlap", "resize_nearest", "united"]
+__all__: Sequence[str] = [
+    "METRICS", "average_precision", "boundary_f", "box_iou", "dice", "iou", "overlap", "resize_nearest", "united",
+]  # fmt: skip

@@ -1,0 +1,205 @@
+"""What an explanation says, by rules: its length, what it adds, what it names, and whether it contradicts.
+
+No rule knows whether an explanation helps a clinician; :mod:`harness.metrics.judge` asks a language model, and the
+challenge asked experts. These scores find what neither may be needed for: explanations that repeat the question,
+contradict their own answer or name colours and places that the dataset denies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.metrics.base import Metric, Statistics
+from harness.metrics.correctness import partial
+from harness.metrics.tokens import tokenize_rouge
+from harness.reading.places import COLOURS
+from harness.reading.readers import read
+from harness.reading.values import atomic_value
+from harness.schema import MetricInfo, Question
+
+if TYPE_CHECKING:
+    from harness.store import Run
+
+# Words without content of their own: they neither count as new nor as echoed.
+_EMPTY = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the and or but of in on at to from by with without for as is are was were be been being this that these "
+        "those there it its which what where how many any no not all have has had do does can may image",
+    )
+)
+ATTRIBUTES: dict[str, re.Pattern[str]] = {
+    "location": re.compile(
+        r"\b(?:upper|lower|cent(?:er|re|ral)|left|right|middle|quadrants?|periphery|proximal|distal|wall)\b"
+    ),
+    "colour": re.compile(rf"\b(?:{'|'.join(COLOURS.values())}|colou?r\w*|discolou?r\w*|pale|hyperaemic|hyperemic)\b"),
+    "size": re.compile(
+        r"\b(?:small|large|tiny|diminutive|big|medium|sizes?|sized|mm|millimet\w+|cm|diameter)\b|\dmm\b"
+    ),
+    "shape": re.compile(
+        r"\b(?:round\w*|oval|flat|raised|elevat\w*|sessile|pedunculated|stalk\w*|polypoid|protru\w*|irregular|smooth|"
+        r"nodular|lobulated|bump|dome\w*|tubular|linear|circular|shape\w*|square|rectangular|ulcerat\w*|granular)\b"
+    ),
+}
+
+
+def _content(text: str) -> list[str]:
+    return [word for word in tokenize_rouge(text) if word not in _EMPTY]
+
+
+def novelty(explanation: str, question: str, answer: str) -> float:
+    """Share of distinct content words that neither question nor answer has, in [0, 1]; 0 for an empty explanation."""
+    words = set(_content(explanation))
+    return len(words - set(_content(question)) - set(_content(answer))) / len(words) if words else 0.0
+
+
+def echo(explanation: str, question: str) -> float:
+    """Share of the question's word pairs that the explanation repeats, in [0, 1]; 0 for questions of one word."""
+    asked = tokenize_rouge(question)
+    said = tokenize_rouge(explanation)
+    pairs = set(pairwise(asked))
+    return len(pairs & set(pairwise(said))) / len(pairs) if pairs else 0.0
+
+
+def attributes(explanation: str) -> frozenset[str]:
+    """Which of location, colour, size and shape an explanation names."""
+    text = explanation.lower()
+    return frozenset(name for name, pattern in ATTRIBUTES.items() if pattern.search(text))
+
+
+def contradiction(explanation: str, answer: str, question: Question) -> bool | None:
+    """Whether explanation and answer state different values for a class asked about; None if none is stated twice."""
+    pairs = [
+        (read(explanation, slug, question.question_class), read(answer, slug, question.question_class))
+        for slug in question.question_class
+    ]
+    stated = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return any(_clash(a, b) for a, b in stated) if stated else None
+
+
+def _clash(first: object, second: object) -> bool:
+    """Different words or counts; sets clash if one is empty or they share nothing."""
+    if isinstance(first, frozenset) and isinstance(second, frozenset):
+        return first != second and not first & second
+    return first != second
+
+
+def fact_quality(explanation: str, question: Question) -> float | None:
+    """Mean credit of the atomic facts that an explanation states, in [0, 1]; None if it states none."""
+    found = []
+    for slug, pair in zip(question.question_class, question.original, strict=False):
+        wanted, value = atomic_value(slug, pair.answer), read(explanation, slug, question.question_class)
+        if wanted is not None and value is not None:
+            found.append(partial(value, wanted, slug))
+    return sum(found) / len(found) if found else None
+
+
+# (explanation, answer, question) -> value, or None to leave the row out
+_Row = Callable[[str, str, Question], "float | None"]
+
+
+def _statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
+    values, images, classes = [], [], []
+    missing = skipped = 0
+    explained = False
+    for question in run.questions:
+        prediction = run.predictions.get(("question", question.index))
+        if prediction is None or prediction.explanation is None:
+            missing += question.wants_explanation
+            continue
+        explained = True
+        value = row(prediction.explanation, prediction.answer or "", question)
+        if value is None:
+            skipped += 1
+            continue
+        values.append((float(value), 1.0))
+        images.append(question.img_id)
+        classes.append(question.question_class)
+    if not explained:
+        return "the run explained nothing"
+    if not values:
+        return f"no row can be scored: {left_out}"
+    return Statistics(
+        np.array(values),
+        tuple(images),
+        {"question_class": tuple(classes)},
+        counts={"missing prediction": missing, left_out: skipped},
+    )
+
+
+_DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
+    (
+        MetricInfo("explanation_length", "length", "Mean number of words of an explanation.", "", high=1000.0),
+        lambda e, a, q: float(len(tokenize_rouge(e))),
+        "not scored",
+    ),
+    (
+        MetricInfo(
+            "explanation_novelty",
+            "novelty",
+            "Mean share of distinct content words that neither question nor answer has.",
+            "",
+        ),
+        lambda e, a, q: novelty(e, q.question, a),
+        "not scored",
+    ),
+    (
+        MetricInfo(
+            "explanation_echo",
+            "echo of the question",
+            "Mean share of the question's pairs of words that the explanation repeats.",
+            "",
+            higher_is_better=False,
+        ),
+        lambda e, a, q: echo(e, q.question),
+        "not scored",
+    ),
+    (
+        MetricInfo(
+            "explanation_contradiction",
+            "contradiction with the answer",
+            "Share of explanations that state another value than their answer for what was asked, of those in which "
+            "both can be read.",
+            "",
+            higher_is_better=False,
+        ),
+        contradiction,
+        "answer or explanation not readable",
+    ),
+    (
+        MetricInfo(
+            "explanation_attributes",
+            "visual attributes",
+            "Mean number of visual attributes named, of four: location, colour, size, shape.",
+            "",
+            high=4.0,
+        ),
+        lambda e, a, q: float(len(attributes(e))),
+        "not scored",
+    ),
+    (
+        MetricInfo(
+            "explanation_fact_score",
+            "facts in explanations",
+            "Mean credit of the atomic facts that an explanation states: 1 or 0 for counts and words, F1 for sets, "
+            "intersection over union for grid cells; explanations that state none are left out.",
+            "",
+        ),
+        lambda e, a, q: fact_quality(e, q),
+        "no fact readable",
+    ),
+)
+
+
+def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
+    info = replace(info, source="gi-bench", group="explanations", comparable=False)
+    return Metric(info, lambda run: _statistics(run, row, left_out))
+
+
+METRICS: list[Metric] = [_metric(*row) for row in _DEFINED]
