@@ -218,7 +218,7 @@ class MetricInfo:
         source: where the definition comes from.
         higher_is_better: direction.
         low, high: range of possible values.
-        group: ``answers``, ``regions``, ``negatives``, ``explanations``.
+        group: ``answers``, ``facts``, ``regions``, ``negatives``, ``explanations``, ``confidence``.
         comparable: whether the number can be put beside the challenge's published one on the same rows.
     """
 

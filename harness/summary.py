@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.schema import Score, Scores
 
 _WIDTH = 80
-_GROUPS = ("answers", "regions", "negatives", "explanations")
+_GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
 
 
 def score_lines(runs: Sequence[Scores]) -> list[str]:

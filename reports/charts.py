@@ -154,3 +154,39 @@ def heat_map(scores: Sequence[tuple[str, Score]], variants: Sequence[str], title
         ],
     }
     return svg_data_uri(spec)
+
+
+def line_chart(
+    curves: Sequence[tuple[str, Sequence[float], Sequence[float]]], x_title: str, y_title: str
+) -> str | None:
+    """One line a variant over x and y in [0, 1]; None if there is nothing to show.
+
+    Args:
+        curves: (variant, x, y); long curves are thinned to 200 points.
+        x_title, y_title: titles of the axes.
+    """
+    rows = []
+    for variant, x, y in curves:
+        step = max(1, len(x) // 200)
+        kept = sorted({*range(0, len(x), step), len(x) - 1}) if len(x) else []
+        rows += [{"variant": _shown(variant), "x": float(x[i]), "y": float(y[i])} for i in kept]
+    if not rows:
+        return None
+    names = [_shown(variant) for variant, _, _ in curves]
+    spec = {
+        "data": {"values": rows},
+        "width": 420,
+        "height": 240,
+        "mark": {"type": "line", "interpolate": "step-after"},
+        "encoding": {
+            "x": {"field": "x", "type": "quantitative", "title": x_title, "scale": {"domain": [0, 1]}},
+            "y": {"field": "y", "type": "quantitative", "title": y_title, "scale": {"domain": [0, 1]}},
+            "color": {
+                "field": "variant",
+                "type": "nominal",
+                "title": None,
+                "scale": {"domain": names, "range": [COLORS[i % len(COLORS)] for i in range(len(names))]},
+            },
+        },
+    }
+    return svg_data_uri(spec)

@@ -23,9 +23,11 @@ HERE = Path(__file__).parent
 SMALL_N = 30
 _GROUPS = (
     ("answers", "Answers"),
+    ("facts", "Facts"),
     ("regions", "Regions"),
     ("negatives", "Absent findings"),
     ("explanations", "Explanations"),
+    ("confidence", "Confidence"),
 )
 _SLICES = (
     ("question_class", "question class"),
@@ -239,9 +241,25 @@ def _charts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
         if score.metric == "region_iou" and score.slice_by == "label"
     ]
     found.append(("IoU by region label", charts.heat_map(by_label, names, "IoU")))
-    negatives = [info.name for info in infos.values() if info.group == "negatives"]
+    negatives = [info.name for info in infos.values() if info.group == "negatives" and not info.higher_is_better]
     found.append(("Error rates on absent findings", charts.interval_chart(overall(negatives), names)))
+    found.append(("Share of wrong answers among the most confident ones, by coverage", _risk_coverage(runs, names)))
     return [(text, uri) for text, uri in found if uri is not None]
+
+
+def _risk_coverage(runs: Sequence[Run], names: Sequence[str]) -> str | None:
+    """Risk-coverage curves of the runs whose confidence is not constant."""
+    from harness.metrics.calibration import judged, risk_coverage
+
+    curves = []
+    for run, name in zip(runs, names, strict=True):
+        if run.scores.find("confidence_aurc") is None:
+            continue
+        found = judged(run)
+        if not isinstance(found, str):
+            coverage, risk = risk_coverage(found.confidence, found.right)
+            curves.append((name, coverage.tolist(), risk.tolist()))
+    return charts.line_chart(curves, "coverage", "share of wrong answers")
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
