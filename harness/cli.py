@@ -227,6 +227,7 @@ def score(
         "runs"
     ),
     resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
+    everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
     bertscore_model: Annotated[
         str, typer.Option("--bertscore-model", help="Encoder of BERTScore: Hub id in the cache, folder, or 'offline'.")
     ] = "roberta-large",
@@ -264,7 +265,8 @@ def score(
         judge_model=judge_model,
         judge_limit=judge_limit,
     )
-    for line in score_lines([score_run(path, resamples=resamples, settings=settings) for path in folders]):
+    scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
+    for line in score_lines(scored, everything=everything):
         typer.echo(line)
     for folder in folders[len(runs or []) :]:
         typer.echo(f"run: {folder}")

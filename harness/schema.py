@@ -220,6 +220,7 @@ class MetricInfo:
         low, high: range of possible values.
         group: ``answers``, ``facts``, ``regions``, ``negatives``, ``explanations``, ``confidence``.
         comparable: whether the number can be put beside the challenge's published one on the same rows.
+        headline: shown in the terminal; the others stand in ``scores.json`` and in the report.
     """
 
     name: str
@@ -231,6 +232,7 @@ class MetricInfo:
     high: float = 1.0
     group: str = "answers"
     comparable: bool = True
+    headline: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -310,12 +310,29 @@ def scores_from_json(content: Mapping[str, Any], where: object = "") -> Scores:
         ) from error
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read. Attributes load when they are first used."""
+    """A run folder, read. Attributes load when they are first used.
+
+    Attributes:
+        path: the folder.
+        settings: encoders and judges of its metrics.
+        memo: what several metrics make of this run, by name, so that it is made once.
+    """
 
     path: Path
     settings: MetricSettings = field(default_factory=MetricSettings)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: str, make: Callable[[Run], Made]) -> Made:
+        """What ``make`` gives for this run, made at the first call with this name."""
+        if name not in self.memo:
+            self.memo[name] = make(self)
+        found: Made = self.memo[name]
+        return found
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

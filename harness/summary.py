@@ -11,11 +11,18 @@ _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
 
 
-def score_lines(runs: Sequence[Scores]) -> list[str]:
-    """One block a metric, one line a run: value, 95 % interval, n; then what is missing and the notes."""
+def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str]:
+    """One block a metric, one line a run: value, 95 % interval, n; then what is missing and the notes.
+
+    Args:
+        runs: scores of runs on one suite.
+        everything: all metrics instead of the headline ones.
+    """
     if not runs:
         return []
     metrics = {info.name: info for scores in runs for info in scores.metrics}
+    hidden = 0 if everything else sum(not info.headline for info in metrics.values())
+    metrics = {name: info for name, info in metrics.items() if everything or info.headline}
     ordered = sorted(metrics.values(), key=lambda info: _GROUPS.index(info.group) if info.group in _GROUPS else 9)
     first = runs[0]
     lines = ["", f"{first.suite}, fingerprint {first.fingerprint[:16]}", "value [95 % interval] n", ""]
@@ -25,6 +32,8 @@ def score_lines(runs: Sequence[Scores]) -> list[str]:
         for scores in runs:
             found = scores.find(info.name)
             lines.append(f"  {scores.variant:<{width}}  {_cell(found) if found else 'not computed'}")
+    if hidden:
+        lines += ["", *_wrapped(f"{hidden} more metrics: scores.json, the report, or gi-bench score --all RUN")]
     reasons: dict[str, list[str]] = {}
     for name, reason in sorted({(name, reason) for s in runs for name, reason in s.not_computed.items()}):
         reasons.setdefault(reason, []).append(name)

@@ -228,11 +228,18 @@ _Shape = Callable[[Judged], "Statistics | str"]
 
 def _metric(name: str, title: str, text: str, source: str, shape: _Shape, *, higher: bool = False) -> Metric:
     info = MetricInfo(
-        name, title, f"{text} {_RIGHT}", source, higher_is_better=higher, group="confidence", comparable=False
+        name,
+        title,
+        f"{text} {_RIGHT}",
+        source,
+        higher_is_better=higher,
+        group="confidence",
+        comparable=False,
+        headline=name in ("confidence_ece", "confidence_auroc"),
     )
 
     def compute(run: Run) -> Statistics | str:
-        found = judged(run)
+        found = run.once("confidence", judged)
         return found if isinstance(found, str) else shape(found)
 
     return Metric(info, compute)
@@ -293,6 +300,7 @@ METRICS: list[Metric] = [
             low=-1.0,
             group="confidence",
             comparable=False,
+            headline=False,
         ),
         confidence_and_explanation,
     ),

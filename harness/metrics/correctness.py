@@ -103,7 +103,15 @@ _DEFINED: tuple[tuple[str, str, str, Points], ...] = (
 
 
 def _metric(name: str, title: str, definition: str, points: Points) -> Metric:
-    info = MetricInfo(name, title, f"{definition} {_READER}", "gi-bench", group="facts", comparable=False)
+    info = MetricInfo(
+        name,
+        title,
+        f"{definition} {_READER}",
+        "gi-bench",
+        group="facts",
+        comparable=False,
+        headline=name in ("fact_accuracy", "fact_coverage"),
+    )
     return Metric(info, lambda run: structured(run, points))
 
 

@@ -186,7 +186,7 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
     (
         MetricInfo(
             "explanation_fact_score",
-            "facts in explanations",
+            "fact score",
             "Mean credit of the atomic facts that an explanation states: 1 or 0 for counts and words, F1 for sets, "
             "intersection over union for grid cells; explanations that state none are left out.",
             "",
@@ -198,7 +198,14 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
 
 
 def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
-    info = replace(info, source="gi-bench", group="explanations", comparable=False)
+    info = replace(
+        info,
+        title=f"{info.title} (explanations)",
+        source="gi-bench",
+        group="explanations",
+        comparable=False,
+        headline=info.name in ("explanation_contradiction", "explanation_fact_score"),
+    )
     return Metric(info, lambda run: _statistics(run, row, left_out))
 
 

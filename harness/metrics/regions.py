@@ -199,7 +199,7 @@ def _macro(scored: _Scored, position: int) -> Statistics:
 
 def _metric(info: MetricInfo, shape: Callable[[_Scored, int], Statistics], position: int) -> Metric:
     def compute(run: Run) -> Statistics | str:
-        scored = _scored(run)
+        scored = run.once("regions", _scored)
         return scored if isinstance(scored, str) else shape(scored, position)
 
     return Metric(info, compute)
@@ -257,7 +257,8 @@ _DAVIS = "Perazzi et al. 2016"
 
 
 def _info(name: str, title: str, text: str, source: str = _SOURCE) -> MetricInfo:
-    return MetricInfo(name, title, text, source, group="regions", comparable=False)
+    headline = name in ("region_iou", "region_dice", "region_average_precision")
+    return MetricInfo(name, title, text, source, group="regions", comparable=False, headline=headline)
 
 
 _DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ...] = (
@@ -268,8 +269,16 @@ _DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ..
         _by_phrase,
         2,
     ),
-    (_info("region_precision", "precision", f"Mean share of shown pixels that are right. {_POLICY}"), _by_phrase, 3),
-    (_info("region_recall", "recall", f"Mean share of reference pixels that are shown. {_POLICY}"), _by_phrase, 4),
+    (
+        _info("region_precision", "pixel precision", f"Mean share of shown pixels that are right. {_POLICY}"),
+        _by_phrase,
+        3,
+    ),
+    (
+        _info("region_recall", "pixel recall", f"Mean share of reference pixels that are shown. {_POLICY}"),
+        _by_phrase,
+        4,
+    ),
     (
         _info(
             "region_boundary_f",
@@ -292,7 +301,7 @@ METRICS: list[Metric] = [
     Metric(
         _info(
             "region_average_precision",
-            "average precision",
+            "average precision of regions",
             "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
             "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence.",
             "Everingham et al. 2010, without interpolation",

@@ -241,8 +241,12 @@ _ROWS: tuple[tuple[MetricInfo, _Rows, _Value], ...] = (
         ratio,
     ),
     (MetricInfo("meteor", "METEOR", _METEOR, _TEMPLATE), _meteor_rows, ratio),
-    (MetricInfo("sacrebleu", "sacreBLEU", _SACREBLEU, "Post 2018", high=100.0), bleu_rows, sacrebleu_value),
-    (MetricInfo("chrf", "chrF", _CHRF, f"Popovic 2015; {_PLAIN}", high=100.0), chrf_rows, chrf_value),
+    (
+        MetricInfo("sacrebleu", "sacreBLEU", _SACREBLEU, "Post 2018", high=100.0, headline=False),
+        bleu_rows,
+        sacrebleu_value,
+    ),
+    (MetricInfo("chrf", "chrF", _CHRF, f"Popovic 2015; {_PLAIN}", high=100.0, headline=False), chrf_rows, chrf_value),
     (
         MetricInfo(
             "exact_match",
@@ -266,6 +270,7 @@ def _metric(info: MetricInfo, rows_of: _Rows, value: _Value, *, explanations: bo
             source="gi-bench; the challenge rates explanations by experts and language models",
             group="explanations",
             comparable=False,
+            headline=info.name == "rougeL",
         )
     return Metric(info, lambda run: text_statistics(run, rows_of, value, explanations=explanations))
 

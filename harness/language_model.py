@@ -1,0 +1,268 @@
+"""Text from a language model: a server that speaks OpenAI's protocol, or a local ``transformers`` model.
+
+vLLM, Ollama, llama.cpp and most hosted services speak that protocol. Replies are cached on disk by model and messages,
+so that a repeated or resumed job asks nothing twice and gives the same result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from harness.errors import CheckpointError, GiBenchError
+
+Messages = Sequence[Mapping[str, str]]
+
+KEY_VARIABLE = "GI_BENCH_JUDGE_KEY"
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_LONGEST_REPLY = 4 * 1024 * 1024
+
+
+class LanguageModelError(GiBenchError):
+    """A language model cannot be reached, or does not answer as agreed."""
+
+
+class Chat(Protocol):
+    """Anything that continues a conversation."""
+
+    @property
+    def name(self) -> str:
+        """What a report calls the model; part of the cache's keys."""
+
+    def reply(self, messages: Messages, attempt: int) -> str:
+        """The model's reply; ``attempt`` counts from 0 and changes what is asked only by its seed.
+
+        Raises:
+            LanguageModelError: no reply can be had.
+        """
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Redirects are refused: the key goes to the address that the user gave, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Never follow."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server with ``/chat/completions`` under a base address.
+
+    Attributes:
+        url: base address, ``http`` or ``https``, e.g. ``http://localhost:11434/v1``.
+        model: the model's name at that server.
+        timeout: seconds until a request is given up.
+        retries: further attempts after a failure that may pass (busy, overloaded, connection lost).
+        pause: seconds before the first further attempt; doubles each time, unless the server names a time.
+        sleep: waits; replaced in tests.
+
+    Raises:
+        LanguageModelError: the address is not http or https.
+    """
+
+    url: str
+    model: str
+    timeout: float = 120.0
+    retries: int = 4
+    pause: float = 1.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise LanguageModelError(
+                "not an http or https address",
+                where=self.url,
+                do="give the base address, e.g. http://localhost:8000/v1",
+            )
+
+    @property
+    def name(self) -> str:
+        """The model's name and its host; never the key."""
+        return f"{self.model} at {urlsplit(self.url).hostname}"
+
+    def reply(self, messages: Messages, attempt: int) -> str:
+        """Ask the server, again where it says that it is busy."""
+        body = {
+            "model": self.model,
+            "messages": [dict(message) for message in messages],
+            "temperature": 0,
+            "seed": attempt,
+            "response_format": {"type": "json_object"},
+        }
+        for failures in range(self.retries + 1):
+            try:
+                return self._ask(body)
+            except urllib.error.HTTPError as error:
+                if error.code not in _RETRIED or failures == self.retries:
+                    raise LanguageModelError(
+                        f"the server answers {error.code} {error.reason}", where=self.url
+                    ) from error
+                self.sleep(_wait(error.headers.get("Retry-After"), self.pause * 2**failures))
+            except (urllib.error.URLError, OSError, TimeoutError) as error:
+                if failures == self.retries:
+                    reason = getattr(error, "reason", error)
+                    raise LanguageModelError(
+                        f"the server cannot be reached: {reason}", where=self.url, do="start it, or check the address"
+                    ) from error
+                self.sleep(self.pause * 2**failures)
+        raise AssertionError("unreachable")
+
+    def _ask(self, body: Mapping[str, Any]) -> str:
+        request = urllib.request.Request(
+            f"{self.url.rstrip('/')}/chat/completions",
+            data=json.dumps(body).encode("utf-8"),
+            headers={"Content-Type": "application/json", **_authorization()},
+            method="POST",
+        )
+        opener = urllib.request.build_opener(_NoRedirect)
+        with opener.open(request, timeout=self.timeout) as response:
+            content = response.read(_LONGEST_REPLY + 1)
+        try:
+            text = json.loads(content)["choices"][0]["message"]["content"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise LanguageModelError("the reply is not of OpenAI's form", where=self.url) from error
+        return text if isinstance(text, str) else ""
+
+
+def _authorization() -> dict[str, str]:
+    key = os.environ.get(KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _wait(named: str | None, otherwise: float) -> float:
+    """Seconds that a server asks for, at most a minute; ``otherwise`` where it names none."""
+    try:
+        return min(60.0, max(0.0, float(named))) if named is not None else otherwise
+    except ValueError:
+        return otherwise
+
+
+class LocalModel:
+    """A causal language model of ``transformers``, from a folder or the Hugging Face cache; greedy, no remote code."""
+
+    def __init__(self, model: str, *, tokens: int = 400) -> None:
+        self._model_name, self._tokens = model, tokens
+        self._loaded: tuple[Any, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's or the Hub's name."""
+        folder = Path(self._model_name)
+        return folder.resolve().name if folder.is_dir() else self._model_name
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(self._model_name, local_files_only=True)
+                model = AutoModelForCausalLM.from_pretrained(
+                    self._model_name, local_files_only=True, use_safetensors=True
+                )
+            except Exception as error:
+                reason = str(error).split("\n")[0][:160]
+                raise CheckpointError(
+                    f"the judge cannot be loaded: {reason}",
+                    where=self._model_name,
+                    do="give a folder with safetensors, or a Hub id that is in the cache",
+                ) from error
+            self._loaded = tokenizer, model.eval()
+        return self._loaded
+
+    def reply(self, messages: Messages, attempt: int) -> str:
+        """Generate greedily; a further attempt cannot differ and gives an empty reply."""
+        if attempt:
+            return ""
+        import torch
+
+        tokenizer, model = self._load()
+        plain = [dict(message) for message in messages]
+        if getattr(tokenizer, "chat_template", None):
+            text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
+        else:
+            text = "\n\n".join(message["content"] for message in plain) + "\n\n"
+        limit = int(getattr(model.config, "max_position_embeddings", 4096)) - self._tokens
+        tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=max(16, limit))
+        with torch.inference_mode():
+            output = model.generate(
+                **tokens.to(model.device),
+                do_sample=False,
+                max_new_tokens=self._tokens,
+                pad_token_id=tokenizer.eos_token_id,
+            )
+        return str(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+class Cache:
+    """Replies on disk, one small file each, written whole or not at all; damaged ones are asked for again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"
+
+    def get(self, key: str) -> str | None:
+        """The reply of a key, or None."""
+        try:
+            content = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        reply = content.get("reply") if isinstance(content, dict) and content.get("key") == key else None
+        return reply if isinstance(reply, str) else None
+
+    def put(self, key: str, reply: str) -> None:
+        """Store a reply; a folder that cannot be written only costs the next run time."""
+        path = self._path(key)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                    json.dump({"key": key, "reply": reply}, stream)
+                Path(name).replace(path)
+            finally:
+                Path(name).unlink(missing_ok=True)
+
+
+def ask(
+    chat: Chat, messages: Messages, cache: Cache, accept: Callable[[str], bool], *, attempts: int = 3
+) -> str | None:
+    """The first reply that is accepted, from the cache where it has one.
+
+    Args:
+        chat: the model.
+        messages: the conversation.
+        cache: where accepted replies are kept.
+        accept: whether a reply has the form that was asked for.
+        attempts: how often to ask at most.
+
+    Returns:
+        The reply, or None if none was accepted.
+
+    Raises:
+        LanguageModelError: the model cannot be reached.
+    """
+    plain = json.dumps([chat.name, [dict(m) for m in messages]], sort_keys=True, ensure_ascii=False)
+    key = hashlib.sha256(plain.encode("utf-8")).hexdigest()
+    known = cache.get(key)
+    if known is not None and accept(known):
+        return known
+    for attempt in range(attempts):
+        reply = chat.reply(messages, attempt)
+        if accept(reply):
+            cache.put(key, reply)
+            return reply
+    return None
