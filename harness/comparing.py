@@ -35,9 +35,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``undecided`` at the 5 % level after correction."""
+        """``better``, ``worse`` (or ``different``) or ``undecided`` at the 5 % level after correction."""
         if self.adjusted >= 0.05 or self.found.difference == 0:
             return "undecided"
+        if not self.metric.ranked:
+            return "different"
         return "better" if (self.found.difference > 0) == self.metric.higher_is_better else "worse"
 
 

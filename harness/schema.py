@@ -220,6 +220,7 @@ class MetricInfo:
         low, high: range of possible values.
         group: ``answers``, ``facts``, ``regions``, ``negatives``, ``explanations``, ``confidence``.
         comparable: whether the number can be put beside the challenge's published one on the same rows.
+        ranked: whether one direction is better at all; a length has none.
         headline: shown in the terminal; the others stand in ``scores.json`` and in the report.
     """
 
@@ -233,6 +234,7 @@ class MetricInfo:
     group: str = "answers"
     comparable: bool = True
     headline: bool = True
+    ranked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

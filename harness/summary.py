@@ -28,7 +28,7 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
     lines = ["", f"{first.suite}, fingerprint {first.fingerprint[:16]}", "value [95 % interval] n", ""]
     width = max(len(scores.variant) for scores in runs)
     for info in ordered:
-        lines.append(info.title + ("" if info.higher_is_better else " (lower is better)"))
+        lines.append(info.title + ("" if info.higher_is_better or not info.ranked else " (lower is better)"))
         for scores in runs:
             found = scores.find(info.name)
             lines.append(f"  {scores.variant:<{width}}  {_cell(found) if found else 'not computed'}")

@@ -119,11 +119,11 @@ def _metrics(runs: Sequence[Run]) -> dict[str, MetricInfo]:
     return {info.name: info for run in runs for info in run.scores.metrics}
 
 
-def _best(values: Sequence[float | None], higher_is_better: bool) -> float | None:
+def _best(values: Sequence[float | None], info: MetricInfo) -> float | None:
     known = [value for value in values if value is not None]
-    if len(known) < 2:
+    if len(known) < 2 or not info.ranked:
         return None
-    return max(known) if higher_is_better else min(known)
+    return max(known) if info.higher_is_better else min(known)
 
 
 def _cell(score: Score | None, best: float | None, reason: str = "") -> Cell:
@@ -147,6 +147,7 @@ def _cell(score: Score | None, best: float | None, reason: str = "") -> Cell:
 def _head_note(info: MetricInfo) -> str:
     """What stands below a metric's name: its direction, and whether it is the challenge's."""
     direction = "higher is better" if info.higher_is_better else "lower is better"
+    direction = direction if info.ranked else "neither direction is better"
     return direction if info.comparable else f"{direction}; gi-bench's own, not comparable with published numbers"
 
 
@@ -160,7 +161,7 @@ def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]
         found = {(info.name, i): run.scores.find(info.name) for info in infos for i, run in enumerate(runs)}
         best = {
             info.name: _best([s.value if (s := found[info.name, i]) else None for i in range(len(runs))],
-                             info.higher_is_better)
+                             info)
             for info in infos
         }  # fmt: skip
         reasons: dict[str, list[str]] = {}
@@ -203,9 +204,9 @@ def _detail_tables(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str,
             rows = []
             for value in sorted(by_value):
                 scores = [by_value[value].get(i) for i in range(len(runs))]
-                best = _best([s.value if s else None for s in scores], info.higher_is_better)
+                best = _best([s.value if s else None for s in scores], info)
                 rows.append((value, tuple(_cell(score, best) for score in scores)))
-            arrow = "" if info.higher_is_better else " (lower is better)"
+            arrow = "" if info.higher_is_better or not info.ranked else " (lower is better)"
             tables.append(Table(info.title + arrow, tuple(names), tuple(rows)))
         if tables:
             sections.append((title, tables))

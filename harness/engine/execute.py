@@ -16,7 +16,7 @@ from harness.engine.plan import Part
 from harness.errors import RunError
 from harness.model import Answer, Ask, Feature, GroundAsk, Model
 from harness.schema import Prediction, Question, Task
-from harness.taxonomy import QUESTION_CLASSES
+from harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -146,6 +146,8 @@ def chain_label(question: Question, answer: str) -> str | None:
     A question is grounded if it is about one localisable finding that the answer does not deny.
     """
     if not question.wants_explanation or question.finding is None:
+        return None
+    if question.finding not in FINDING_LABELS:
         return None
     if not all(QUESTION_CLASSES[slug].localisable for slug in question.question_class):
         return None

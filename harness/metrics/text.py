@@ -209,9 +209,9 @@ _METEOR = (
     "METEOR of nltk (alpha .9, beta 3, gamma .5; exact, Porter stem and WordNet 3.0 synonym matches), mean over rows. "
     "Identical texts score slightly below 1."
 )
-_TEMPLATE = "Template of MediaEval Medico 2025, subtask 1"
+_TEMPLATE = "official family: template of MediaEval Medico 2025, subtask 1"
 
-_PLAIN = "organisers' extended evaluation of Kvasir-VQA-x1"
+_PLAIN = "plain family: organisers' extended evaluation of Kvasir-VQA-x1"
 _SACREBLEU = (
     "Corpus BLEU with sacreBLEU's defaults (signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp), 0 to 100. Differs "
     "from BLEU only where an order has no match."
@@ -242,11 +242,11 @@ _ROWS: tuple[tuple[MetricInfo, _Rows, _Value], ...] = (
     ),
     (MetricInfo("meteor", "METEOR", _METEOR, _TEMPLATE), _meteor_rows, ratio),
     (
-        MetricInfo("sacrebleu", "sacreBLEU", _SACREBLEU, "Post 2018", high=100.0, headline=False),
+        MetricInfo("sacrebleu", "sacreBLEU", _SACREBLEU, "plain family: Post 2018", high=100.0, headline=False),
         bleu_rows,
         sacrebleu_value,
     ),
-    (MetricInfo("chrf", "chrF", _CHRF, f"Popovic 2015; {_PLAIN}", high=100.0, headline=False), chrf_rows, chrf_value),
+    (MetricInfo("chrf", "chrF", _CHRF, f"{_PLAIN}; Popovic 2015", high=100.0, headline=False), chrf_rows, chrf_value),
     (
         MetricInfo(
             "exact_match",

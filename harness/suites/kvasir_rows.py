@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import DataError
+from harness.reading.questions import finding_asked
 from harness.schema import AtomicPair, Question
 from harness.taxonomy import QUESTION_CLASSES
 
@@ -158,7 +159,7 @@ def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool, 
             answer=None,
             question_class=classes,
             complexity=int(row.get("complexity") or 0),
-            finding=known.pop() if len(known) == 1 else None,
+            finding=known.pop() if len(known) == 1 else None if classes else finding_asked(text),
             wants_explanation=wants_explanation,
         )
     complexity = row["complexity"]

@@ -9,6 +9,7 @@ import pytest
 
 from harness.metrics.correctness import partial
 from harness.reading.clauses import clauses
+from harness.reading.questions import finding_asked
 from harness.reading.readers import read
 from harness.reading.values import SHAPES, Value, atomic_value
 from harness.suites.phantom.suite import PhantomSuite
@@ -140,3 +141,13 @@ def test_agreement_with_the_atomic_answers_of_the_real_references(shared: Path) 
              "polyp_count", "polyp_size", "polyp_type", "procedure_type")  # fmt: skip
     for slug in clean:
         assert found[slug]["exact"] / found[slug]["read"] >= 0.97, slug
+
+
+def test_what_a_question_asks_about(shared: Path) -> None:
+    assert finding_asked("Where is the instrument located in the image?") == "instrument"
+    assert finding_asked("What kind of procedure is this?") is None
+    assert finding_asked("How many polyps and instruments are there?") is None
+    rows = pq.read_table(shared / "data/kvasir-vqa-x1/test.parquet").to_pylist()
+    single = [row for row in rows if row["complexity"] == 1]
+    right = [finding_asked(r["question"]) == QUESTION_CLASSES[r["question_class"][0]].finding for r in single]
+    assert sum(right) / len(right) >= 0.998
