@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 from harness.errors import CheckpointError, GiBenchError
 
-Messages = Sequence[Mapping[str, str]]
+# Each with a role and a content: a text, or parts with texts and pictures.
+Messages = Sequence[Mapping[str, Any]]
 
 KEY_VARIABLE = "GI_BENCH_JUDGE_KEY"
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -64,6 +65,7 @@ class Endpoint:
         model: the model's name at that server.
         timeout: seconds until a request is given up.
         retries: further attempts after a failure that may pass (busy, overloaded, connection lost).
+        json_reply: ask for a JSON object instead of free text.
         pause: seconds before the first further attempt; doubles each time, unless the server names a time.
         sleep: waits; replaced in tests.
 
@@ -75,6 +77,7 @@ class Endpoint:
     model: str
     timeout: float = 120.0
     retries: int = 4
+    json_reply: bool = True
     pause: float = 1.0
     sleep: Callable[[float], None] = time.sleep
 
@@ -94,13 +97,14 @@ class Endpoint:
 
     def reply(self, messages: Messages, attempt: int) -> str:
         """Ask the server, again where it says that it is busy."""
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "messages": [dict(message) for message in messages],
             "temperature": 0,
             "seed": attempt,
-            "response_format": {"type": "json_object"},
         }
+        if self.json_reply:
+            body["response_format"] = {"type": "json_object"}
         for failures in range(self.retries + 1):
             try:
                 return self._ask(body)
@@ -192,7 +196,7 @@ class LocalModel:
         if getattr(tokenizer, "chat_template", None):
             text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
         else:
-            text = "\n\n".join(message["content"] for message in plain) + "\n\n"
+            text = "\n\n".join(str(message["content"]) for message in plain) + "\n\n"
         limit = int(getattr(model.config, "max_position_embeddings", 4096)) - self._tokens
         tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=max(16, limit))
         with torch.inference_mode():

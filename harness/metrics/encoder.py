@@ -45,7 +45,7 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spie
 _RENAMED = {"roberta-large": "FacebookAI/roberta-large"}  # both names may be in a cache
 _BATCH = 64
 _CACHE_FORMAT = 1
-_CACHE_ROWS = 1_000_000  # about 150 MB
+_CACHE_ROWS = 1_000_000  # about 100 MB
 
 
 @dataclass(frozen=True)

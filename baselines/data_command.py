@@ -1,0 +1,123 @@
+"""``gi-bench data``: rows to train on that a suite does not have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.registry import CommandEntry
+
+app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations.")
+
+SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite whose rows are read.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of drawing and wording.")]
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    from harness.store import write_bytes
+
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(path, "".join(lines).encode("utf-8"))
+
+
+def _say(counts: Mapping[str, float]) -> None:
+    width = max(map(len, counts))
+    for name, value in counts.items():
+        typer.echo(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value:.3f}")
+
+
+@app.command()
+def negatives(
+    output: OutputOption,
+    ratio: Annotated[float, typer.Option("--ratio", help="Negatives per question of the suite.")],
+    suite: SuiteOption = "phantom/train",
+    data: DataOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Questions and phrases about what the atomic facts of an image say is not there, balanced over findings."""
+    from harness.errors import GiBenchError
+    from harness.registry import load_suite
+    from harness.suites.negatives import make_negatives
+
+    if not 0 < ratio <= 100:
+        raise GiBenchError(
+            f"--ratio {ratio:g} is not above 0 and at most 100", do="0.2 adds one for every five questions"
+        )
+    made, counts = make_negatives(load_suite(suite, data), ratio, seed)
+    if not made:
+        raise GiBenchError("no image says of anything that it is not there", where=suite)
+    _write(output, (asdict(one) for one in made))
+    _say(counts)
+    typer.echo(f"negatives: {output}")
+
+
+@app.command()
+def explanations(
+    output: OutputOption,
+    suite: SuiteOption = "phantom/train",
+    data: DataOption = None,
+    source: Annotated[str, typer.Option("--source", help="template (offline) or model.")] = "template",
+    url: Annotated[str | None, typer.Option("--url", help="OpenAI-compatible server.")] = None,
+    model: Annotated[str, typer.Option("--model", help="Model that writes.")] = "gemma3:27b",
+    vision: Annotated[
+        bool, typer.Option("--describe/--no-describe", help="Let the model describe images first.")
+    ] = True,
+    per_image: Annotated[int, typer.Option("--per-image", min=1, help="Rows of an image at most.")] = 1,
+    per_minute: Annotated[
+        float | None, typer.Option("--per-minute", min=0.1, help="Requests a minute at most.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder for replies (default: the user's cache).")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Explanations of answers, from templates or by a language model, with a report on how varied they are."""
+    from baselines import explanations as writing
+    from harness.errors import GiBenchError
+    from harness.language_model import Cache, Endpoint
+    from harness.metrics.settings import MetricSettings
+    from harness.registry import load_suite
+
+    if source not in ("template", "model"):
+        raise GiBenchError(f"unknown source {source!r}", do="it is template or model")
+    if source == "model" and url is None:
+        raise GiBenchError(
+            "a model needs a server", do="give --url, e.g. http://localhost:11434/v1, or --source template"
+        )
+    loaded = load_suite(suite, data)
+    counts: dict[str, float] = {}
+    if source == "model" and url is not None:
+        chat = Endpoint(url, model, json_reply=False)
+        replies = Cache((cache or MetricSettings().cache_folder()) / "explanations")
+        written, found = writing.write_with_model(
+            loaded,
+            chat,
+            replies,
+            vision=chat if vision and loaded.has_images else None,
+            per_image=per_image,
+            per_minute=per_minute,
+            say=typer.echo,
+        )
+        counts.update(found)
+    else:
+        written = writing.write_from_facts(loaded, per_image, seed)
+        counts["rows"] = len(written)
+    if not written:
+        raise GiBenchError(
+            "nothing was written", where=suite, do="the suite needs answers, the model acceptable replies"
+        )
+    _write(output, (asdict(one) for one in written))
+    if len(written) > 1:
+        counts.update(writing.diversity([one.explanation for one in written], seed=seed))
+    _say(counts)
+    typer.echo(f"explanations: {output}")
+
+
+COMMAND: Any = CommandEntry(name="data", summary="Make training rows: negatives, explanations.", app=app)
