@@ -24,6 +24,12 @@ def train(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and sampling.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
+    negatives: Annotated[
+        Path | None, typer.Option("--negatives", help="Rows of gi-bench data negatives; for variants with negatives.")
+    ] = None,
+    explanations: Annotated[
+        Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations.")
+    ] = None,
     score_suite: Annotated[
         str | None,
         typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
@@ -57,14 +63,28 @@ def train(
     folder = output or recipe.bundled(name)
     shown = [f"gi-bench train {variant}", f"--suite {suite}" if suite != "phantom/train" else ""]
     shown += [f"--seed {seed}" if seed else "", f"--steps {steps}" if steps else ""]
+    if negatives is not None and not recipe.negatives:
+        raise GiBenchError(
+            f"{variant} is trained without negatives", do=f"leave --negatives out, or train {variant}_neg"
+        )
+    loaded = load_suite(suite, data)
+    extra = None
+    if negatives is not None or explanations is not None:
+        from baselines.florence2.extra_rows import read_extra_rows
+
+        extra = read_extra_rows(loaded, negatives=negatives, explanations=explanations)
+        shown += [
+            f"--{what} {path}" for what, path in (("negatives", negatives), ("explanations", explanations)) if path
+        ]
     train_adapter(
         recipe,
         load_backbone(source, device=device),
         name,
-        load_suite(suite, data),
+        loaded,
         folder,
         steps=steps,
         seed=seed,
+        extra=extra,
         command=" ".join(part for part in shown if part),
         say=typer.echo,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from baselines.florence2 import locations, prompts
+from baselines.florence2.extra_rows import ExtraRows
 from harness.errors import GiBenchError
 from harness.suites.base import Suite
 from harness.taxonomy import FINDING_LABELS
@@ -51,7 +52,12 @@ class Examples:
 
 
 def task_examples(
-    suite: Suite, tasks: Sequence[str], *, negatives: bool = False, style: TargetStyle = TINY_STYLE
+    suite: Suite,
+    tasks: Sequence[str],
+    *,
+    negatives: bool = False,
+    style: TargetStyle = TINY_STYLE,
+    extra: ExtraRows | None = None,
 ) -> Examples:
     """Examples of the three tasks from a suite's rows with references.
 
@@ -60,6 +66,7 @@ def task_examples(
         tasks: any of ``answer``, ``explain``, ``ground``.
         negatives: also phrases for absent things, with the target ``none``.
         style: how regions are written.
+        extra: rows of files; negatives of it are used where ``negatives`` is set.
 
     Raises:
         GiBenchError: the suite has no example of one of the tasks.
@@ -81,6 +88,8 @@ def task_examples(
                 target = locations.encode_mask(phrase.region.mask(), corners=style.corners, steps=style.steps)
                 if target:
                     found.add("ground", phrase.img_id, prompt, target)
+    if extra is not None:
+        _add_extra(extra, tasks, negatives, found)
     missing = [task for task in tasks if task not in found.by_task]
     if missing:
         raise GiBenchError(
@@ -89,6 +98,20 @@ def task_examples(
             do="train a variant without it, or give a suite that has references for it",
         )
     return found
+
+
+def _add_extra(extra: ExtraRows, tasks: Sequence[str], negatives: bool, found: Examples) -> None:
+    """Rows of files beside those of the suite."""
+    if "explain" in tasks:
+        for img_id, question, explanation in extra.explanations:
+            found.add("explain", img_id, prompts.explain_prompt(question), explanation)
+    if not negatives:
+        return
+    for img_id, question, answer, phrase in extra.negatives:
+        if "answer" in tasks:
+            found.add("answer", img_id, prompts.answer_prompt(question), answer)
+        if "ground" in tasks and phrase:
+            found.add("negative", img_id, prompts.ground_prompt(phrase), NOTHING_THERE)
 
 
 def _answers_as_phrases(suite: Suite, style: TargetStyle, found: Examples) -> None:

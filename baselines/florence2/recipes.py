@@ -16,6 +16,7 @@ import numpy as np
 
 from baselines.florence2.adapters import CARD, add_adapter, save_adapter, trainable_count, write_training_images
 from baselines.florence2.examples import TINY_STYLE, TargetStyle, task_examples
+from baselines.florence2.extra_rows import ExtraRows
 from baselines.florence2.training import PictureFeed, TrainingSettings, train
 from baselines.registration import VariantRecipe
 
@@ -156,6 +157,7 @@ def train_adapter(
     *,
     steps: int | None = None,
     seed: int = 0,
+    extra: ExtraRows | None = None,
     command: str = "",
     say: Say = print,
 ) -> None:
@@ -168,6 +170,7 @@ def train_adapter(
         suite: training rows and images.
         folder: where the adapter goes; replaced as a whole when training is over.
         steps: optimiser steps, None for the recipe's own.
+        extra: negatives and explanations besides the suite's own rows.
         command: what the user typed, for the card.
 
     Raises:
@@ -177,7 +180,7 @@ def train_adapter(
 
     small = backbone.pictures.width <= 128
     defaults = TINY_DEFAULTS if small else BASE_DEFAULTS
-    examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style)
+    examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=extra)
     settings = TrainingSettings(
         steps=steps or defaults.steps,
         images=defaults.images,
@@ -200,6 +203,7 @@ def train_adapter(
     card = _card(recipe, backbone, backbone_name, suite, settings)
     card |= {
         "examples": examples.count(),
+        **({"extra_rows": dict(extra.files)} if extra is not None else {}),
         "trainable_parameters": trainable_count(model),
         "seconds": round(seconds),
         "command": command,

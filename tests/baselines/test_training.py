@@ -13,6 +13,7 @@ from baselines.florence2.backbone import load_backbone
 from baselines.florence2.examples import NOTHING_THERE, TINY_STYLE, task_examples
 from baselines.florence2.locations import decode_mask
 from baselines.florence2.pretraining import caption, dense_labels, neutral_examples, shapes_of
+from baselines.florence2.prompts import ground_prompt
 from baselines.florence2.recipes import train_adapter
 from baselines.florence2.training import TrainingSettings, rate_at, sample_batch
 from baselines.registration import HERE, recipes
@@ -141,3 +142,34 @@ def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, mon
     assert {path.name for path in (tmp_path / "made").iterdir()} == shipped
     card = json.loads((tmp_path / "made" / "card.json").read_text())
     assert card["parameters"] == sum(p.numel() for p in made.network.parameters())
+
+
+def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> None:
+    from baselines.florence2.extra_rows import read_extra_rows
+    from harness.cli import _main
+
+    image = suite.image_ids[0]
+    negatives, explanations = tmp_path / "n.jsonl", tmp_path / "e.jsonl"
+    row = {"img_id": image, "question": "Is there a tube?", "answer": "no tubes visible", "phrase": "tube"}
+    negatives.write_text(json.dumps(row) + "\n" + json.dumps({**row, "phrase": ""}) + "\n")
+    explanations.write_text(json.dumps({"img_id": image, "question": "Why?", "explanation": "A red bump is seen."}))
+    extra = read_extra_rows(suite, negatives=negatives, explanations=explanations)
+    tasks = ["answer", "explain", "ground"]
+    plain = task_examples(suite, tasks, negatives=True).count()
+    found = task_examples(suite, tasks, negatives=True, extra=extra)
+    assert found.count() == {
+        **plain, "answer": plain["answer"] + 2, "explain": plain["explain"] + 1, "negative": plain["negative"] + 1
+    }  # fmt: skip
+    assert (ground_prompt("tube"), NOTHING_THERE) in found.by_task["negative"][image]
+    assert task_examples(suite, tasks, extra=extra).count()["answer"] == plain["answer"], "not without negatives"
+    for content, message in (
+        ("{", "not JSON"),
+        (json.dumps({"img_id": image}), "a row without"),
+        (json.dumps({**row, "img_id": "../x"}), "not in the training suite"),
+        (json.dumps({**row, "answer": " "}), "empty text"),
+        ("", "holds no negatives"),
+    ):
+        negatives.write_text(content)
+        with pytest.raises(GiBenchError, match=message):
+            read_extra_rows(suite, negatives=negatives, explanations=None)
+    assert _main(["train", "multitask_r32", "--negatives", str(negatives), "-o", str(tmp_path / "x")]) == 2
