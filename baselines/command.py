@@ -30,6 +30,9 @@ def train(
     explanations: Annotated[
         Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations.")
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", help="Regions of gi-bench data masks, in the place of the suite's own.")
+    ] = None,
     score_suite: Annotated[
         str | None,
         typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
@@ -49,10 +52,10 @@ def train(
     if variant not in known:
         raise unknown_name(variant, [*known, "tiny-florence2"], "model")
     recipe = known[variant]
-    if recipe.masks == "sam":
+    if recipe.masks == "sam" and masks is None:
         raise GiBenchError(
             f"{variant} needs training masks refined by SAM, which are not part of {suite}",
-            do="train multitask_r128, or give a checkpoint made elsewhere to gi-bench run --checkpoint DIR",
+            do="make them with gi-bench data masks --source sam, and give --masks FILE",
         )
     from baselines.florence2.backbone import load_backbone
     from baselines.florence2.recipes import train_adapter
@@ -69,13 +72,12 @@ def train(
         )
     loaded = load_suite(suite, data)
     extra = None
-    if negatives is not None or explanations is not None:
+    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
+    if any(given.values()):
         from baselines.florence2.extra_rows import read_extra_rows
 
-        extra = read_extra_rows(loaded, negatives=negatives, explanations=explanations)
-        shown += [
-            f"--{what} {path}" for what, path in (("negatives", negatives), ("explanations", explanations)) if path
-        ]
+        extra = read_extra_rows(loaded, negatives=negatives, explanations=explanations, masks=masks)
+        shown += [f"--{what} {path}" for what, path in given.items() if path]
     train_adapter(
         recipe,
         load_backbone(source, device=device),

@@ -12,7 +12,7 @@ import typer
 
 from harness.registry import CommandEntry
 
-app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations.")
+app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations, masks.")
 
 SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite whose rows are read.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
@@ -120,4 +120,78 @@ def explanations(
     typer.echo(f"explanations: {output}")
 
 
-COMMAND: Any = CommandEntry(name="data", summary="Make training rows: negatives, explanations.", app=app)
+@app.command()
+def masks(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    source: Annotated[str, typer.Option("--source", help="mask, box, clipseg, sam or refine (GrabCut).")],
+    suite: SuiteOption = "phantom/train",
+    data: DataOption = None,
+    given: Annotated[
+        Path | None, typer.Option("--masks", help="Masks that sam and refine start from (default: the suite's own).")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="CLIPSeg or SAM: Hub id or folder.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="TOML with prompts and thresholds of clipseg.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option("--against", help="Masks of another source, for agreement.")] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Masks from references, boxes or text, or refined; with areas, parts and agreement between sources."""
+    from collections import Counter
+
+    from baselines.masks import making
+    from harness.errors import GiBenchError
+    from harness.registry import load_suite
+
+    sources = ("mask", "box", "clipseg", "sam", "refine")
+    if source not in sources:
+        raise GiBenchError(f"unknown source {source!r}", do=f"it is one of {', '.join(sources)}")
+    if given is not None and source not in ("sam", "refine"):
+        raise GiBenchError(
+            f"--source {source} starts from no mask", do="leave --masks out, or refine them with sam or refine"
+        )
+    loaded = load_suite(suite, data)
+    if source in ("clipseg", "sam", "refine") and not loaded.has_images:
+        raise GiBenchError(f"{suite} has no images here", do="give --data a folder with images/")
+    counts: Counter[str] = Counter()
+    if source == "mask":
+        found = making.reference_masks(loaded)
+    elif source == "box":
+        found = making.box_masks(loaded)
+    elif source == "clipseg":
+        from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
+
+        settings = Recipe.read(recipe or RECIPE)
+        found = making.text_masks(loaded, ClipSeg(model or settings.model, device), settings, counts)
+    else:
+        start = (
+            making.read_masks(given)
+            if given is not None
+            else {(one.img_id, one.region.label): one.region for one in making.reference_masks(loaded)}
+        )
+        unknown = sorted({img_id for img_id, _ in start} - set(loaded.image_ids))
+        if unknown:
+            raise GiBenchError(
+                f"image {unknown[0]!r} of the masks is not in {suite}", where=given or "", do="use its suite"
+            )
+        found = making.refined_masks(loaded, start, _predictor(source, model, device), source, counts)
+    count = making.write_masks(output, found, typer.echo)
+    made = making.read_masks(output)
+    report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
+    if against is not None:
+        report["agreement"] = making.agreement(made, making.read_masks(against))
+    typer.echo(json.dumps(report, indent=1))
+    typer.echo(f"masks: {output}")
+
+
+def _predictor(source: str, model: str | None, device: str) -> Any:
+    if source == "refine":
+        from baselines.masks.refining import GrabCut
+
+        return GrabCut()
+    from baselines.masks.sam import HUB_ID, Sam
+
+    return Sam(model or HUB_ID, device)
+
+
+COMMAND: Any = CommandEntry(name="data", summary="Make training rows: negatives, explanations, masks.", app=app)

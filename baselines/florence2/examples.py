@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from baselines.florence2 import locations, prompts
 from baselines.florence2.extra_rows import ExtraRows
 from harness.errors import GiBenchError
+from harness.schema import Region
 from harness.suites.base import Suite
 from harness.taxonomy import FINDING_LABELS
 
@@ -78,14 +79,16 @@ def task_examples(
         if "explain" in tasks and row.explanation:
             found.add("explain", row.img_id, prompts.explain_prompt(row.question), row.explanation)
     if "ground" in tasks:
-        _answers_as_phrases(suite, style, found)
+        masks = extra.masks if extra is not None else {}
+        _answers_as_phrases(suite, style, masks, found)
         for phrase in suite.phrases:
+            region = masks.get((phrase.img_id, phrase.label), phrase.region)
             prompt = prompts.ground_prompt(phrase.phrase)
             if phrase.is_negative:
                 if negatives:
                     found.add("negative", phrase.img_id, prompt, NOTHING_THERE)
-            elif phrase.region is not None and phrase.region.area:
-                target = locations.encode_mask(phrase.region.mask(), corners=style.corners, steps=style.steps)
+            elif region is not None and region.area:
+                target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
                 if target:
                     found.add("ground", phrase.img_id, prompt, target)
     if extra is not None:
@@ -114,13 +117,15 @@ def _add_extra(extra: ExtraRows, tasks: Sequence[str], negatives: bool, found: E
             found.add("negative", img_id, prompts.ground_prompt(phrase), NOTHING_THERE)
 
 
-def _answers_as_phrases(suite: Suite, style: TargetStyle, found: Examples) -> None:
+def _answers_as_phrases(
+    suite: Suite, style: TargetStyle, masks: Mapping[tuple[str, str], Region], found: Examples
+) -> None:
     """Answers that assert a localisable finding also refer to its region, as in the paper's phrases."""
     regions = {
         (phrase.img_id, phrase.label): phrase.region
         for phrase in suite.phrases
         if phrase.region is not None and not phrase.is_negative
-    }
+    } | dict(masks)
     for row in suite.questions:
         if not row.answer or row.complexity != 1 or row.is_negative or row.finding not in FINDING_LABELS:
             continue

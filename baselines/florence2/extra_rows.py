@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.schema import Region
 from harness.suites.base import Suite
 
 
@@ -21,20 +22,25 @@ class ExtraRows:
         negatives: (image id, question, answer, phrase); the phrase is empty where nothing could be shown.
         explanations: (image id, question, explanation).
         files: SHA-256 of each file by what it holds, for the card.
+        masks: regions by image id and label, in the place of the suite's own.
     """
 
     negatives: tuple[tuple[str, str, str, str], ...] = ()
     explanations: tuple[tuple[str, str, str], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[tuple[str, str], Region] = field(default_factory=dict)
 
 
-def read_extra_rows(suite: Suite, *, negatives: Path | None, explanations: Path | None) -> ExtraRows:
+def read_extra_rows(
+    suite: Suite, *, negatives: Path | None = None, explanations: Path | None = None, masks: Path | None = None
+) -> ExtraRows:
     """Read the files.
 
     Args:
         suite: training suite; every row has to be about one of its images.
         negatives: file of ``gi-bench data negatives``, or None.
         explanations: file of ``gi-bench data explanations``, or None.
+        masks: file of ``gi-bench data masks``, or None.
 
     Raises:
         DataError: a file is missing, a line is not such a row, a text is empty, or an image is not in the suite.
@@ -58,7 +64,18 @@ def read_extra_rows(suite: Suite, *, negatives: Path | None, explanations: Path 
                 rows[what].append(_row(line, fields, known, f"{path}:{number}", what))
         if not rows[what]:
             raise DataError(f"the file holds no {what}", where=path)
-    return ExtraRows(tuple(rows["negatives"]), tuple(rows["explanations"]), files)  # type: ignore[arg-type]
+    regions: dict[tuple[str, str], Region] = {}
+    if masks is not None:
+        from baselines.masks.making import read_masks
+
+        regions = read_masks(masks)
+        files["masks"] = hashlib.sha256(masks.read_bytes()).hexdigest()
+        unknown = sorted({img_id for img_id, _ in regions} - known)
+        if unknown:
+            raise DataError(
+                f"image {unknown[0]!r} is not in the training suite", where=masks, do="use masks of its images"
+            )
+    return ExtraRows(tuple(rows["negatives"]), tuple(rows["explanations"]), files, regions)  # type: ignore[arg-type]
 
 
 def _row(line: str, fields: tuple[str, ...], known: frozenset[str], where: str, what: str) -> tuple[str, ...]:

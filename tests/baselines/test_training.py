@@ -162,6 +162,13 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
     }  # fmt: skip
     assert (ground_prompt("tube"), NOTHING_THERE) in found.by_task["negative"][image]
     assert task_examples(suite, tasks, extra=extra).count()["answer"] == plain["answer"], "not without negatives"
+    masks = tmp_path / "m.parquet"
+    assert _main(["data", "masks", "--source", "box", "-s", "phantom/validation", "-o", str(masks)]) == 0
+    with pytest.raises(GiBenchError, match="not in the training suite"):
+        read_extra_rows(PhantomSuite("validation", 2), masks=masks)
+    whole = PhantomSuite("validation")
+    boxes = read_extra_rows(whole, masks=masks)
+    assert task_examples(whole, ["ground"]).by_task != task_examples(whole, ["ground"], extra=boxes).by_task
     for content, message in (
         ("{", "not JSON"),
         (json.dumps({"img_id": image}), "a row without"),

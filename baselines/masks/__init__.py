@@ -1,0 +1,1 @@
+"""Masks to train on: from text, from boxes, and refined."""

@@ -1,0 +1,264 @@
+"""Masks: the selection with predictors of known answers, GrabCut on degraded masks, and tiny CLIPSeg and SAM."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from baselines.masks import making
+from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
+from baselines.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
+from baselines.masks.sam import Sam
+from harness.cli import _main
+from harness.errors import CheckpointError, DataError, GiBenchError
+from harness.store import write_table
+from harness.suites.phantom.suite import PhantomSuite
+
+SUITE = PhantomSuite("validation", 30)
+
+
+def _disk(size: int, x: int, y: int, radius: int) -> Mask:
+    rows, columns = np.mgrid[:size, :size]
+    return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= radius**2)
+
+
+class _Known:
+    """Gives what it was told to give."""
+
+    name = "known"
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self._candidates = candidates
+
+    def candidates(self, picture: Picture, prompt: Prompt) -> Sequence[Candidate]:
+        return self._candidates
+
+
+def test_the_candidate_with_the_best_quality_and_agreement_is_kept() -> None:
+    picture, given = np.zeros((60, 60, 3), dtype=np.uint8), _disk(60, 30, 30, 12)
+    close, far = _disk(60, 31, 30, 12), _disk(60, 10, 10, 8)
+    found = refine(_Known(Candidate(far, 1.0), Candidate(close, 0.6), Candidate(given, 0.3)), picture, given)
+    assert np.array_equal(found.mask, close)
+    assert found.score == pytest.approx(0.6 * iou(close, given))
+    assert not found.kept_input
+    refused = refine(_Known(Candidate(far, 1.0)), picture, given)
+    assert refused.kept_input
+    assert np.array_equal(refused.mask, given)
+    assert refine(_Known(), picture, np.zeros((60, 60), dtype=bool)).kept_input
+
+
+def test_prompts_lie_inside_and_around() -> None:
+    mask = _disk(60, 20, 30, 10) | _disk(60, 45, 30, 6)
+    prompt = make_prompt(mask)
+    assert all(mask[y, x] for x, y in prompt.points)
+    assert len(prompt.points) == 3
+    x1, y1, x2, y2 = prompt.box
+    assert mask[y1:y2, x1:x2].sum() == mask.sum()
+    assert 0 <= x1 < x2 <= 60
+    with pytest.raises(ValueError, match="empty"):
+        make_prompt(np.zeros((5, 5), dtype=bool))
+
+
+def _degraded(mask: Mask, seed: int) -> Mask:
+    """Shifted and with a ragged edge, as a hasty annotation is."""
+    import cv2
+
+    random = np.random.default_rng(seed)
+    side = max(2, round(0.12 * float(np.sqrt(mask.sum()))))
+    moved = np.roll(mask, random.integers(-side, side + 1, size=2), axis=(0, 1)).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side + 1, side + 1))
+    return np.asarray((cv2.dilate if random.random() < 0.5 else cv2.erode)(moved, kernel) > 0)
+
+
+def test_grabcut_raises_the_iou_of_degraded_polyp_masks() -> None:
+    before, after, kept = [], [], 0
+    for number, made in enumerate(making.reference_masks(SUITE)):
+        if made.region.label != "polyp":
+            continue
+        truth = made.region.mask()
+        start = _degraded(truth, number)
+        if not start.any():
+            continue
+        found = refine(GrabCut(), np.asarray(SUITE.load_image(made.img_id).convert("RGB")), start)
+        before.append(iou(start, truth))
+        after.append(iou(found.mask, truth))
+        kept += found.kept_input
+    assert len(before) >= 10
+    assert np.mean(after) > np.mean(before) + 0.03
+    assert kept < len(before) / 2
+
+
+def test_heat_is_cut_and_cleaned() -> None:
+    recipe = Recipe.read(RECIPE)
+    picture = np.full((200, 200, 3), 120, dtype=np.uint8)
+    heat = np.zeros((200, 200), dtype=np.float32)
+    heat[40:120, 80:170] = 1.0
+    heat[150:158, 150:158] = 1.0
+    heat[:, :40] = 0.9
+    picture[:, :40] = 5
+    mask = cut(heat, picture, recipe, smallest=1000)
+    assert iou(mask, heat * (np.arange(200) >= 80) > 0.5) > 0.9
+    assert not mask[:, :40].any(), "the dark panel at the left is no tissue"
+    assert not mask[145:165, 145:165].any(), "small parts are dropped"
+    picture[40:120, 80:170] = recipe.panel_color
+    assert not cut(heat, picture, recipe, smallest=1000).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("percentile = 80", "percentile = 0"),
+        ('prompts = ["hole"]', "prompts = []"),
+        ("smallest = 35000", 'smallest = "x"'),
+    ],
+)
+def test_a_wrong_recipe_is_told(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.read_text(encoding="utf-8").replace(change, message, 1), encoding="utf-8")
+    with pytest.raises(GiBenchError):
+        Recipe.read(path)
+    path.write_text("[", encoding="utf-8")
+    with pytest.raises(GiBenchError, match="cannot read the recipe"):
+        Recipe.read(path)
+
+
+@pytest.fixture(scope="module")
+def clipseg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random CLIPSeg of the smallest size, in the Hub's layout."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("clipseg")
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    tokens = {
+        "vocab_size": 60,
+        "max_position_embeddings": 16,
+        "eos_token_id": 51,
+        "bos_token_id": 52,
+        "pad_token_id": 51,
+    }
+    text = {**shape, **tokens, "num_hidden_layers": 1}
+    vision = {**shape, "num_hidden_layers": 3, "image_size": 64, "patch_size": 16}
+    config = CLIPSegConfig(
+        text_config=text, vision_config=vision, projection_dim=16, extract_layers=[0, 1], reduce_dim=8,
+        decoder_num_attention_heads=2, decoder_intermediate_size=16, conditional_layer=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    CLIPSegForImageSegmentation(config).save_pretrained(folder)
+    words = {w: i for i, w in enumerate("hole tunnel red white spots scars rough surface blood stains".split())}  # noqa: SIM905
+    plain = Tokenizer(models.WordLevel({**words, "<unk>": 50, "<eos>": 51}, unk_token="<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=plain, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>", model_max_length=16
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SAM of the smallest size, in the Hub's layout."""
+    import torch
+    from transformers import SamConfig, SamModel
+
+    folder = tmp_path_factory.mktemp("sam")
+    vision = {"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 16}
+    vision |= {"image_size": 64, "patch_size": 16, "window_size": 2, "global_attn_indexes": [0], "num_pos_feats": 8}
+    prompt = {
+        "hidden_size": 16,
+        "image_size": 64,
+        "patch_size": 16,
+        "image_embedding_size": 4,
+        "mask_input_channels": 4,
+    }
+    decoder = {
+        "hidden_size": 16,
+        "mlp_dim": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "iou_head_hidden_dim": 8,
+    }
+    torch.manual_seed(0)
+    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+    SamModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_clipseg_runs_the_whole_path(clipseg: Path) -> None:
+    model = ClipSeg(str(clipseg))
+    picture = np.asarray(SUITE.load_image(SUITE.image_ids[0]).convert("RGB"))
+    heat = model.heat(picture, ["hole", "red spots"])
+    assert heat.shape == picture.shape[:2]
+    assert 0 <= heat.min() < heat.max() <= 1
+    assert np.array_equal(heat, model.heat(picture, ["hole", "red spots"]))
+    one, other = model.heat(picture, ["hole"]), model.heat(picture, ["red spots"])
+    assert (heat >= np.maximum(one, other) - 1e-4).all(), "the largest value of a pixel counts"
+    counts: Counter[str] = Counter()
+    recipe = Recipe.read(RECIPE)
+    small = Recipe(**{**recipe.__dict__, "smallest": dict.fromkeys(recipe.prompts, 10)})
+    made = list(making.text_masks(SUITE, model, small, counts))
+    assert made
+    assert all(one.source == "clipseg" and json.loads(one.details)["percentile"] == 80 for one in made)
+
+
+def test_sam_runs_the_whole_path(sam: Path) -> None:
+    model = Sam(str(sam))
+    picture = np.zeros((50, 80, 3), dtype=np.uint8)
+    found = model.candidates(picture, make_prompt(_disk(80, 30, 25, 9)[:50]))
+    assert len(found) == 3
+    assert all(one.mask.shape == (50, 80) and 0 <= one.quality <= 1 for one in found)
+    again = model.candidates(picture, make_prompt(_disk(80, 30, 25, 9)[:50]))
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(found, again, strict=True))
+
+
+def test_wrong_checkpoints_are_told_in_one_line(sam: Path, clipseg: Path, tmp_path: Path) -> None:
+    for make, source in ((Sam, clipseg), (ClipSeg, sam), (Sam, tmp_path)):
+        with pytest.raises(CheckpointError):
+            make(str(source))
+
+
+def _run(*arguments: object) -> int:
+    return _main(["data", "masks", *map(str, arguments)])
+
+
+def test_the_command(tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = ("-s", "phantom/validation")
+    own, box, refined = (tmp_path / f"{name}.parquet" for name in ("own", "box", "refined"))
+    assert _run("--source", "mask", "-o", own, *suite) == 0
+    assert _run("--source", "box", "-o", box, *suite, "--against", own) == 0
+    text = capsys.readouterr().out
+    report: dict[str, Any] = json.loads(text[text.rindex('{\n "masks"') : text.rindex("}") + 1])
+    assert 0.3 < report["agreement"]["mean_iou"] < 1
+    assert _run("--source", "refine", "-o", refined, *suite, "--masks", box) == 0
+    refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
+    assert refined_to_own["n"] == report["masks"]
+    assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined boxes are nearer to the truth"
+    assert _run("--source", "oracle", "-o", own) == 2
+    assert _run("--source", "box", "-o", own, "--masks", box) == 2
+    assert _run("--source", "refine", "-o", own, *suite, "--masks", tmp_path / "no.parquet") == 2
+    assert "make one with gi-bench data masks" in capsys.readouterr().err
+
+
+def test_damaged_masks_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    made = next(making.reference_masks(SUITE))
+    making.write_masks(path, iter([made]))
+    assert making.read_masks(path) == {(made.img_id, made.region.label): made.region}
+    making.write_masks(path, iter([made, made]))
+    with pytest.raises(DataError, match="two masks"):
+        making.read_masks(path)
+    row = {"img_id": "a", "label": "polyp", "height": 5, "width": 5, "counts": "~~~", "source": "mask", "model": "",
+           "details": "{}", "score": 1.0, "kept_input": False}  # fmt: skip
+    write_table(path, pa.Table.from_pylist([row], schema=making.SCHEMA))
+    with pytest.raises(DataError, match="no run-length code"):
+        making.read_masks(path)
+    with pytest.raises(DataError, match="no mask was made"):
+        making.write_masks(path, iter([]))
