@@ -133,7 +133,7 @@ def test_a_wrong_recipe_is_told(tmp_path: Path, change: str, message: str) -> No
 def clipseg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random CLIPSeg of the smallest size, in the Hub's layout."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("clipseg")
@@ -156,6 +156,7 @@ def clipseg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = {w: i for i, w in enumerate("hole tunnel red white spots scars rough surface blood stains".split())}  # noqa: SIM905
     plain = Tokenizer(models.WordLevel({**words, "<unk>": 50, "<eos>": 51}, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    plain.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 51)])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=plain, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>", model_max_length=16
     )
