@@ -5,6 +5,7 @@ Everything is fixed by the recipe and the seed; ``gi-bench train`` is the comman
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from baselines.florence2.adapters import CARD, add_adapter, save_adapter, trainable_count, write_training_images
+from baselines.florence2.checkpoints import Checkpoints
 from baselines.florence2.examples import TINY_STYLE, TargetStyle, task_examples
 from baselines.florence2.extra_rows import ExtraRows
-from baselines.florence2.training import PictureFeed, TrainingSettings, train
+from baselines.florence2.training import Losses, PictureFeed, Report, TrainingSettings, train
 from baselines.registration import VariantRecipe
+from harness.store import write_bytes
 
 if TYPE_CHECKING:
     from baselines.florence2.backbone import Backbone
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+LOG = "training.jsonl"
 TINY_NAME = "tiny-florence2"
 VISION_STEPS = 500
 VISION_RATE = 2e-3
@@ -62,6 +66,25 @@ def _reporter(say: Say, steps: int) -> Callable[[int, float, float], None]:
             say(f"step {step}/{steps}, loss {loss:.4f}, {seconds:.0f} s")
 
     return report
+
+
+def _task_reporter(say: Say, steps: int, log: Path | None = None) -> Report:
+    """Tells of every 200th step, and writes every report as a line of JSON, tasks apart."""
+    plain = _reporter(say, steps)
+
+    def report(step: int, losses: Losses, seconds: float) -> None:
+        plain(step, losses.mean(), seconds)
+        if log is not None:
+            row = {"step": step, "loss": losses.mean(), "by_task": losses.by_task()}
+            log.parent.mkdir(parents=True, exist_ok=True)
+            earlier = [line for line in _lines(log) if json.loads(line)["step"] < step]
+            write_bytes(log, "".join(f"{line}\n" for line in [*earlier, json.dumps(row)]).encode("utf-8"))
+
+    return report
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> None:
@@ -117,7 +140,7 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
         feed,
         examples,
         BACKBONE_SETTINGS,
-        report=_reporter(say, BACKBONE_SETTINGS.steps),
+        report=_task_reporter(say, BACKBONE_SETTINGS.steps),
     )
     save_backbone(network, tokenizer, folder)
     card = {
@@ -168,7 +191,8 @@ def train_adapter(
         backbone: loaded in float32; its network is wrapped and not usable afterwards.
         backbone_name: as in ``variants.toml``.
         suite: training rows and images.
-        folder: where the adapter goes; replaced as a whole when training is over.
+        folder: where the adapter goes; replaced as a whole when training is over. Until then the state is kept beside
+            it, and the same call goes on from there.
         steps: optimiser steps, None for the recipe's own.
         extra: negatives and explanations besides the suite's own rows.
         command: what the user typed, for the card.
@@ -191,16 +215,21 @@ def train_adapter(
     torch.manual_seed(seed)
     model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha)
     say(f"{recipe.name}: {trainable_count(model):,} trainable parameters, {examples.count()}")
+    card = _card(recipe, backbone, backbone_name, suite, settings)
+    bound = card | {"examples": examples.count(), "extra_rows": dict(extra.files) if extra is not None else {}}
+    digest = hashlib.sha256(json.dumps(bound, sort_keys=True).encode("utf-8")).hexdigest()
+    checkpoints = Checkpoints(folder.with_name(f".{folder.name}.state"), digest)
+    log = checkpoints.folder / LOG
     seconds = train(
         model.base_model.model,
         backbone.tokenizer,
         PictureFeed(suite, backbone.pictures),
         examples,
         settings,
-        report=_reporter(say, settings.steps),
+        report=_task_reporter(say, settings.steps, log),
         device=backbone.device,
+        checkpoints=checkpoints,
     )
-    card = _card(recipe, backbone, backbone_name, suite, settings)
     card |= {
         "examples": examples.count(),
         **({"extra_rows": dict(extra.files)} if extra is not None else {}),
@@ -212,8 +241,10 @@ def train_adapter(
     shutil.rmtree(fresh, ignore_errors=True)
     save_adapter(model, fresh, card)
     write_training_images(fresh, (img_id for images in examples.by_task.values() for img_id in images))
+    log.replace(fresh / LOG)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+    checkpoints.clear()
 
 
 def _card(

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from baselines.florence2.backbone import PictureSettings
+from baselines.florence2.checkpoints import Checkpoints
 from baselines.florence2.examples import Examples
+from harness.errors import GiBenchError
 
 if TYPE_CHECKING:
     import torch
@@ -79,16 +81,17 @@ def rate_at(step: int, settings: TrainingSettings) -> float:
 
 def sample_batch(
     examples: Examples, images: Sequence[str], settings: TrainingSettings, random: np.random.Generator
-) -> tuple[list[str], list[int], list[str], list[str]]:
+) -> tuple[list[str], list[int], list[str], list[str], list[str]]:
     """Draw a batch.
 
     Returns:
-        image ids; and per row the position of its image, the prompt and the target.
+        image ids; and per row the position of its image, the prompt, the target and the task.
     """
     chosen = [images[i] for i in random.choice(len(images), min(settings.images, len(images)), replace=False)]
     at: list[int] = []
     asked: list[str] = []
     wanted: list[str] = []
+    tasks: list[str] = []
     for position, img_id in enumerate(chosen):
         for task, count in settings.rows.items():
             pool = examples.by_task.get(task, {}).get(img_id, ())
@@ -96,11 +99,18 @@ def sample_batch(
                 at.append(position)
                 asked.append(pool[row][0])
                 wanted.append(pool[row][1])
-    return chosen, at, asked, wanted
+                tasks.append(task)
+    return chosen, at, asked, wanted, tasks
 
 
-def batch_loss(network: Any, tokenizer: Any, pixels: Any, at: Any, asked: Any, wanted: Any) -> torch.Tensor:
-    """Mean cross-entropy of the targets, with every image encoded once."""
+def batch_loss(
+    network: Any, tokenizer: Any, pixels: Any, at: Any, asked: Any, wanted: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of the targets, with every image encoded once.
+
+    Returns:
+        The mean over all tokens, and, without gradient, (rows,) the mean over each row's tokens.
+    """
     import torch
 
     device = pixels.device
@@ -120,8 +130,37 @@ def batch_loss(network: Any, tokenizer: Any, pixels: Any, at: Any, asked: Any, w
         attention_mask=torch.cat([seen, text.attention_mask], dim=1),
         labels=labels,
     )
+    with torch.no_grad():
+        logits = output.logits.detach().float().transpose(1, 2)
+        tokens = torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="none")
+        rows = tokens.sum(dim=1) / (labels != -100).sum(dim=1)
     loss: torch.Tensor = output.loss
-    return loss
+    return loss, rows
+
+
+@dataclass
+class Losses:
+    """Losses since the last report: of batches, and of rows by task."""
+
+    batches: list[float] = field(default_factory=list)
+    rows: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, loss: float, rows: Sequence[float], tasks: Sequence[str]) -> None:
+        """Add one batch."""
+        self.batches.append(loss)
+        for value, task in zip(rows, tasks, strict=True):
+            self.rows.setdefault(task, []).append(value)
+
+    def mean(self) -> float:
+        """Mean over batches."""
+        return sum(self.batches) / len(self.batches)
+
+    def by_task(self) -> dict[str, float]:
+        """Mean over rows, by task."""
+        return {task: sum(values) / len(values) for task, values in sorted(self.rows.items())}
+
+
+Report = Callable[[int, Losses, float], None]
 
 
 def train(
@@ -131,40 +170,66 @@ def train(
     examples: Examples,
     settings: TrainingSettings,
     *,
-    report: Callable[[int, float, float], None] | None = None,
+    report: Report | None = None,
     device: str = "cpu",
+    checkpoints: Checkpoints | None = None,
 ) -> float:
     """Train the network's trainable parameters in place.
 
     Args:
-        report: called every 50 steps with (step, mean loss since the last call, seconds so far).
+        report: called every 50 steps with (step, losses since the last call, seconds so far).
+        checkpoints: where the state is kept and taken up again; None keeps none.
 
     Returns:
-        Seconds taken.
+        Seconds taken, of this process.
+
+    Raises:
+        GiBenchError: the loss is not a number; the last state is kept.
+        CheckpointError: the state belongs to another recipe.
+        RunError: the state cannot be written.
     """
     import torch
 
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    parameters = list(named.values())
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98))
     images = examples.image_ids
     network.train()
-    start, losses = time.perf_counter(), []
-    for step in range(settings.steps):
+    start, losses = time.perf_counter(), Losses()
+    done = checkpoints.load(named, optimiser, random) if checkpoints is not None else 0
+    for step in range(done, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, settings)
-        img_ids, at, asked, wanted = sample_batch(examples, images, settings, random)
-        if not at:
-            continue
-        loss = batch_loss(network, tokenizer, feed.pixels(img_ids).to(device), at, asked, wanted)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        losses.append(float(loss.detach()))
-        if report is not None and ((step + 1) % 50 == 0 or step + 1 == settings.steps):
-            report(step + 1, sum(losses) / len(losses), time.perf_counter() - start)
-            losses = []
+        img_ids, at, asked, wanted, tasks = sample_batch(examples, images, settings, random)
+        if at:
+            loss, rows = batch_loss(network, tokenizer, feed.pixels(img_ids).to(device), at, asked, wanted)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise _not_a_number(step, img_ids, rows.tolist(), tasks, checkpoints)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            losses.add(value, rows.tolist(), tasks)
+        last = step + 1 == settings.steps
+        if report is not None and losses.batches and ((step + 1) % 50 == 0 or last):
+            report(step + 1, losses, time.perf_counter() - start)
+            losses = Losses()
+        if checkpoints is not None and (step + 1) % checkpoints.every == 0 and not last:
+            checkpoints.save(step + 1, named, optimiser, random)
     network.eval()
     return time.perf_counter() - start
+
+
+def _not_a_number(
+    step: int, img_ids: Sequence[str], rows: Sequence[float], tasks: Sequence[str], checkpoints: Checkpoints | None
+) -> GiBenchError:
+    bad = sorted({task for value, task in zip(rows, tasks, strict=True) if not math.isfinite(value)})
+    kept = f"; the state of step {step // checkpoints.every * checkpoints.every} is kept" if checkpoints else ""
+    return GiBenchError(
+        f"the loss is not a number at step {step + 1}, task {', '.join(bad) or 'unknown'}{kept}",
+        where=f"images {', '.join(img_ids[:8])}",
+        do="look at these rows, or lower the learning rate",
+    )

@@ -180,3 +180,89 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
         with pytest.raises(GiBenchError, match=message):
             read_extra_rows(suite, negatives=negatives, explanations=None)
     assert _main(["train", "multitask_r32", "--negatives", str(negatives), "-o", str(tmp_path / "x")]) == 2
+
+
+def _losses(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_killed_training_goes_on_with_the_same_losses_and_weights(
+    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import baselines.florence2.checkpoints as module
+    import baselines.florence2.training as training
+
+    class KilledError(Exception):
+        pass
+
+    def run(folder: Path, steps: int = 120) -> None:
+        train_adapter(
+            recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, folder, steps=steps, say=lambda line: None
+        )
+
+    monkeypatch.setattr(
+        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: module.Checkpoints(folder, recipe, every=50)
+    )
+    run(tmp_path / "whole")
+    real, calls = training.batch_loss, []
+
+    def killing(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 75:
+            raise KilledError
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "batch_loss", killing)
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed")
+    assert (tmp_path / ".killed.state" / "state.pt").is_file()
+    assert not (tmp_path / "killed").exists(), "nothing half-written"
+    with pytest.raises(GiBenchError, match="another recipe"):
+        run(tmp_path / "killed", steps=60)
+    calls.clear()
+    monkeypatch.setattr(training, "batch_loss", lambda *a: calls.append(1) or real(*a))  # type: ignore[func-returns-value]
+    run(tmp_path / "killed")
+    assert len(calls) == 70, "goes on from step 50"
+    assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
+    for name in ("adapter_model.safetensors", "adapter_config.json", "training_images.txt"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert set(_losses(tmp_path / "whole")[-1]["by_task"]) == {"answer", "explain", "ground"}  # type: ignore[call-overload]
+    assert not (tmp_path / ".killed.state").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_batch(
+    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import baselines.florence2.training as training
+
+    real, calls = training.batch_loss, []
+
+    def spoiled(*arguments: object) -> object:
+        calls.append(1)
+        loss, rows = real(*arguments)  # type: ignore[arg-type]
+        return (loss * float("nan"), rows * float("nan")) if len(calls) == 103 else (loss, rows)
+
+    monkeypatch.setattr(training, "batch_loss", spoiled)
+    with pytest.raises(GiBenchError, match=r"not a number at step 103, task .*the state of step 100 is kept .*images "):
+        train_adapter(
+            recipes()["vqa_only_r32"],
+            load_backbone(TINY),
+            "tiny",
+            suite,
+            tmp_path / "a",
+            steps=110,
+            say=lambda line: None,
+        )
+    assert (tmp_path / ".a.state" / "state.pt").is_file()
+    (tmp_path / ".a.state" / "state.pt").write_bytes(b"damaged")
+    monkeypatch.setattr(training, "batch_loss", real)
+    with pytest.raises(GiBenchError, match="damaged"):
+        train_adapter(
+            recipes()["vqa_only_r32"],
+            load_backbone(TINY),
+            "tiny",
+            suite,
+            tmp_path / "a",
+            steps=110,
+            say=lambda line: None,
+        )
