@@ -134,6 +134,9 @@ def masks(
         Path | None, typer.Option("--recipe", help="TOML with prompts and thresholds of clipseg.")
     ] = None,
     against: Annotated[Path | None, typer.Option("--against", help="Masks of another source, for agreement.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="HTML page to write: a sample for an expert to accept or reject.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Masks from references, boxes or text, or refined; with areas, parts and agreement between sources."""
@@ -179,9 +182,41 @@ def masks(
     made = making.read_masks(output)
     report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
     if against is not None:
-        report["agreement"] = making.agreement(made, making.read_masks(against))
+        other = making.read_masks(against)
+        report["agreement"] = making.agreement(made, other)
+        report["score_and_iou"] = making.score_correlation(output, other)
+    if sheet is not None:
+        from baselines.masks.sheet import render_sheet, sample
+        from harness.store import write_bytes
+
+        if not loaded.has_images:
+            raise GiBenchError(
+                f"{suite} has no images here", do="give --data a folder with images/, or leave --sheet out"
+            )
+        write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
+        typer.echo(f"sheet: {sheet}")
     typer.echo(json.dumps(report, indent=1))
     typer.echo(f"masks: {output}")
+
+
+@app.command()
+def review(
+    csv: Annotated[Path, typer.Argument(help="CSV saved from a sheet of gi-bench data masks.")],
+) -> None:
+    """Count an expert's decisions by label, with 95 % intervals of the share accepted."""
+    from baselines.masks.sheet import read_review
+    from harness.errors import GiBenchError
+    from harness.statistics import wilson
+
+    try:
+        found = read_review(csv.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise GiBenchError(f"cannot read the review: {error}", where=csv, do="save it from the sheet again") from error
+    for label, counts in sorted(found.items()):
+        decided = counts["accept"] + counts["reject"]
+        interval = wilson(counts["accept"], decided)
+        share = f"accepted {counts['accept'] / decided:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        typer.echo(f"{label}: {share or 'none decided'}, n {decided}, undecided {counts['undecided']}")
 
 
 def _predictor(source: str, model: str | None, device: str) -> Any:

@@ -217,6 +217,25 @@ def agreement(first: Mapping[tuple[str, str], Region], second: Mapping[tuple[str
     }
 
 
+def score_correlation(path: Path, truth: Mapping[tuple[str, str], Region]) -> float | None:
+    """Pearson's correlation of the masks' scores and their IoU with another source's; None where either is constant.
+
+    Only with expert masks as ``truth`` it says whether a score tells good masks from bad ones.
+    """
+    from baselines.masks.refining import iou
+
+    scores, values = [], []
+    for row in read_table(path, SCHEMA).to_pylist():
+        target = truth.get((row["img_id"], row["label"]))
+        if target is not None:
+            region = Region(row["label"], row["height"], row["width"], row["counts"])
+            scores.append(row["score"])
+            values.append(iou(united([region], target.height, target.width), target.mask()))
+    if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(values) == 0:
+        return None
+    return float(np.corrcoef(scores, values)[0, 1])
+
+
 def shape_statistics(masks: Mapping[tuple[str, str], Region]) -> dict[str, dict[str, float]]:
     """By label: n, mean share of the image and mean number of connected parts."""
     import cv2

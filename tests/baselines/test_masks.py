@@ -248,6 +248,56 @@ def test_the_command(tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[st
     assert "make one with gi-bench data masks" in capsys.readouterr().err
 
 
+def test_the_review_sheet_is_inert_and_its_csv_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from baselines.masks.sheet import read_review, render_sheet, sample
+
+    masks = {(one.img_id, one.region.label): one.region for one in making.reference_masks(SUITE)}
+    keys = sample(masks)
+    assert keys == sample(masks)
+    labels = {label for _, label in masks}
+    for label in labels:
+        whole = sum(key[1] == label for key in masks)
+        assert sum(key[1] == label for key in keys) == min(whole, max(3, round(0.05 * whole)))
+
+    class Hostile:
+        name = "<img src=x onerror=alert(1)>"
+
+        def load_image(self, img_id: str) -> Any:
+            return SUITE.load_image(SUITE.image_ids[0])
+
+    bad = {('a"><script>alert(2)</script>', "polyp' onload='x"): next(iter(masks.values()))}
+    page = render_sheet(Hostile(), bad, list(bad), "mask")  # type: ignore[arg-type]
+    assert page.count("<script>") == 1
+    assert "onerror=alert(1)>" not in page
+    assert "Content-Security-Policy" in page
+    text = 'img_id,label,decision,remark\r\na,polyp,accept,"x, y"\r\nb,polyp,,\r\nc,tube,reject,\r\n'
+    assert read_review(text) == {
+        "polyp": {"accept": 1, "reject": 0, "undecided": 1},
+        "tube": {"accept": 0, "reject": 1, "undecided": 0},
+    }
+    saved = tmp_path / "mask_review.csv"
+    saved.write_text(text, encoding="utf-8", newline="")
+    assert _main(["data", "review", str(saved)]) == 0
+    assert "polyp: accepted 1.00 [0.21, 1.00], n 1, undecided 1" in capsys.readouterr().out
+    saved.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert _main(["data", "review", str(saved)]) == 2
+    with pytest.raises(ValueError, match="unknown decision"):
+        read_review("label,decision\npolyp,maybe\n")
+
+
+def test_scores_are_compared_with_overlap(tmp_path: Path) -> None:
+    truth = {(one.img_id, one.region.label): one.region for one in making.reference_masks(SUITE)}
+    graded = []
+    for number, one in enumerate(making.reference_masks(SUITE)):
+        mask = _degraded(one.region.mask(), number)
+        region = one.region.from_mask(one.region.label, mask)
+        graded.append(making.Made(one.img_id, region, "refine", score=iou(mask, one.region.mask())))
+    making.write_masks(tmp_path / "m.parquet", iter(graded))
+    assert making.score_correlation(tmp_path / "m.parquet", truth) == pytest.approx(1.0, abs=1e-3)
+    making.write_masks(tmp_path / "n.parquet", making.reference_masks(SUITE))
+    assert making.score_correlation(tmp_path / "n.parquet", truth) is None
+
+
 def test_damaged_masks_are_told(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     made = next(making.reference_masks(SUITE))
