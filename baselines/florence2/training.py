@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from harness.suites.base import Suite
 
 
+# Steps between two reports. States are kept at multiples of it, so that a resumed training reports the same means.
+REPORT_EVERY = 50
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """Settings of one training run.
@@ -177,7 +181,7 @@ def train(
     """Train the network's trainable parameters in place.
 
     Args:
-        report: called every 50 steps with (step, losses since the last call, seconds so far).
+        report: called every :data:`REPORT_EVERY` steps with (step, losses since the last call, seconds so far).
         checkpoints: where the state is kept and taken up again; None keeps none.
 
     Returns:
@@ -214,7 +218,7 @@ def train(
             optimiser.step()
             losses.add(value, rows.tolist(), tasks)
         last = step + 1 == settings.steps
-        if report is not None and losses.batches and ((step + 1) % 50 == 0 or last):
+        if report is not None and losses.batches and ((step + 1) % REPORT_EVERY == 0 or last):
             report(step + 1, losses, time.perf_counter() - start)
             losses = Losses()
         if checkpoints is not None and (step + 1) % checkpoints.every == 0 and not last:

@@ -10,6 +10,7 @@ import pytest
 
 from baselines.florence2 import prompts
 from baselines.florence2.backbone import load_backbone
+from baselines.florence2.checkpoints import Checkpoints
 from baselines.florence2.examples import NOTHING_THERE, TINY_STYLE, task_examples
 from baselines.florence2.locations import decode_mask
 from baselines.florence2.pretraining import caption, dense_labels, neutral_examples, shapes_of
@@ -189,26 +190,26 @@ def _losses(folder: Path) -> list[dict[str, object]]:
 def test_a_killed_training_goes_on_with_the_same_losses_and_weights(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import baselines.florence2.checkpoints as module
     import baselines.florence2.training as training
 
     class KilledError(Exception):
         pass
 
-    def run(folder: Path, steps: int = 120) -> None:
+    def run(folder: Path, steps: int = 24) -> None:
         train_adapter(
             recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, folder, steps=steps, say=lambda line: None
         )
 
     monkeypatch.setattr(
-        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: module.Checkpoints(folder, recipe, every=50)
+        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: Checkpoints(folder, recipe, every=10)
     )
+    monkeypatch.setattr(training, "REPORT_EVERY", 5)
     run(tmp_path / "whole")
     real, calls = training.batch_loss, []
 
     def killing(*arguments: object) -> object:
         calls.append(1)
-        if len(calls) == 75:
+        if len(calls) == 15:
             raise KilledError
         return real(*arguments)  # type: ignore[arg-type]
 
@@ -218,11 +219,11 @@ def test_a_killed_training_goes_on_with_the_same_losses_and_weights(
     assert (tmp_path / ".killed.state" / "state.pt").is_file()
     assert not (tmp_path / "killed").exists(), "nothing half-written"
     with pytest.raises(GiBenchError, match="another recipe"):
-        run(tmp_path / "killed", steps=60)
+        run(tmp_path / "killed", steps=12)
     calls.clear()
     monkeypatch.setattr(training, "batch_loss", lambda *a: calls.append(1) or real(*a))  # type: ignore[func-returns-value]
     run(tmp_path / "killed")
-    assert len(calls) == 70, "goes on from step 50"
+    assert len(calls) == 14, "goes on from step 10"
     assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
     for name in ("adapter_model.safetensors", "adapter_config.json", "training_images.txt"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
@@ -235,22 +236,25 @@ def test_a_loss_that_is_no_number_stops_and_names_its_batch(
 ) -> None:
     import baselines.florence2.training as training
 
+    monkeypatch.setattr(
+        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: Checkpoints(folder, recipe, every=10)
+    )
     real, calls = training.batch_loss, []
 
     def spoiled(*arguments: object) -> object:
         calls.append(1)
         loss, rows = real(*arguments)  # type: ignore[arg-type]
-        return (loss * float("nan"), rows * float("nan")) if len(calls) == 103 else (loss, rows)
+        return (loss * float("nan"), rows * float("nan")) if len(calls) == 13 else (loss, rows)
 
     monkeypatch.setattr(training, "batch_loss", spoiled)
-    with pytest.raises(GiBenchError, match=r"not a number at step 103, task .*the state of step 100 is kept .*images "):
+    with pytest.raises(GiBenchError, match=r"not a number at step 13, task .*the state of step 10 is kept .*images "):
         train_adapter(
             recipes()["vqa_only_r32"],
             load_backbone(TINY),
             "tiny",
             suite,
             tmp_path / "a",
-            steps=110,
+            steps=16,
             say=lambda line: None,
         )
     assert (tmp_path / ".a.state" / "state.pt").is_file()
@@ -263,6 +267,6 @@ def test_a_loss_that_is_no_number_stops_and_names_its_batch(
             "tiny",
             suite,
             tmp_path / "a",
-            steps=110,
+            steps=16,
             say=lambda line: None,
         )
