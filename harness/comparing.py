@@ -56,7 +56,7 @@ def compare_runs(
 
     Args:
         paths: run folders on the same suite; the first is the baseline.
-        names: metrics to compare; None for the challenge's (group ``answers``) and those of regions and negatives.
+        names: metrics to compare; None for the groups answers, facts, regions and negatives.
         resamples: bootstrap resamples and permutations, each.
         seed: seed of both.
         metrics: metrics by name; None for all registered ones.
@@ -90,19 +90,19 @@ def compare_runs(
     for name, metric in chosen.items():
         computed = [metric.compute(run) for run in runs]
         base = computed[0]
-        for run, label, other in zip(runs[1:], labels[1:], computed[1:], strict=True):
+        for label, other in zip(labels[1:], computed[1:], strict=True):
             if isinstance(base, str) or isinstance(other, str):
                 missing[f"{name} of {labels[0] if isinstance(base, str) else label}"] = str(
                     base if isinstance(base, str) else other
                 )
                 continue
-            difference = _difference(run, other, base, resamples, seed)
+            difference = _difference(other, base, resamples, seed)
             found.append(Comparison(metric.info, label, labels[0], difference, len(other.sums), difference.p))
     adjusted = holm([one.found.p for one in found])
     return [replace(one, adjusted=p) for one, p in zip(found, adjusted, strict=True)], missing
 
 
-def _difference(run: Run, first: Statistics, second: Statistics, resamples: int, seed: int) -> Difference:
+def _difference(first: Statistics, second: Statistics, resamples: int, seed: int) -> Difference:
     """Rows are summed by image first: the runs need the same images, not the same readable rows."""
     images = [*dict.fromkeys((*first.images, *second.images))]
     codes, count = encode([*images, *first.images, *second.images])
