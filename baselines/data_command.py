@@ -123,11 +123,14 @@ def explanations(
 @app.command()
 def masks(
     output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
-    source: Annotated[str, typer.Option("--source", help="mask, box, clipseg, sam or refine (GrabCut).")],
+    source: Annotated[str, typer.Option("--source", help="mask, box, clipseg, variant, sam or refine (GrabCut).")],
     suite: SuiteOption = "phantom/train",
     data: DataOption = None,
     given: Annotated[
         Path | None, typer.Option("--masks", help="Masks that sam and refine start from (default: the suite's own).")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Run folder whose regions the source variant takes.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="CLIPSeg or SAM: Hub id or folder.")] = None,
     recipe: Annotated[
@@ -139,20 +142,24 @@ def masks(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
-    """Masks from references, boxes or text, or refined; with areas, parts and agreement between sources."""
+    """Masks from references, boxes, text or a run, or refined; with areas, parts and agreement between sources."""
     from collections import Counter
 
     from baselines.masks import making
     from harness.errors import GiBenchError
     from harness.registry import load_suite
 
-    sources = ("mask", "box", "clipseg", "sam", "refine")
+    sources = ("mask", "box", "clipseg", "variant", "sam", "refine")
     if source not in sources:
         raise GiBenchError(f"unknown source {source!r}", do=f"it is one of {', '.join(sources)}")
     if given is not None and source not in ("sam", "refine"):
         raise GiBenchError(
             f"--source {source} starts from no mask", do="leave --masks out, or refine them with sam or refine"
         )
+    if run is not None and source != "variant":
+        raise GiBenchError(f"--source {source} reads no run", do="leave --run out, or use --source variant")
+    if run is None and source == "variant":
+        raise GiBenchError("--source variant needs a run", do="give --run a folder that gi-bench run wrote")
     loaded = load_suite(suite, data)
     if source in ("clipseg", "sam", "refine") and not loaded.has_images:
         raise GiBenchError(f"{suite} has no images here", do="give --data a folder with images/")
@@ -166,6 +173,10 @@ def masks(
 
         settings = Recipe.read(recipe or RECIPE)
         found = making.text_masks(loaded, ClipSeg(model or settings.model, device), settings, counts)
+    elif run is not None:
+        from harness.store import open_run
+
+        found = making.variant_masks(loaded, open_run(run), counts)
     else:
         start = (
             making.read_masks(given)
@@ -177,6 +188,8 @@ def masks(
             raise GiBenchError(
                 f"image {unknown[0]!r} of the masks is not in {suite}", where=given or "", do="use its suite"
             )
+        if given is not None:
+            making.check_sizes(start, loaded, given)
         found = making.refined_masks(loaded, start, _predictor(source, model, device), source, counts)
     count = making.write_masks(output, found, typer.echo)
     made = making.read_masks(output)

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from baselines.masks.clipseg import ClipSeg, Recipe, cut
 from baselines.masks.refining import Mask, Picture, Predictor, refine
-from harness.errors import DataError
+from harness.errors import DataError, RunError
 from harness.metrics.regions import united
-from harness.schema import Region
-from harness.store import read_table, write_table
+from harness.schema import Phrase, Prediction, Region
+from harness.store import Run, read_table, write_table
 from harness.suites.base import Suite
 from harness.suites.negatives import stated
 
@@ -53,10 +53,10 @@ class Made:
 
     Attributes:
         img_id, region: the mask; ``region.label`` names what it shows.
-        source: ``mask``, ``box``, ``clipseg``, ``sam`` or ``refine``.
+        source: ``mask``, ``box``, ``clipseg``, ``variant``, ``sam`` or ``refine``.
         model: what made it; empty for reference masks.
-        details: prompts and thresholds, as JSON.
-        score: quality times agreement where a predictor gave one, else 1.
+        details: prompts and thresholds, or the run and its phrase, as JSON.
+        score: quality times agreement where a predictor gave one, a variant's confidence where it gave one, else 1.
         kept_input: the predictor's candidates were refused.
     """
 
@@ -112,6 +112,99 @@ def text_masks(suite: Suite, model: ClipSeg, recipe: Recipe, counts: Counter[str
                 "smallest": recipe.smallest[label],
             }
             yield Made(img_id, Region.from_mask(label, mask), "clipseg", model.name, json.dumps(details))
+
+
+def variant_masks(suite: Suite, run: Run, counts: Counter[str]) -> Iterator[Made]:
+    """What a variant showed in a stored run, one mask per image and label.
+
+    Needs no model, and of the images no more than the suite's fingerprint does.
+
+    Only phrases about things that are there are used. Of several phrases of one image and label the one with the
+    highest confidence is taken among those for which something was shown (ties: the lowest index): the confidence of
+    an empty reply says how sure the variant is that nothing is there, not how good a region is. Regions of one phrase
+    are united. An image and label for which no phrase showed anything is counted and left out.
+
+    Args:
+        suite: the suite that the run was made on.
+        run: has phrases that were grounded.
+        counts: counted into.
+
+    Raises:
+        RunError: the run is of another suite, holds no grounded phrase, or has a prediction of another image.
+        DataError: nothing was shown at all.
+    """
+    _check_suite_of_run(suite, run)
+    asked: dict[tuple[str, str], list[tuple[Phrase, Prediction]]] = {}
+    for phrase in run.phrases:
+        if phrase.is_negative:
+            continue
+        prediction = run.predictions.get(("phrase", phrase.index))
+        if prediction is None or prediction.regions is None:
+            counts["phrases not grounded"] += 1
+            continue
+        if prediction.img_id != phrase.img_id:
+            raise RunError(
+                f"the prediction of phrase {phrase.index} is about {prediction.img_id}, not {phrase.img_id}",
+                where=run.path,
+                do="run again into a new folder",
+            )
+        asked.setdefault((phrase.img_id, phrase.label), []).append((phrase, prediction))
+    if not asked:
+        raise RunError(
+            "the run has no regions of phrases", where=run.path, do="run a variant with the task ground on this suite"
+        )
+    model, digest = _model_of_run(run), run.manifest.get("recipe_digest")
+    made_count = 0
+    for (img_id, label), rows in asked.items():
+        shown = [(p, found) for p, found in rows if any(region.area for region in found.regions or ())]
+        counts["nothing shown"] += not shown
+        if not shown:
+            continue
+        made_count += 1
+        phrase, best = max(shown, key=lambda row: (_confidence(row[1], -1.0), -row[0].index))
+        regions = best.regions or ()
+        mask = united(regions, regions[0].height, regions[0].width)
+        details = json.dumps({"recipe_digest": digest, "phrase": phrase.phrase})
+        yield Made(img_id, Region.from_mask(label, mask), "variant", model, details, _confidence(best, 1.0))
+    if not made_count:
+        raise DataError("the variant showed nothing", where=run.path, do="take the run of another variant")
+
+
+def _check_suite_of_run(suite: Suite, run: Run) -> None:
+    """Refuse a run of another suite.
+
+    Images are part of the fingerprint. Where the suite has none here it cannot equal that of a run that saw them, so
+    that the run's rows are compared instead.
+    """
+    if run.fingerprint == suite.fingerprint or (not suite.has_images and _has_rows_of(suite, run)):
+        return
+    raise RunError(
+        f"the run was made on {run.suite}, and its fingerprint is not that of {suite.name} here",
+        where=run.path,
+        do="give its own suite with -s, and the same --data",
+    )
+
+
+def _has_rows_of(suite: Suite, run: Run) -> bool:
+    """Whether all rows of a run are rows of the suite, reference regions aside: their size can depend on the images."""
+    pairs = [(q, suite.questions[q.index]) for q in run.questions if q.index < len(suite.questions)]
+    if len(pairs) < len(run.questions) or any(ours != theirs for ours, theirs in pairs):
+        return False
+    known = {p.index: (p.img_id, p.phrase, p.label) for p in suite.phrases}
+    if not known:  # a suite can have its phrases only together with its images
+        return bool(run.questions)
+    return all(known.get(p.index) == (p.img_id, p.phrase, p.label) for p in run.phrases)
+
+
+def _model_of_run(run: Run) -> str:
+    """Name of the variant and, where it has an adapter, the adapter's digest."""
+    settings = run.manifest["recipe"].get("model")
+    digest = settings.get("adapter_digest") if isinstance(settings, dict) else None
+    return f"{run.variant} {digest}" if digest else run.variant
+
+
+def _confidence(prediction: Prediction, default: float) -> float:
+    return default if prediction.confidence is None else prediction.confidence
 
 
 def refined_masks(
@@ -193,6 +286,35 @@ def read_masks(path: Path) -> dict[tuple[str, str], Region]:
             raise DataError(f"two masks of {row['label']} in {row['img_id']}", where=f"{path}, row {number}")
         found[row["img_id"], row["label"]] = region
     return found
+
+
+def check_sizes(masks: Mapping[tuple[str, str], Region], suite: Suite, where: object) -> None:
+    """Refuse a mask that cannot lie on its image.
+
+    A mask of another size is scaled to its image where it has the image's aspect ratio (width over height) within 1 %,
+    as masks have that were stored smaller. Any other would be stretched over the wrong place.
+
+    Args:
+        masks: by image id and label; every image has to be of the suite.
+        suite: with images.
+        where: file of the masks, for the message.
+
+    Raises:
+        DataError: the first mask of another aspect ratio.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    for (img_id, label), region in masks.items():
+        if img_id not in sizes:
+            sizes[img_id] = suite.load_image(img_id).size
+        width, height = sizes[img_id]
+        difference = abs(region.width * height - region.height * width)
+        if min(region.width, region.height) < 1 or 100 * difference > region.height * width:
+            raise DataError(
+                f"the mask of {label} in {img_id} has {region.width} x {region.height} pixels, "
+                f"its image {width} x {height}",
+                where=where,
+                do="make the mask from this image, or give --data the images that it was made from",
+            )
 
 
 def agreement(first: Mapping[tuple[str, str], Region], second: Mapping[tuple[str, str], Region]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from baselines.masks import making
@@ -17,9 +18,12 @@ from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
 from baselines.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
 from baselines.masks.sam import Sam
 from harness.cli import _main
-from harness.errors import CheckpointError, DataError, GiBenchError
-from harness.store import write_table
+from harness.errors import CheckpointError, DataError, GiBenchError, RunError
+from harness.schema import Phrase, Prediction, Question, Region
+from harness.store import open_run, predictions_table, write_table
+from harness.suites.base import Suite
 from harness.suites.phantom.suite import PhantomSuite
+from tests.run_folders import SIZE, square, write_run
 
 SUITE = PhantomSuite("validation", 30)
 
@@ -313,3 +317,253 @@ def test_damaged_masks_are_told(tmp_path: Path) -> None:
         making.read_masks(path)
     with pytest.raises(DataError, match="no mask was made"):
         making.write_masks(path, iter([]))
+
+
+class _Small(Suite):
+    """Rows without images, so that only files are read."""
+
+    name = "made/test"
+    has_images = False
+
+    def __init__(self, phrases: Sequence[Phrase], questions: Sequence[Question] = ()) -> None:
+        self.phrases, self.questions = phrases, questions
+
+
+def _shown(
+    phrase: Phrase, confidence: float | None, *regions: Region, img_id: str | None = None, grounded: bool = True
+) -> Prediction:
+    return Prediction(
+        "phrase", phrase.index, img_id or phrase.img_id, None, confidence, None, phrase.phrase,
+        regions if grounded else None,
+    )  # fmt: skip
+
+
+def _run_folder(folder: Path, suite: Suite, predictions: Sequence[Prediction], **recipe: Any) -> Path:
+    """A run of ``multitask_r128`` on a suite with these predictions of its phrases."""
+    content = {"variant": "multitask_r128", "model": {"adapter_digest": "a" * 64}, "suite": suite.name,
+               "fingerprint": suite.fingerprint, **recipe}  # fmt: skip
+    write_run(folder, rows=list(suite.questions), shown=list(suite.phrases), manifest={"recipe": content})
+    write_table(folder / "predictions" / "part-00000.parquet", predictions_table(predictions))
+    return folder
+
+
+def _variant_masks(suite: Suite, folder: Path) -> tuple[dict[tuple[str, str], making.Made], Counter[str]]:
+    counts: Counter[str] = Counter()
+    made = list(making.variant_masks(suite, open_run(folder), counts))
+    assert len({(one.img_id, one.region.label) for one in made}) == len(made)
+    return {(one.img_id, one.region.label): one for one in made}, counts
+
+
+def test_the_surest_phrase_that_shows_something_gives_the_mask(tmp_path: Path) -> None:
+    texts = [("a", "polyp"), ("a", "polyp"), ("a", "polyp"), ("a", "tube"), ("b", "polyp"), ("c", "polyp")]
+    there = [Phrase(i, img_id, f"phrase {i}", label) for i, (img_id, label) in enumerate(texts)]
+    absent = Phrase(6, "b", "no forceps", "instrument", square("instrument", 0, 0, 0), is_negative=True)
+    tied = [Phrase(7, "d", "phrase 7", "polyp"), Phrase(8, "d", "phrase 8", "polyp")]
+    unsure = [Phrase(9, "e", "phrase 9", "polyp"), Phrase(10, "e", "phrase 10", "polyp")]
+    alone = [Phrase(11, "f", "phrase 11", "polyp"), Phrase(12, "f", "phrase 12", "polyp")]
+    suite = _Small([*there, absent, *tied, *unsure, *alone])
+    empty, left, right = square("x", 0, 0, 0), square("x", 4, 4, 8), square("x", 20, 20, 10)
+    folder = _run_folder(
+        tmp_path / "run",
+        suite,
+        [
+            _shown(there[0], 0.5, left),
+            _shown(there[1], 0.75, left, right),
+            _shown(there[2], 1.0),
+            _shown(there[3], 0.25, right),
+            _shown(there[4], 0.5, empty),
+            _shown(there[5], 0.5, right, grounded=False),
+            _shown(absent, 1.0, right),
+            *(_shown(phrase, 0.5, region) for phrase, region in zip(tied, (left, right), strict=True)),
+            _shown(unsure[0], None, left),
+            _shown(unsure[1], 0.125, right),
+            _shown(alone[0], None, left),
+        ],
+    )
+    made, counts = _variant_masks(suite, folder)
+    assert set(made) == {("a", "polyp"), ("a", "tube"), ("d", "polyp"), ("e", "polyp"), ("f", "polyp")}
+    assert counts == {"nothing shown": 1, "phrases not grounded": 2}, "only b; c and a phrase of f were not asked"
+    polyp = made["a", "polyp"]
+    assert np.array_equal(polyp.region.mask(), left.mask() | right.mask()), "regions of one phrase are united"
+    assert (polyp.region.height, polyp.region.width) == (SIZE, SIZE)
+    assert (polyp.source, polyp.score, polyp.kept_input) == ("variant", 0.75, False)
+    assert polyp.model == f"multitask_r128 {'a' * 64}"
+    assert json.loads(polyp.details) == {"recipe_digest": "d" * 64, "phrase": "phrase 1"}
+    assert np.array_equal(made["d", "polyp"].region.mask(), left.mask()), "the lowest index of equal confidences"
+    assert json.loads(made["e", "polyp"].details)["phrase"] == "phrase 10", "any confidence comes before none"
+    assert made["f", "polyp"].score == 1.0
+
+
+def test_a_variant_without_adapter_has_its_name_alone_in_the_provenance(tmp_path: Path) -> None:
+    suite = _Small([Phrase(0, "a", "polyp", "polyp")])
+    for number, model in enumerate(({"rank": 0}, None)):
+        folder = _run_folder(tmp_path / str(number), suite, [_shown(suite.phrases[0], 0.5, square("polyp", 2, 2, 9))])
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest["recipe"]["model"] = model
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        assert [one.model for one in _variant_masks(suite, folder)[0].values()] == ["multitask_r128"]
+
+
+def test_runs_that_give_no_masks_are_told(tmp_path: Path) -> None:
+    there, absent = Phrase(0, "a", "polyp", "polyp"), Phrase(1, "a", "tube", "tube", is_negative=True)
+    suite, region = _Small([there, absent]), square("polyp", 2, 2, 9)
+    cases = {
+        "no regions of phrases": [_shown(there, 0.5, region, grounded=False), _shown(absent, 0.5, region)],
+        "the variant showed nothing": [_shown(there, 0.5)],
+        "phrase 0 is about b, not a": [_shown(there, 0.5, region, img_id="b")],
+    }
+    for number, (message, predictions) in enumerate(cases.items()):
+        folder = _run_folder(tmp_path / str(number), suite, predictions)
+        with pytest.raises(GiBenchError, match=message):
+            _variant_masks(suite, folder)
+
+
+def test_a_run_of_another_suite_is_refused(tmp_path: Path) -> None:
+    phrases = [Phrase(0, "a", "polyp", "polyp", square("polyp", 2, 2, 9)), Phrase(1, "b", "tube", "tube")]
+    asked = Question(0, "a", "How many polyps?", "one", ("polyp_count",), 1)
+    suite = _Small(phrases, [asked])
+    predictions = [_shown(phrase, 0.5, square("x", 2, 2, 9)) for phrase in phrases]
+    # The fingerprint of a run that saw images cannot be made without them: its rows have to be the suite's.
+    folder = _run_folder(tmp_path / "run", suite, predictions, fingerprint="f" * 64)
+    unsized = Phrase(0, "a", "polyp", "polyp", square("polyp", 3, 3, 9))
+    for same in (suite, _Small([], [asked]), _Small([unsized, phrases[1]], [asked])):
+        assert len(_variant_masks(same, folder)[0]) == 2
+    others = [
+        _Small(phrases, []),
+        _Small(phrases, [Question(0, "c", "How many polyps?", "one", ("polyp_count",), 1)]),
+        _Small(phrases[:1], [asked]),
+        _Small([phrases[0], Phrase(1, "b", "tube", "polyp")], [asked]),
+    ]
+    for other in others:
+        with pytest.raises(RunError, match="is not that of made/test"):
+            _variant_masks(other, folder)
+    without_questions = _run_folder(tmp_path / "other", _Small(phrases), predictions, fingerprint="f" * 64)
+    with pytest.raises(RunError, match="is not that of made/test"):
+        _variant_masks(_Small([], [asked]), without_questions)
+    with pytest.raises(RunError, match=r"was made on made/test.*is not that of phantom/validation.*with -s"):
+        _variant_masks(PhantomSuite("validation", 2), folder)
+
+
+@pytest.fixture
+def small_validation(monkeypatch: pytest.MonkeyPatch) -> PhantomSuite:
+    """The first images of ``phantom/validation`` in the place of all, whose fingerprint takes seconds."""
+    monkeypatch.setattr("harness.registry.load_suite", lambda name, data=None: SUITE)
+    return SUITE
+
+
+def test_regions_of_a_variant_are_refined(
+    tmp_path: Path, small_validation: PhantomSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions = []
+    for phrase in SUITE.phrases:
+        region = phrase.region
+        assert region is not None
+        if not phrase.is_negative:
+            region = Region.from_mask("x", _degraded(region.mask(), phrase.index), 0.5)
+        predictions.append(_shown(phrase, 0.5 + phrase.index % 8 / 16, region))
+    folder = _run_folder(tmp_path / "run", SUITE, predictions)
+    suite = ("-s", "phantom/validation")
+    own, shown, refined = (tmp_path / f"{name}.parquet" for name in ("own", "shown", "refined"))
+    assert _run("--source", "mask", "-o", own, *suite) == 0
+    assert _run("--source", "variant", "--run", folder, "-o", shown, *suite, "--against", own) == 0
+    text = capsys.readouterr().out
+    report: dict[str, Any] = json.loads(text[text.rindex('{\n "masks"') : text.rindex("}") + 1])
+    assert report["nothing shown"] == 0
+    assert report["agreement"]["n"] == report["masks"] == len(making.read_masks(own))
+    rows = pq.read_table(shown).to_pylist()
+    by_text = {(phrase.img_id, phrase.phrase): phrase for phrase in SUITE.phrases}
+    for row in rows:
+        details = json.loads(row["details"])
+        phrase = by_text[row["img_id"], details["phrase"]]
+        assert (row["label"], row["source"]) == (phrase.label, "variant")
+        assert row["score"] == 0.5 + phrase.index % 8 / 16
+        assert row["model"] == f"multitask_r128 {'a' * 64}"
+        assert details["recipe_digest"] == "d" * 64
+    assert _run("--source", "refine", "--masks", shown, "-o", refined, *suite) == 0
+    refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
+    assert refined_to_own["n"] == report["masks"]
+    assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined regions are nearer to the truth"
+    assert {row["source"] for row in pq.read_table(refined).to_pylist()} == {"refine"}
+
+
+def test_the_command_tells_what_is_wrong_with_a_run(
+    tmp_path: Path, small_validation: PhantomSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "m.parquet"
+    assert _run("--source", "variant", "-o", output) == 2
+    assert "--source variant needs a run" in capsys.readouterr().err
+    for source in ("mask", "refine"):
+        assert _run("--source", source, "--run", tmp_path, "-o", output) == 2
+        assert f"--source {source} reads no run" in capsys.readouterr().err
+    assert _run("--source", "variant", "--run", tmp_path, "-o", output) == 2
+    assert "not a run folder" in capsys.readouterr().err
+    other = _run_folder(tmp_path / "run", _Small([Phrase(0, "a", "polyp", "polyp")]), [])
+    assert _run("--source", "variant", "--run", other, "-o", output) == 2
+    error = capsys.readouterr().err
+    assert "made/test" in error
+    assert "Traceback" not in error
+    assert not output.exists()
+
+
+class _Wide(_Small):
+    """Images of 400 x 300."""
+
+    has_images = True
+
+    def load_image(self, img_id: str) -> Any:
+        from PIL import Image
+
+        return Image.new("RGB", (400, 300))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "fits"),
+    [
+        (400, 300, True),
+        (200, 150, True),
+        (800, 600, True),
+        (404, 300, True),
+        (400, 297, False),
+        (396, 300, True),
+        (405, 300, False),
+        (395, 300, False),
+        (300, 400, False),
+        (300, 300, False),
+    ],
+)
+def test_a_mask_has_the_aspect_ratio_of_its_image(width: int, height: int, fits: bool) -> None:
+    suite = _Wide([])
+    masks = {
+        ("a", "tube"): Region.from_mask("tube", np.ones((300, 400))),
+        ("b", "polyp"): Region.from_mask("polyp", np.ones((height, width))),
+        ("c", "polyp"): Region.from_mask("polyp", np.ones((10, 400))),
+    }
+    wrong = "polyp in b" if not fits else "polyp in c"
+    with pytest.raises(DataError, match=rf"mask of {wrong} has .* its image 400 x 300 \(m.parquet\); make the mask"):
+        making.check_sizes(masks, suite, "m.parquet")
+    del masks["c", "polyp"]
+    if fits:
+        making.check_sizes(masks, suite, "m.parquet")
+
+
+def test_a_mask_without_pixels_fits_no_image() -> None:
+    with pytest.raises(DataError, match="has 0 x 0 pixels"):
+        making.check_sizes({("a", "polyp"): Region("polyp", 0, 0, "")}, _Wide([]), "m.parquet")
+
+
+def test_the_command_refuses_masks_of_another_aspect_ratio(
+    tmp_path: Path, small_validation: PhantomSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = next(one for one in making.reference_masks(SUITE) if one.region.label == "polyp")
+    start, output = tmp_path / "start.parquet", tmp_path / "m.parquet"
+    mask = made.region.mask()
+    half, stretched = (Region.from_mask("polyp", part) for part in (mask[::2, ::2], mask[:, ::2]))
+    making.write_masks(start, iter([making.Made(made.img_id, stretched, "mask")]))
+    assert _run("--source", "refine", "--masks", start, "-o", output) == 2
+    error = capsys.readouterr().err
+    assert f"the mask of polyp in {made.img_id} has 128 x 256 pixels, its image 256 x 256" in error
+    assert not output.exists()
+    making.write_masks(start, iter([making.Made(made.img_id, half, "mask")]))
+    assert _run("--source", "refine", "--masks", start, "-o", output) == 0
+    (refined,) = making.read_masks(output).values()
+    assert (refined.height, refined.width) == (256, 256), "a smaller mask is scaled to its image"
