@@ -1,4 +1,7 @@
-"""Cards: what a checkpoint is, how it was made and what it scores, for machines and for people."""
+"""Cards: what a checkpoint is, how it was made and what it scores, for machines and for people.
+
+``card.json`` holds everything; ``README.md`` is made of it, in the Hub's layout with the scores as ``model-index``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from baselines.florence2.adapters import CARD, read_card
 from harness.schema import Scores
+from harness.store import write_bytes
 
 # The README's table; card.json holds the same.
 _SHOWN = (
@@ -19,6 +23,11 @@ _SHOWN = (
     ("region_dice", "label", "polyp"),
     ("answer_false_positive_rate", "all", "all"),
     ("region_false_positive_rate", "all", "all"),
+)
+_HUB_IDS = {"base": "florence-community/Florence-2-base"}
+_EMBEDDED = (
+    "Weights of gi-bench's embedded suite, trained on rendered scenes only. They have never seen an "
+    "endoscopy image and are of no use on one."
 )
 
 
@@ -39,29 +48,66 @@ def add_scores(folder: Path, scores: Scores) -> None:
                     "n": found.n,
                 }
             )
-    card["scores"] = {"suite": scores.suite, "fingerprint": scores.fingerprint, "rows": rows}
-    (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_readme(card), encoding="utf-8")
+    notes = list(scores.notes)
+    card["scores"] = {"suite": scores.suite, "fingerprint": scores.fingerprint, "rows": rows, "notes": notes}
+    write_bytes(folder / CARD, (json.dumps(card, indent=1, sort_keys=True) + "\n").encode("utf-8"))
+    write_readme(folder)
 
 
-def _readme(card: dict[str, Any]) -> str:
-    name = card.get("variant") or card.get("name") or "checkpoint"
-    lines = [f"# {name}", ""]
-    lines.append(
-        "Weights of gi-bench's embedded suite, trained on rendered scenes only. They have never seen an "
-        "endoscopy image and are of no use on one."
+def write_readme(folder: Path) -> None:
+    """Write ``README.md`` from ``card.json``: the Hub's header, then tables."""
+    card = read_card(folder)
+    text = f"---\n{_header(card)}\n---\n\n{_body(card)}"
+    write_bytes(folder / "README.md", text.encode("utf-8"))
+
+
+def _name(card: dict[str, Any]) -> str:
+    return str(card.get("variant") or card.get("name") or "checkpoint")
+
+
+def _header(card: dict[str, Any]) -> str:
+    """The Hub's metadata as YAML, with ``model-index`` where there are scores."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    scores = card.get("scores") or {"rows": []}
+    results = [
+        EvalResult(
+            task_type="image-segmentation" if row["metric"].startswith("region_") else "visual-question-answering",
+            dataset_type=scores["suite"],
+            dataset_name=scores["suite"],
+            dataset_revision=scores["fingerprint"],
+            metric_type=row["metric"],
+            metric_name=row["metric"] if row["slice"] == "all" else f"{row['metric']} ({row['slice']})",
+            metric_value=row["value"],
+            metric_args={"n": row["n"], "low": row["low"], "high": row["high"], "slice": row["slice"]},
+        )
+        for row in scores["rows"]
+    ]
+    data = ModelCardData(
+        library_name="peft" if "variant" in card else "transformers",
+        base_model=_HUB_IDS.get(str(card.get("backbone"))),
+        tags=["gi-bench", "florence-2", "medical-vqa"],
+        model_name=_name(card) if results else None,
+        eval_results=results or None,
     )
-    lines += ["", "| | |", "|---|---|"]
+    header: str = data.to_yaml()
+    return header
+
+
+def _body(card: dict[str, Any]) -> str:
+    lines = [f"# {_name(card)}", ""]
+    if str(card.get("trained_on", "")).startswith("phantom/"):
+        lines += [_EMBEDDED, ""]
+    lines += ["| | |", "|---|---|"]
     for key in sorted(card.keys() - {"scores", "variant", "name"}):
-        value = card[key]
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        text = ", ".join(map(str, text)) if isinstance(text, list) else text
-        lines.append(f"| {key.replace('_', ' ')} | {text} |")
+        lines.append(f"| {key.replace('_', ' ')} | {_plain(card[key])} |")
+    if "scores" not in card:
+        return "\n".join([*lines, ""])
     scores = card["scores"]
     lines += [
         "",
         f"Scores on `{scores['suite']}` (fingerprint `{scores['fingerprint'][:16]}`), 95 % interval by bootstrap "
-        "over images; not comparable with the challenge's numbers:",
+        "over images:",
         "",
         "| metric | slice | value | interval | n |",
         "|---|---|---:|---|---:|",
@@ -69,4 +115,14 @@ def _readme(card: dict[str, Any]) -> str:
     for row in scores["rows"]:
         interval = f"{row['low']} to {row['high']}" if row["low"] is not None else ""
         lines.append(f"| {row['metric']} | {row['slice']} | {row['value']} | {interval} | {row['n']} |")
+    for note in scores.get("notes", ()):
+        lines += ["", f"{note[:1].upper()}{note[1:]}."]
     return "\n".join([*lines, ""])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ class VariantRecipe:
         train: tasks trained on.
         adapter: False for the bare backbone.
         negatives: whether phrases about absent findings are trained on.
+        layers: ``all`` linear layers get LoRA weights, or ``language``: the vision tower is frozen.
+        task_tokens: ``text`` leaves the task tokens to the tokenizer (plain text for Florence-2-base, as in the
+            authors' adapters), ``added`` makes them tokens of their own whose embeddings are trained.
         masks: source of training masks: ``suite`` or ``sam``.
         published: Hub id of the authors' checkpoint for Florence-2-base; empty if there is none.
         published_note: what must be said beside scores of that checkpoint.
@@ -46,6 +49,8 @@ class VariantRecipe:
     train: tuple[Task, ...] = ()
     adapter: bool = True
     negatives: bool = False
+    layers: str = "all"
+    task_tokens: str = "text"
     masks: str = "suite"
     published: str = ""
     published_note: str = ""
@@ -113,6 +118,8 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         "alpha": recipe.alpha,
         "trained_on": list(recipe.train),
         "negatives": recipe.negatives,
+        "layers": recipe.layers,
+        "task_tokens": recipe.task_tokens,
         "masks": recipe.masks,
         "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
     }
@@ -149,7 +156,7 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
     elif backbone == "custom":
         do = "give --checkpoint DIR"
     else:
-        do = f"train it with: gi-bench train {recipe.name}{extra}, or give --checkpoint DIR"
+        do = f"train it with: gi-bench train --model {recipe.name}{extra}, or give --checkpoint DIR"
     raise CheckpointError(f"no checkpoint of {recipe.name} for the backbone {backbone!r}", do=do)
 
 
@@ -169,6 +176,7 @@ def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     if folder is not None:
         adapted = with_adapter(backbone, folder, rank=recipe.rank)
         network, names, digest = adapted.network, adapted.names, adapted.digest
+        backbone = replace(backbone, tokenizer=adapted.tokenizer)
         images = read_training_images(folder)
     decoding = Decoding(beams=context.beams or Decoding.beams, microsoft_prompts=names == "microsoft")
     settings: dict[str, Any] = {

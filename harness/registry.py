@@ -57,12 +57,15 @@ class CommandEntry:
         app: a function with typer annotations, or a ``typer.Typer`` with sub-commands of its own.
         after_run: called with the finished run folders at the end of ``gi-bench run``; returns lines of
             ``(what, path)`` to print. None if the command has nothing to add to a run.
+        after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
+            returns lines as ``after_run`` does.
     """
 
     name: str
     summary: str
     app: Any
     after_run: Callable[[list[Path]], list[tuple[str, Path]]] | None = None
+    after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
 
 
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
@@ -155,12 +158,14 @@ def lookup(group: str, name: str, kind: str) -> Any:
     raise unknown_name(name, entries, kind)
 
 
-def unknown_name(name: str, known: Iterable[str], kind: str) -> UnknownNameError:
-    """The error for a name that is not among ``known``."""
+def unknown_name(name: str, known: Iterable[str], kind: str, listed_by: str = "") -> UnknownNameError:
+    """The error for a name that is not among ``known``; ``listed_by`` is the command that lists them."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-    return UnknownNameError(f"unknown {kind} {name!r}", do=f"{hint} (list them with: gi-bench {kind}s)")
+    return UnknownNameError(
+        f"unknown {kind} {name!r}", do=f"{hint} (list them with: {listed_by or f'gi-bench {kind}s'})"
+    )
 
 
 def model_entry(name: str) -> ModelEntry:

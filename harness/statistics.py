@@ -207,3 +207,105 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         adjusted[i] = largest
     return adjusted
+
+
+@dataclass(frozen=True)
+class SeedEffect:
+    """A mean over seeds, with an interval for other seeds and other images.
+
+    Attributes:
+        mean: mean over seeds.
+        low, high: 95 % interval; None where neither seeds nor images say anything of the spread.
+        p: two-sided p-value of a mean of 0; 1 without an interval.
+        by_seed: value of each seed.
+        images: number of images.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float
+    by_seed: tuple[float, ...]
+    images: int
+
+
+def over_seeds(
+    effects: Sequence[Callable[[Floats], Floats]], images: int, *, resamples: int = 1000, seed: int = 0
+) -> SeedEffect:
+    """Mean of an effect over trainings with several seeds that were scored on the same images.
+
+    Seeds and images are crossed, so that their variances add up: that of the mean over seeds (from its spread over
+    seeds) and that over images (bootstrap, whole images drawn at once for all seeds). What seed and image have in
+    common counts in both, which makes the interval wider, never narrower. Quantiles are those of Student's t with
+    Satterthwaite's degrees of freedom (1946).
+
+    Args:
+        effects: one a seed: weights (..., images), how often each image is drawn, to values (...).
+        images: number of images.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no seed is given.
+    """
+    if not effects:
+        raise ValueError("no seed")
+    ones = np.ones((1, images))
+    by_seed = np.array([float(effect(ones)[0]) for effect in effects])
+    mean, count = float(by_seed.mean()), len(by_seed)
+    parts = []
+    if count > 1:
+        parts.append((float(by_seed.var(ddof=1)) / count, count - 1))
+    if images > 1 and resamples > 1:
+        weights = Bootstrap(resamples, seed).weights(images)
+        drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
+        drawn = drawn[np.isfinite(drawn)]
+        if len(drawn) > 1:
+            parts.append((float(drawn.var(ddof=1)), images - 1))
+    if not parts or not np.isfinite(mean):
+        return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return SeedEffect(mean, mean, mean, 1.0 if mean == 0 else 0.0, tuple(by_seed.tolist()), images)
+    freedom = variance**2 / sum(part**2 / f for part, f in parts)
+    error = float(np.sqrt(variance))
+    half = student_quantile(1 - LEVEL, freedom) * error
+    return SeedEffect(
+        mean, mean - half, mean + half, student_tail(mean / error, freedom), tuple(by_seed.tolist()), images
+    )
+
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+# Beyond this the distribution is the normal one to three digits, and the quadrature would need more nodes.
+_MOST_FREEDOM = 400.0
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """Two-sided p-value of Student's t.
+
+    With x = sqrt(freedom) tan(u) the density is proportional to cos(u) ** (freedom - 1), which is integrated by
+    Gauss-Legendre quadrature.
+
+    Args:
+        t: statistic.
+        freedom: degrees of freedom, at least 1; more than 400 count as 400, which makes p a little larger.
+    """
+    power = min(max(freedom, 1.0), _MOST_FREEDOM) - 1
+    edge = float(np.arctan(abs(t) / np.sqrt(power + 1)))
+
+    def integral(low: float) -> float:
+        middle, half = (low + np.pi / 2) / 2, (np.pi / 2 - low) / 2
+        return float(half * (_WEIGHTS * np.cos(middle + half * _NODES) ** power).sum())
+
+    return min(1.0, integral(edge) / integral(0.0))
+
+
+def student_quantile(p: float, freedom: float) -> float:
+    """The t whose two-sided p-value is ``p``, by bisection."""
+    low, high = 0.0, 1.0
+    while student_tail(high, freedom) > p:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_tail(middle, freedom) > p else (low, middle)
+    return (low + high) / 2

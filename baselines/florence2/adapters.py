@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Every attention and feed-forward projection, the vision tower's included, as in the paper's code.
 TARGET_MODULES = ("qkv", "proj", "fc1", "fc2", "q_proj", "k_proj", "v_proj", "out_proj")
+# The same, in the language model only.
+_LANGUAGE_MODULES = r".*\blanguage_model\..*\.(fc1|fc2|q_proj|k_proj|v_proj|out_proj)"
 DROPOUT = 0.05
 CARD = "card.json"
 CONFIG = "adapter_config.json"
@@ -34,12 +36,44 @@ def new_task_tokens(tokenizer: Any) -> list[int]:
     return [known[token] for token in (ANSWER_TOKEN, EXPLAIN_TOKEN) if token in known]
 
 
-def add_adapter(network: Any, tokenizer: Any, rank: int, alpha: int, dropout: float = DROPOUT) -> Any:
+def add_task_tokens(network: Any, tokenizer: Any, tokens: Sequence[str] = (ANSWER_TOKEN, EXPLAIN_TOKEN)) -> list[str]:
+    """Make tokens single ones, in place; new embeddings start as the mean of all others.
+
+    Args:
+        network: grows where its embedding has no row to spare.
+        tokenizer: learns the tokens.
+        tokens: what to add; those that the tokenizer has already are left alone.
+
+    Returns:
+        The tokens that were added.
+    """
+    import torch
+    from tokenizers import AddedToken
+
+    new = [token for token in tokens if token not in tokenizer.get_vocab()]
+    if not new:
+        return []
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in new])
+    table = network.get_input_embeddings().weight
+    mean = table.detach().float().mean(dim=0)
+    if len(tokenizer) > len(table):
+        network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for token in new:
+            place = tokenizer.convert_tokens_to_ids(token)
+            network.get_input_embeddings().weight[place] = mean.to(table.dtype)
+    return new
+
+
+def add_adapter(
+    network: Any, tokenizer: Any, rank: int, alpha: int, dropout: float = DROPOUT, *, layers: str = "all"
+) -> Any:
     """Wrap a network with fresh trainable LoRA weights; everything else is frozen.
 
     Args:
         network: the backbone's network; its modules are replaced in place.
         rank, alpha: of the low-rank update (scaled by alpha / rank).
+        layers: ``all`` linear layers, or those of the ``language`` model only.
 
     Returns:
         The peft model.
@@ -50,11 +84,14 @@ def add_adapter(network: Any, tokenizer: Any, rank: int, alpha: int, dropout: fl
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        target_modules=list(TARGET_MODULES),
+        target_modules=_LANGUAGE_MODULES if layers == "language" else list(TARGET_MODULES),
         trainable_token_indices={"shared": new_task_tokens(tokenizer)} if new_task_tokens(tokenizer) else None,
         task_type="FEATURE_EXTRACTION",
     )
-    return get_peft_model(network, config)
+    with warnings.catch_warnings():
+        # peft asks transformers for a name that it has renamed; nothing that a user could act on.
+        warnings.simplefilter("ignore")
+        return get_peft_model(network, config)
 
 
 def save_adapter(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
@@ -66,7 +103,7 @@ def save_adapter(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().to(torch.float16).contiguous()
-        for name, value in sorted(get_peft_model_state_dict(model).items())
+        for name, value in sorted(get_peft_model_state_dict(model, save_embedding_layers=False).items())
     }
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)
@@ -107,11 +144,13 @@ class Adapted:
         network: in evaluation mode, of the backbone's dtype.
         digest: of the adapter's weights.
         names: ``native``, or ``microsoft`` for an adapter that was trained on the original repository's code.
+        tokenizer: the backbone's, with the tokens that the adapter was trained with.
     """
 
     network: Any
     digest: str
     names: str
+    tokenizer: Any
 
 
 def with_adapter(backbone: Backbone, folder: Path, *, rank: int | None = None) -> Adapted:
@@ -129,7 +168,8 @@ def with_adapter(backbone: Backbone, folder: Path, *, rank: int | None = None) -
     from safetensors.torch import load_file
 
     digest = weights_digest(folder)
-    made_for = read_card(folder).get("backbone_digest")
+    card = read_card(folder)
+    made_for = card.get("backbone_digest")
     if made_for is not None and made_for != backbone.digest:
         raise CheckpointError(
             f"the adapter was trained on backbone {made_for}, not on {backbone.digest}",
@@ -148,8 +188,20 @@ def with_adapter(backbone: Backbone, folder: Path, *, rank: int | None = None) -
         except ValueError as error:
             raise _unusable(folder, str(error)) from error
         config.target_modules = {_module(name) for name in tensors}
-    merged = _merge(backbone, folder, config, tensors)
-    return Adapted(merged.to(backbone.network.dtype).eval(), digest, names)
+    network, tokenizer = copy.deepcopy(backbone.network), backbone.tokenizer
+    if added := _added_tokens(card, folder):
+        tokenizer = copy.deepcopy(tokenizer)
+        add_task_tokens(network, tokenizer, added)
+    merged = _merge(network, folder, config, tensors)
+    return Adapted(merged.to(backbone.network.dtype).eval(), digest, names, tokenizer)
+
+
+def _added_tokens(card: Mapping[str, Any], folder: Path) -> list[str]:
+    """Tokens that the adapter's card says were added; only our own task tokens are."""
+    added = card.get("added_tokens") or []
+    if not isinstance(added, list) or not set(added) <= {ANSWER_TOKEN, EXPLAIN_TOKEN}:
+        raise _unusable(folder, f"{CARD} names tokens that are no task tokens")
+    return added
 
 
 def _unusable(folder: Path, why: str) -> CheckpointError:
@@ -190,8 +242,8 @@ def _read_config(folder: Path, rank: int | None) -> Any:
     return config
 
 
-def _merge(backbone: Backbone, folder: Path, config: Any, tensors: Mapping[str, Any]) -> Any:
-    """Put every tensor in its place in a copy of the network, and merge."""
+def _merge(network: Any, folder: Path, config: Any, tensors: Mapping[str, Any]) -> Any:
+    """Put every tensor in its place in the network, and merge."""
     import torch
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
@@ -201,7 +253,7 @@ def _merge(backbone: Backbone, folder: Path, config: Any, tensors: Mapping[str, 
         with warnings.catch_warnings():
             # peft asks transformers for a name that it has renamed; nothing that a user could act on.
             warnings.simplefilter("ignore")
-            model = get_peft_model(copy.deepcopy(backbone.network), config)
+            model = get_peft_model(network, config)
             places = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
             _account(places, {name: value.shape for name, value in tensors.items()}, folder)
             exact = {name: value.to(torch.float32) for name, value in tensors.items()}
@@ -242,6 +294,7 @@ __all__: Sequence[str] = [
     "TARGET_MODULES",
     "Adapted",
     "add_adapter",
+    "add_task_tokens",
     "new_task_tokens",
     "read_card",
     "read_training_images",

@@ -1,120 +1,101 @@
-"""State of an unfinished training, so that a killed one goes on with the same losses.
+"""States of an unfinished training, so that a killed one goes on with the same losses.
 
-Trainable weights, optimiser, both random generators and the step are one file, moved into place when it is complete.
-It is bound to the recipe: another recipe's state is refused. The file is read as plain tensors, never unpickled.
+A state is a folder that the Trainer writes: trainable weights, optimiser, schedule, random generators, the log. It
+counts once it is sealed with the digests of its files; until then the one before it is kept. Seals are bound to the
+recipe: another recipe's state is refused. Everything is read as plain tensors or JSON, never unpickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from harness.errors import CheckpointError
+from harness.store import write_bytes
 
-from harness.errors import CheckpointError, RunError
+SEAL = "seal.json"
+_WEIGHTS = "trainable.safetensors"
 
-STATE = "state.pt"
+
+def write_weights(model: Any, folder: Path) -> None:
+    """Write a model's trainable weights, in their own precision."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+    save_file(state, folder / _WEIGHTS, metadata={"format": "pt"})
 
 
-@dataclass(frozen=True)
-class Checkpoints:
-    """Where and how often the state is kept.
+def read_weights(model: Any, folder: Path) -> None:
+    """Put the weights of :func:`write_weights` back into a model.
 
-    Attributes:
-        folder: folder of the state; removed when training is over.
-        recipe: digest of everything that decides the weights.
-        every: steps between two states.
+    Raises:
+        CheckpointError: the model has other trainable weights.
     """
+    import torch
+    from safetensors.torch import load_file
 
-    folder: Path
-    recipe: str
-    every: int = 100
+    state = load_file(folder / _WEIGHTS)
+    places = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if {name: value.shape for name, value in state.items()} != {name: p.shape for name, p in places.items()}:
+        raise CheckpointError("the state has other weights than the model", where=folder, do="delete it to start anew")
+    with torch.no_grad():
+        for name, p in places.items():
+            p.copy_(state[name])
 
-    def save(self, step: int, parameters: Mapping[str, Any], optimiser: Any, random: np.random.Generator) -> None:
-        """Keep the state after ``step`` steps.
 
-        Raises:
-            RunError: the disk is full or the folder cannot be written; the state before is still there.
-        """
-        import torch
+def seal(folder: Path, recipe: str) -> None:
+    """Say that a state is whole, with the digests of its files."""
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+    write_bytes(folder / SEAL, json.dumps({"recipe": recipe, "files": files}, indent=1).encode("utf-8"))
 
-        state = {
-            "recipe": self.recipe,
-            "step": step,
-            "parameters": {name: value.detach().cpu() for name, value in parameters.items()},
-            "optimiser": optimiser.state_dict(),
-            "numpy": json.dumps(random.bit_generator.state),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-        name = ""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder)
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(name, self.folder / STATE)
-        except (OSError, RuntimeError) as error:
-            if name:
-                Path(name).unlink(missing_ok=True)
-            raise RunError(
-                f"cannot keep the state of the training: {str(error)[:120]}",
-                where=self.folder,
-                do="make room, then give the same command again: it goes on from the last state",
-            ) from error
 
-    def load(self, parameters: Mapping[str, Any], optimiser: Any, random: np.random.Generator) -> int:
-        """Restore the state.
+def last_state(folder: Path, recipe: str) -> Path | None:
+    """The newest sealed state in a folder, or None; states without a seal were cut off and are removed.
 
-        Returns:
-            The number of steps done; 0 where there is no state.
+    Raises:
+        CheckpointError: it is damaged, or belongs to another recipe.
+    """
+    found = sorted(folder.glob("checkpoint-*"), key=_step) if folder.is_dir() else []
+    for path in reversed(found):
+        if not (path / SEAL).is_file():
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        _check(path, recipe)
+        return path
+    return None
 
-        Raises:
-            CheckpointError: the state is damaged, or belongs to another recipe.
-        """
-        import torch
 
-        path = self.folder / STATE
-        if not path.is_file():
-            return 0
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            recipe, step = state["recipe"], int(state["step"])
-        except Exception as error:  # whatever a damaged archive raises
-            raise CheckpointError(
-                f"the state of the training is damaged: {type(error).__name__}",
-                where=path,
-                do="delete it to start anew",
-            ) from error
-        if recipe != self.recipe:
-            raise CheckpointError(
-                "the folder holds the state of another recipe",
-                where=self.folder,
-                do="give the same command as before, delete the state, or choose another --output",
-            )
-        if set(state["parameters"]) != set(parameters):
-            raise CheckpointError(
-                "the state has other weights than the model", where=path, do="delete it to start anew"
-            )
-        with torch.no_grad():
-            for name, value in parameters.items():
-                value.copy_(state["parameters"][name])
-        optimiser.load_state_dict(state["optimiser"])
-        random.bit_generator.state = json.loads(state["numpy"])
-        torch.set_rng_state(state["torch"])
-        if state["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
-        return step
+def _step(path: Path) -> int:
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
-    def clear(self) -> None:
-        """Remove the state."""
-        import shutil
 
-        shutil.rmtree(self.folder, ignore_errors=True)
+def _check(path: Path, recipe: str) -> None:
+    try:
+        content = json.loads((path / SEAL).read_text(encoding="utf-8"))
+        bound, files = content["recipe"], dict(content["files"])
+        whole = all(_digest(path / Path(name).name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        whole, bound = False, recipe
+    if not whole:
+        raise CheckpointError(
+            "the state of the training is damaged", where=path, do="delete it to go on from the one before, or anew"
+        )
+    if bound != recipe:
+        raise CheckpointError(
+            "the folder holds the state of another recipe",
+            where=path.parent,
+            do="give the same command as before, delete the folder, or choose another --output",
+        )
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

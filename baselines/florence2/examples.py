@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from baselines.florence2 import locations, prompts
 from baselines.florence2.extra_rows import ExtraRows
-from harness.errors import GiBenchError
+from harness.errors import DataError, GiBenchError
 from harness.schema import Region
 from harness.suites.base import Suite
 from harness.taxonomy import FINDING_LABELS
@@ -34,9 +35,10 @@ NOTHING_THERE = "none"
 
 @dataclass
 class Examples:
-    """Examples by task, then by image id: (prompt, target) pairs."""
+    """Examples by task, then by image id: (prompt, target) pairs; and (height, width) of the regions by image id."""
 
     by_task: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=lambda: defaultdict(dict))
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, task: str, img_id: str, prompt: str, target: str) -> None:
         """Add one example."""
@@ -91,6 +93,7 @@ def task_examples(
                 target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
                 if target:
                     found.add("ground", phrase.img_id, prompt, target)
+                    found.sizes[phrase.img_id] = (region.height, region.width)
     if extra is not None:
         _add_extra(extra, tasks, negatives, found)
     missing = [task for task in tasks if task not in found.by_task]
@@ -136,3 +139,38 @@ def _answers_as_phrases(
         if region is not None and region.area:
             target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
             found.add("ground", row.img_id, prompts.ground_prompt(row.answer), target)
+            found.sizes[row.img_id] = (region.height, region.width)
+
+
+def check_examples(examples: Examples, tokenizer: Any, positions: int) -> None:
+    """Refuse rows that the network cannot be trained on.
+
+    Args:
+        examples: rows by task and image.
+        tokenizer: the network's.
+        positions: tokens that encoder and decoder take, at most.
+
+    Raises:
+        DataError: a text holds a control token (a location outside a region, say), or is too long.
+    """
+    control = set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens) | set(prompts.TASK_TOKENS)
+    for task, images in examples.by_task.items():
+        rows = [(img_id, *pair) for img_id, pairs in images.items() for pair in pairs]
+        for img_id, prompt, target in rows:
+            asked = prompt.removeprefix(prompts.ANSWER_TOKEN).removeprefix(prompts.EXPLAIN_TOKEN)
+            for text in (asked, target if task != "ground" else ""):
+                if "<" in text and (wrong := sorted(token for token in control if token in text)):
+                    raise DataError(
+                        f"the control token {wrong[0]} in a text of the task {task}",
+                        where=f"{img_id}: {text[:80]}",
+                        do="take it out, or leave the row out",
+                    )
+        for side in (1, 2):
+            lengths = map(len, tokenizer([row[side] for row in rows], add_special_tokens=False)["input_ids"])
+            for row, length in zip(rows, lengths, strict=True):
+                if length + 2 > positions:
+                    raise DataError(
+                        f"a text of {length:,} tokens in the task {task}, the network takes {positions:,}",
+                        where=f"{row[0]}: {row[side][:80]}",
+                        do="shorten it, or leave the row out",
+                    )

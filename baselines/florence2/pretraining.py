@@ -16,7 +16,8 @@ import numpy as np
 
 from baselines.florence2 import locations, prompts
 from baselines.florence2.examples import TINY_STYLE, Examples
-from baselines.florence2.training import PictureFeed
+from baselines.florence2.features import PictureFeed
+from baselines.florence2.mixture import Batch, Row
 from harness.suites.phantom.facts import Facts
 from harness.suites.phantom.scene import INSTRUMENTS, POLYP_COLORS, POLYP_RADII, POLYP_TYPES, Scene
 from harness.suites.phantom.shapes import region_masks
@@ -125,6 +126,26 @@ def gap_examples(texts: Sequence[str], img_ids: Sequence[str], seed: int, found:
         found.add("gap", img_ids[int(random.integers(len(img_ids)))], masked, text)
 
 
+# Of each image in a batch so many rows of a task are drawn.
+_ROWS = {"caption": 1, "query": 2, "segment": 1, "detect": 1, "gap": 1}
+_IMAGES = 16
+
+
+def draw_batches(examples: Examples, steps: int, seed: int) -> list[Batch]:
+    """Batches of some images each, with a few random rows of every task about each image."""
+    random = np.random.default_rng(seed)
+    images = examples.image_ids
+    found = []
+    for _ in range(steps):
+        batch = []
+        for i in random.choice(len(images), min(_IMAGES, len(images)), replace=False):
+            for task, count in _ROWS.items():
+                pool = examples.by_task.get(task, {}).get(images[i], ())
+                batch += [Row(images[i], task, *pool[row]) for row in random.permutation(len(pool))[:count]]
+        found.append(tuple(batch))
+    return found
+
+
 _DENSE_LABELS = (*tuple(_NOUNS), "instrument")
 
 
@@ -176,7 +197,7 @@ def train_vision(
     tower = network.model.vision_tower
     ids = list(suite.image_ids)
     with torch.no_grad():
-        shape = tower(feed.pixels(ids[:1])).last_hidden_state.shape
+        shape = tower(feed.read(ids[:1])).last_hidden_state.shape
     width, cells = int(shape[1]), int(shape[-1])
     attributes = torch.from_numpy(np.stack([attribute_vector(suite.scene(i)) for i in ids]))
     dense = torch.from_numpy(np.stack([dense_labels(suite.scene(i), cells) for i in ids]))
@@ -188,7 +209,7 @@ def train_vision(
     start, losses = time.perf_counter(), []
     for step in range(steps):
         rows = random.choice(len(ids), 32, replace=False)
-        seen = tower(feed.pixels([ids[i] for i in rows])).last_hidden_state
+        seen = tower(feed.read([ids[i] for i in rows])).last_hidden_state
         pooled = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1)
         loss = nn.functional.cross_entropy(heads[0](seen), dense[rows])
         loss = loss + nn.functional.binary_cross_entropy_with_logits(heads[1](pooled), attributes[rows])

@@ -8,18 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.florence2.adapters import CARD, add_adapter, save_adapter, trainable_count, write_training_images
-from baselines.florence2.checkpoints import Checkpoints
-from baselines.florence2.examples import TINY_STYLE, TargetStyle, task_examples
+from baselines.cards import write_readme
+from baselines.florence2.adapters import (
+    CARD,
+    add_adapter,
+    add_task_tokens,
+    save_adapter,
+    trainable_count,
+    write_training_images,
+)
+from baselines.florence2.examples import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
 from baselines.florence2.extra_rows import ExtraRows
-from baselines.florence2.training import Losses, PictureFeed, Report, TrainingSettings, train
+from baselines.florence2.features import Feed, PictureFeed, encode_once
+from baselines.florence2.mixture import Batch, Mixture, mix
+from baselines.florence2.training import Running, Trained, TrainingSettings, is_main_process, train
 from baselines.registration import VariantRecipe
 from harness.store import write_bytes
 
@@ -33,31 +42,53 @@ LOG = "training.jsonl"
 TINY_NAME = "tiny-florence2"
 VISION_STEPS = 500
 VISION_RATE = 2e-3
-BACKBONE_SETTINGS = TrainingSettings(
-    steps=2400,
-    images=16,
-    rows={"caption": 1, "query": 2, "segment": 1, "detect": 1, "gap": 1},
-    rate=6e-4,
-)
+BACKBONE_STEPS = 2400
+BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
 GAP_TEXTS = 30_000
-
-# Rows per image and batch, by task; a task that a variant is not trained on has no examples.
-_ADAPTER_ROWS = {"answer": 4, "explain": 1, "ground": 2, "negative": 1}
 
 
 @dataclass(frozen=True)
 class AdapterDefaults:
     """Settings of an adapter's training that depend on the size of the backbone."""
 
-    steps: int
-    images: int
-    rate: float
+    epochs: int
+    mixture: Mixture
+    settings: TrainingSettings
     style: TargetStyle
 
 
-TINY_DEFAULTS = AdapterDefaults(steps=1200, images=16, rate=1e-3, style=TINY_STYLE)
-# The paper: learning rate 5e-5, effective batch of 12; polygons at Florence-2's own resolution.
-BASE_DEFAULTS = AdapterDefaults(steps=12_000, images=3, rate=5e-5, style=TargetStyle())
+TINY_DEFAULTS = AdapterDefaults(
+    epochs=2,
+    mixture=Mixture(rows=64, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
+    settings=TrainingSettings(rate=1e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98),
+    style=TINY_STYLE,
+)
+# The paper: learning rate 5e-5, warm-up over a tenth, linear decay, effective batch of 12, one epoch; polygons at
+# Florence-2's own resolution.
+BASE_DEFAULTS = AdapterDefaults(epochs=1, mixture=Mixture(), settings=TrainingSettings(rate=5e-5), style=TargetStyle())
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may set otherwise than the defaults; None and empty leave them.
+
+    Attributes:
+        epochs: passes over the rows.
+        steps: optimiser steps, instead of epochs.
+        seed: of rows' order, initial weights and dropout.
+        rate: peak learning rate.
+        rows: rows of an optimiser step.
+        rows_per_image: rows that share one encoding, at most.
+        weights: by task, how many times an epoch takes each row.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    rate: float | None = None
+    rows: int | None = None
+    rows_per_image: int | None = None
+    weights: Mapping[str, float] | None = None
 
 
 def _reporter(say: Say, steps: int) -> Callable[[int, float, float], None]:
@@ -68,23 +99,9 @@ def _reporter(say: Say, steps: int) -> Callable[[int, float, float], None]:
     return report
 
 
-def _task_reporter(say: Say, steps: int, log: Path | None = None) -> Report:
-    """Tells of every 200th step, and writes every report as a line of JSON, tasks apart."""
+def _row_reporter(say: Say, steps: int) -> Callable[[dict[str, Any], float], None]:
     plain = _reporter(say, steps)
-
-    def report(step: int, losses: Losses, seconds: float) -> None:
-        plain(step, losses.mean(), seconds)
-        if log is not None:
-            row = {"step": step, "loss": losses.mean(), "by_task": losses.by_task()}
-            log.parent.mkdir(parents=True, exist_ok=True)
-            earlier = [line for line in _lines(log) if json.loads(line)["step"] < step]
-            write_bytes(log, "".join(f"{line}\n" for line in [*earlier, json.dumps(row)]).encode("utf-8"))
-
-    return report
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return lambda row, seconds: plain(row["step"], row["loss"], seconds)
 
 
 def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> None:
@@ -103,21 +120,7 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
 
     start = time.perf_counter()
     suite = PhantomSuite("train")
-    texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
-        phrase.phrase for phrase in suite.phrases
-    ]
-    examples = pretraining.neutral_examples(suite)
-    neutral = [
-        text
-        for images in examples.by_task.values()
-        for rows in images.values()
-        for row in rows
-        for text in row
-        if "<loc" not in text
-    ]
-    tokenizer = tiny.build_tokenizer(texts + neutral)
-    order = np.random.default_rng(seed).permutation(len(texts))[:GAP_TEXTS]
-    pretraining.gap_examples([texts[i] for i in order], suite.image_ids, seed, examples)
+    examples, tokenizer = _schooling(suite, seed)
     folder.mkdir(parents=True, exist_ok=True)
     tiny.write_processor_configs(folder)
     torch.manual_seed(seed)
@@ -138,9 +141,12 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
         network,
         tokenizer,
         feed,
-        examples,
+        pretraining.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed),
         BACKBONE_SETTINGS,
-        report=_task_reporter(say, BACKBONE_SETTINGS.steps),
+        state=folder.with_name(f".{folder.name}.state"),
+        recipe=f"{TINY_NAME} {seed}",
+        running=Running(device="cpu"),
+        report=_row_reporter(say, BACKBONE_STEPS),
     )
     save_backbone(network, tokenizer, folder)
     card = {
@@ -148,13 +154,36 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
         "parameters": sum(p.numel() for p in network.parameters()),
         "seed": seed,
         "trained_on": suite.name,
-        "command": f"gi-bench train {TINY_NAME}",
+        "command": f"gi-bench train --model {TINY_NAME}",
         "seconds": round(time.perf_counter() - start),
         "vision_steps": VISION_STEPS,
-        "steps": BACKBONE_SETTINGS.steps,
+        "steps": BACKBONE_STEPS,
         "examples": examples.count(),
     }
     (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    shutil.rmtree(folder.with_name(f".{folder.name}.state"), ignore_errors=True)
+
+
+def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:
+    """The tiny backbone's neutral examples, and a tokenizer made from them and from the suite's texts."""
+    from baselines.florence2 import pretraining, tiny
+
+    texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
+        phrase.phrase for phrase in suite.phrases
+    ]
+    examples = pretraining.neutral_examples(suite)
+    neutral = [
+        text
+        for images in examples.by_task.values()
+        for rows in images.values()
+        for row in rows
+        for text in row
+        if "<loc" not in text
+    ]
+    tokenizer = tiny.build_tokenizer(texts + neutral)
+    order = np.random.default_rng(seed).permutation(len(texts))[:GAP_TEXTS]
+    pretraining.gap_examples([texts[i] for i in order], suite.image_ids, seed, examples)
+    return examples, tokenizer
 
 
 def save_backbone(network: Any, tokenizer: Any, folder: Path) -> None:
@@ -178,92 +207,148 @@ def train_adapter(
     suite: Suite,
     folder: Path,
     *,
-    steps: int | None = None,
-    seed: int = 0,
+    choices: Choices | None = None,
     extra: ExtraRows | None = None,
+    running: Running | None = None,
+    features: Path | None = None,
     command: str = "",
     say: Say = print,
 ) -> None:
     """Train a variant's LoRA adapter and save it with its card.
 
     Args:
-        recipe: which tasks, rank, negatives.
-        backbone: loaded in float32; its network is wrapped and not usable afterwards.
+        recipe: which tasks, rank, layers, negatives.
+        backbone: loaded in float32 on the CPU; its network is wrapped and not usable afterwards.
         backbone_name: as in ``variants.toml``.
         suite: training rows and images.
         folder: where the adapter goes; replaced as a whole when training is over. Until then the state is kept beside
             it, and the same call goes on from there.
-        steps: optimiser steps, None for the recipe's own.
-        extra: negatives and explanations besides the suite's own rows.
+        choices: what differs from the backbone's defaults.
+        extra: negatives, explanations and masks besides the suite's own rows.
+        running: device, precision, accumulation, logging.
+        features: folder for image features that are encoded once; only where the vision tower is frozen.
         command: what the user typed, for the card.
 
     Raises:
-        GiBenchError: the suite lacks rows for one of the recipe's tasks.
+        GiBenchError: the suite lacks rows for one of the recipe's tasks, a row cannot be trained on, or the loss is
+            not a number.
     """
     import torch
 
-    small = backbone.pictures.width <= 128
-    defaults = TINY_DEFAULTS if small else BASE_DEFAULTS
+    running, choices = running or Running(), choices or Choices()
+    defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
     examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=extra)
-    settings = TrainingSettings(
-        steps=steps or defaults.steps,
-        images=defaults.images,
-        rows=_ADAPTER_ROWS,
-        rate=defaults.rate,
-        seed=seed,
-    )
-    torch.manual_seed(seed)
-    model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha)
-    say(f"{recipe.name}: {trainable_count(model):,} trainable parameters, {examples.count()}")
-    card = _card(recipe, backbone, backbone_name, suite, settings)
-    bound = card | {"examples": examples.count(), "extra_rows": dict(extra.files) if extra is not None else {}}
-    digest = hashlib.sha256(json.dumps(bound, sort_keys=True).encode("utf-8")).hexdigest()
-    checkpoints = Checkpoints(folder.with_name(f".{folder.name}.state"), digest)
-    log = checkpoints.folder / LOG
-    seconds = train(
+    if without := len(set(suite.image_ids) - set(examples.image_ids)):
+        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(recipe.train)}: left out")
+    added = add_task_tokens(backbone.network, backbone.tokenizer) if recipe.task_tokens == "added" else []
+    check_examples(examples, backbone.tokenizer, backbone.network.config.text_config.max_position_embeddings)
+    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
+    torch.manual_seed(choices.seed)
+    feed = _feed(recipe, backbone, suite, examples, features, running, say)
+    model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
+    say(f"{recipe.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
+    card = {
+        **_card(recipe, backbone, backbone_name, suite, defaults),
+        "steps": len(batches),
+        "dtype": running.resolved_dtype(),
+        "added_tokens": added,
+        "examples": examples.count(),
+        "extra_rows": dict(extra.files) if extra is not None else {},
+    }
+    state = folder.with_name(f".{folder.name}.state")
+    trained = train(
         model.base_model.model,
         backbone.tokenizer,
-        PictureFeed(suite, backbone.pictures),
-        examples,
-        settings,
-        report=_task_reporter(say, settings.steps, log),
-        device=backbone.device,
-        checkpoints=checkpoints,
+        feed,
+        batches,
+        defaults.settings,
+        state=state,
+        recipe=hashlib.sha256(json.dumps(card, sort_keys=True).encode("utf-8")).hexdigest(),
+        running=running,
+        report=_row_reporter(say, len(batches)),
     )
-    card |= {
-        "examples": examples.count(),
-        **({"extra_rows": dict(extra.files)} if extra is not None else {}),
-        "trainable_parameters": trainable_count(model),
-        "seconds": round(seconds),
-        "command": command,
-    }
+    if is_main_process():
+        card |= {"trainable_parameters": trainable_count(model), "seconds": round(trained.seconds), "command": command}
+        _save(model, folder, card, batches, trained)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
+    mixture, settings = defaults.mixture, replace(defaults.settings, seed=choices.seed)
+    return replace(
+        defaults,
+        epochs=choices.epochs or defaults.epochs,
+        mixture=replace(
+            mixture,
+            rows=choices.rows or mixture.rows,
+            rows_per_image=choices.rows_per_image or mixture.rows_per_image,
+            weights={**mixture.weights, **(choices.weights or {})},
+        ),
+        settings=replace(settings, rate=choices.rate or settings.rate),
+    )
+
+
+def _feed(
+    recipe: VariantRecipe,
+    backbone: Backbone,
+    suite: Suite,
+    examples: Examples,
+    features: Path | None,
+    running: Running,
+    say: Say,
+) -> Feed:
+    """Pixels, or features encoded once where nothing of the vision tower is trained and a folder is given."""
+    if features is None:
+        pictures = PictureFeed(suite, backbone.pictures, examples.sizes)
+        pictures.fill(suite.image_ids)
+        return pictures
+    if recipe.layers != "language":
+        from harness.errors import GiBenchError
+
+        raise GiBenchError(
+            f"{recipe.name} trains the vision tower: its features change with every step",
+            where="--features",
+            do="leave it out, or train a variant whose vision tower is frozen",
+        )
+    from accelerate import PartialState
+
+    dtype = "float32" if running.resolved_dtype() == "float32" else "float16"
+    backbone.device = running.resolved_device()
+    backbone.network.to(backbone.device)
+    with PartialState().main_process_first():
+        return encode_once(backbone, suite, examples.image_ids, features, sizes=examples.sizes, dtype=dtype, say=say)
+
+
+def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], trained: Trained) -> None:
+    """Put adapter, card, log and list of images in place, all at once."""
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     save_adapter(model, fresh, card)
-    write_training_images(fresh, (img_id for images in examples.by_task.values() for img_id in images))
-    log.replace(fresh / LOG)
+    write_readme(fresh)
+    write_training_images(fresh, (row.img_id for batch in batches for row in batch))
+    lines = (json.dumps(row, sort_keys=True) + "\n" for row in trained.history)
+    write_bytes(fresh / LOG, "".join(lines).encode("utf-8"))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
-    checkpoints.clear()
 
 
 def _card(
-    recipe: VariantRecipe, backbone: Backbone, backbone_name: str, suite: Suite, settings: TrainingSettings
+    recipe: VariantRecipe, backbone: Backbone, backbone_name: str, suite: Suite, defaults: AdapterDefaults
 ) -> dict[str, Any]:
-    """What decides an adapter's weights."""
+    """What decides an adapter's weights, besides its rows."""
     return {
         "variant": recipe.name,
         "backbone": backbone_name,
         "backbone_digest": backbone.digest,
         "rank": recipe.rank,
         "alpha": recipe.alpha,
+        "layers": recipe.layers,
+        "task_tokens": recipe.task_tokens,
         "tasks": list(recipe.train),
         "negatives": recipe.negatives,
         "masks": recipe.masks,
-        "seed": settings.seed,
-        "steps": settings.steps,
-        "images_per_step": settings.images,
-        "learning_rate": settings.rate,
+        "mixture": asdict(defaults.mixture),
+        "training": asdict(defaults.settings),
         "trained_on": suite.name,
         "trained_on_fingerprint": suite.fingerprint,
     }

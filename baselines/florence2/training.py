@@ -1,239 +1,314 @@
-"""The training loop that backbone and adapters share: one picture, many prompts.
-
-A batch takes some images, encodes each once, and puts several prompts of several tasks to it.
-"""
+"""One training of a network on fixed batches: its settings, what it runs on, and the call itself."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from baselines.florence2.backbone import PictureSettings
-from baselines.florence2.checkpoints import Checkpoints
-from baselines.florence2.examples import Examples
+from baselines.florence2.checkpoints import last_state, read_weights
+from baselines.florence2.features import Feed
+from baselines.florence2.mixture import Batch, share
 from harness.errors import GiBenchError
+from harness.store import read_json
 
 if TYPE_CHECKING:
-    import torch
-
-    from harness.suites.base import Suite
-
+    from transformers import TrainingArguments
 
 # Steps between two reports. States are kept at multiples of it, so that a resumed training reports the same means.
 REPORT_EVERY = 50
+LOGGERS = ("tensorboard", "wandb", "none")
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of one training run.
+    """What decides the weights, besides rows and their order.
 
     Attributes:
-        steps: optimiser steps.
-        images: images a batch.
-        rows: prompts per image and batch, by task.
         rate: peak learning rate.
         warmup: share of the steps with rising rate.
-        decay: weight decay.
-        seed: of sampling and initial weights.
+        schedule: ``linear`` falls to 0 (the paper's), ``cosine`` to a twentieth of the peak.
+        decay: weight decay of AdamW.
+        beta2: second moment's decay of AdamW.
+        seed: of initial weights and dropout.
     """
 
-    steps: int
-    images: int
-    rows: Mapping[str, int]
     rate: float
-    warmup: float = 0.06
-    decay: float = 0.01
+    warmup: float = 0.1
+    schedule: Literal["linear", "cosine"] = "linear"
+    decay: float = 0.0
+    beta2: float = 0.999
     seed: int = 0
 
 
-class PictureFeed:
-    """Pictures of a suite at the backbone's size; small ones are kept in memory."""
+@dataclass(frozen=True)
+class Running:
+    """What a training runs on, and what it tells.
 
-    def __init__(self, suite: Suite, settings: PictureSettings, keep: bool | None = None) -> None:
-        self._suite, self._settings = suite, settings
-        self._keep = settings.width * settings.height <= 128 * 128 if keep is None else keep
-        self._kept: dict[str, Any] = {}
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        dtype: ``float32``, or ``float16`` (with loss scaling, on a GPU) or ``bfloat16`` for mixed precision; ``auto``
+            takes bfloat16 on a GPU that has it, float16 on any other (T4), float32 on a CPU.
+        accumulate: parts that an optimiser step's rows are computed in, one after the other.
+        recompute: compute activations anew in the backward pass instead of keeping them (gradient checkpointing).
+        workers: processes that decode pictures.
+        log_to: ``tensorboard``, ``wandb`` or ``none``.
+        log_dir: folder of TensorBoard's files.
+        save_every: steps between two states, a multiple of :data:`REPORT_EVERY`.
+    """
 
-    def pixels(self, img_ids: Sequence[str]) -> torch.Tensor:
-        """Normalised pixels (n, 3, height, width)."""
+    device: str = "auto"
+    dtype: str = "auto"
+    accumulate: int = 1
+    recompute: bool = False
+    workers: int = 0
+    log_to: str = "none"
+    log_dir: Path | None = None
+    save_every: int = 2 * REPORT_EVERY
+
+    def resolved_device(self) -> str:
+        """``cpu`` or ``cuda``.
+
+        Raises:
+            GiBenchError: there is no such device.
+        """
         import torch
 
-        return torch.from_numpy(self._settings.normalise(np.stack([self._picture(i) for i in img_ids])))
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device not in ("cpu", "cuda"):
+            raise GiBenchError(
+                "unknown device", where=f"--device {self.device}", do="use auto, cpu or cuda; choose a GPU with "
+                "CUDA_VISIBLE_DEVICES",
+            )  # fmt: skip
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise GiBenchError("no CUDA device", where="--device cuda", do="use --device cpu")
+        return self.device
 
-    def _picture(self, img_id: str) -> Any:
-        if img_id in self._kept:
-            return self._kept[img_id]
-        picture = self._settings.resize(self._suite.load_image(img_id))
-        if self._keep:
-            self._kept[img_id] = picture
-        return picture
+    def resolved_dtype(self) -> str:
+        """``float32``, ``float16`` or ``bfloat16``.
+
+        Raises:
+            GiBenchError: it is another one, or float16 on a CPU.
+        """
+        import torch
+
+        device = self.resolved_device()
+        if self.dtype == "auto":
+            if device == "cpu":
+                return "float32"
+            return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        if self.dtype not in ("float32", "float16", "bfloat16"):
+            raise GiBenchError("unknown dtype", where=f"--dtype {self.dtype}", do="use float32, float16 or bfloat16")
+        if self.dtype == "float16" and device == "cpu":
+            raise GiBenchError("float16 trains on GPUs only", where="--dtype float16", do="use bfloat16 or float32")
+        return self.dtype
 
 
-def rate_at(step: int, settings: TrainingSettings) -> float:
-    """Learning rate: linear warm-up, then a cosine down to a twentieth of the peak."""
-    warm = max(1, int(settings.steps * settings.warmup))
+@dataclass(frozen=True)
+class Trained:
+    """What a training left besides the weights.
+
+    Attributes:
+        history: a row every :data:`REPORT_EVERY` steps: step, loss, losses by task, learning rate, gradient norm.
+        seconds: of this process; less than the whole where it was resumed.
+    """
+
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
+    """What the peak learning rate is multiplied by at a step: linear warm-up, then the schedule."""
+    if settings.schedule == "cosine":
+        warm = max(1, int(steps * settings.warmup))
+        if step < warm:
+            return (step + 1) / warm
+        progress = (step - warm) / max(1, steps - warm)
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
+    warm = math.ceil(steps * settings.warmup)
     if step < warm:
-        return settings.rate * (step + 1) / warm
-    progress = (step - warm) / max(1, settings.steps - warm)
-    return settings.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def sample_batch(
-    examples: Examples, images: Sequence[str], settings: TrainingSettings, random: np.random.Generator
-) -> tuple[list[str], list[int], list[str], list[str], list[str]]:
-    """Draw a batch.
-
-    Returns:
-        image ids; and per row the position of its image, the prompt, the target and the task.
-    """
-    chosen = [images[i] for i in random.choice(len(images), min(settings.images, len(images)), replace=False)]
-    at: list[int] = []
-    asked: list[str] = []
-    wanted: list[str] = []
-    tasks: list[str] = []
-    for position, img_id in enumerate(chosen):
-        for task, count in settings.rows.items():
-            pool = examples.by_task.get(task, {}).get(img_id, ())
-            for row in random.permutation(len(pool))[:count]:
-                at.append(position)
-                asked.append(pool[row][0])
-                wanted.append(pool[row][1])
-                tasks.append(task)
-    return chosen, at, asked, wanted, tasks
-
-
-def batch_loss(
-    network: Any, tokenizer: Any, pixels: Any, at: Any, asked: Any, wanted: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of the targets, with every image encoded once.
-
-    Returns:
-        The mean over all tokens, and, without gradient, (rows,) the mean over each row's tokens.
-    """
-    import torch
-
-    device = pixels.device
-    features = network.get_image_features(pixels).pooler_output[torch.tensor(at, device=device)]
-    bos, eos = tokenizer.bos_token, tokenizer.eos_token
-    text = tokenizer(
-        [bos + prompt + eos for prompt in asked], add_special_tokens=False, padding=True, return_tensors="pt"
-    ).to(device)
-    target = tokenizer(
-        [reply + eos for reply in wanted], add_special_tokens=False, padding=True, return_tensors="pt"
-    ).to(device)
-    embedded = network.get_input_embeddings()(text.input_ids)
-    seen = torch.ones(features.shape[:2], dtype=text.attention_mask.dtype, device=device)
-    labels = target.input_ids.masked_fill(target.attention_mask == 0, -100)
-    output = network(
-        inputs_embeds=torch.cat([features.to(embedded.dtype), embedded], dim=1),
-        attention_mask=torch.cat([seen, text.attention_mask], dim=1),
-        labels=labels,
-    )
-    with torch.no_grad():
-        logits = output.logits.detach().float().transpose(1, 2)
-        tokens = torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="none")
-        rows = tokens.sum(dim=1) / (labels != -100).sum(dim=1)
-    loss: torch.Tensor = output.loss
-    return loss, rows
-
-
-@dataclass
-class Losses:
-    """Losses since the last report: of batches, and of rows by task."""
-
-    batches: list[float] = field(default_factory=list)
-    rows: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, loss: float, rows: Sequence[float], tasks: Sequence[str]) -> None:
-        """Add one batch."""
-        self.batches.append(loss)
-        for value, task in zip(rows, tasks, strict=True):
-            self.rows.setdefault(task, []).append(value)
-
-    def mean(self) -> float:
-        """Mean over batches."""
-        return sum(self.batches) / len(self.batches)
-
-    def by_task(self) -> dict[str, float]:
-        """Mean over rows, by task."""
-        return {task: sum(values) / len(values) for task, values in sorted(self.rows.items())}
-
-
-Report = Callable[[int, Losses, float], None]
+        return step / warm
+    return max(0.0, (steps - step) / max(1, steps - warm))
 
 
 def train(
     network: Any,
     tokenizer: Any,
-    feed: PictureFeed,
-    examples: Examples,
+    feed: Feed,
+    batches: Sequence[Batch],
     settings: TrainingSettings,
     *,
-    report: Report | None = None,
-    device: str = "cpu",
-    checkpoints: Checkpoints | None = None,
-) -> float:
-    """Train the network's trainable parameters in place.
+    state: Path,
+    recipe: str,
+    running: Running | None = None,
+    report: Callable[[dict[str, Any], float], None] | None = None,
+) -> Trained:
+    """Train a network's trainable parameters in place.
+
+    Under ``accelerate launch`` every process calls this with the same arguments; the rows of an optimiser step are
+    shared among them.
 
     Args:
-        report: called every :data:`REPORT_EVERY` steps with (step, losses since the last call, seconds so far).
-        checkpoints: where the state is kept and taken up again; None keeps none.
-
-    Returns:
-        Seconds taken, of this process.
+        network: Florence-2, with or without LoRA modules in it.
+        tokenizer: the network's.
+        feed: pixels, or features where the vision tower is frozen.
+        batches: rows of each optimiser step.
+        settings: what decides the weights.
+        state: folder where the state is kept and taken up again.
+        recipe: digest of everything that decides the weights; another recipe's state is refused.
+        running: what to run on.
+        report: called by the main process with a row of the history and the seconds so far.
 
     Raises:
-        GiBenchError: the loss is not a number; the last state is kept.
-        CheckpointError: the state belongs to another recipe.
+        GiBenchError: the loss is not a number (the last state is kept), or the device is not there.
+        CheckpointError: the state is damaged or belongs to another recipe.
         RunError: the state cannot be written.
     """
     import torch
 
-    torch.manual_seed(settings.seed)
-    random = np.random.default_rng(settings.seed)
-    named = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    parameters = list(named.values())
-    optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98))
-    images = examples.image_ids
-    network.train()
-    start, losses = time.perf_counter(), Losses()
-    done = checkpoints.load(named, optimiser, random) if checkpoints is not None else 0
-    for step in range(done, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(step, settings)
-        img_ids, at, asked, wanted, tasks = sample_batch(examples, images, settings, random)
-        if at:
-            loss, rows = batch_loss(network, tokenizer, feed.pixels(img_ids).to(device), at, asked, wanted)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise _not_a_number(step, img_ids, rows.tolist(), tasks, checkpoints)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            losses.add(value, rows.tolist(), tasks)
-        last = step + 1 == settings.steps
-        if report is not None and losses.batches and ((step + 1) % REPORT_EVERY == 0 or last):
-            report(step + 1, losses, time.perf_counter() - start)
-            losses = Losses()
-        if checkpoints is not None and (step + 1) % checkpoints.every == 0 and not last:
-            checkpoints.save(step + 1, named, optimiser, random)
-    network.eval()
-    return time.perf_counter() - start
+    running = running or Running()
+    arguments = _arguments(settings, running, state, len(batches))
+    shared = share(batches, arguments.world_size * running.accumulate)
+    arguments.max_steps = steps = len(shared)
+    last = last_state(state, recipe)
+    if last is not None and int(read_json(last / "trainer_state.json")["global_step"]) == steps:
+        read_weights(_grouped(network, running), last)
+        network.eval()
+        return Trained(_history(read_json(last / "trainer_state.json")["log_history"]), 0.0)
+    from transformers.trainer_callback import PrinterCallback
 
+    from baselines.florence2.trainer import BatchSet, GroupedTrainer
 
-def _not_a_number(
-    step: int, img_ids: Sequence[str], rows: Sequence[float], tasks: Sequence[str], checkpoints: Checkpoints | None
-) -> GiBenchError:
-    bad = sorted({task for value, task in zip(rows, tasks, strict=True) if not math.isfinite(value)})
-    kept = f"; the state of step {step // checkpoints.every * checkpoints.every} is kept" if checkpoints else ""
-    return GiBenchError(
-        f"the loss is not a number at step {step + 1}, task {', '.join(bad) or 'unknown'}{kept}",
-        where=f"images {', '.join(img_ids[:8])}",
-        do="look at these rows, or lower the learning rate",
+    start = time.perf_counter()
+    tasks = sorted({row.task for batch in batches for row in batch})
+    trainer = GroupedTrainer(
+        model=_grouped(network, running),
+        args=arguments,
+        train_dataset=BatchSet(shared, tokenizer, feed, tasks),
+        optimiser=lambda parameters: torch.optim.AdamW(
+            parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, settings.beta2)
+        ),
+        factor=lambda step: rate_factor(step, steps, settings),
+        recipe=recipe,
+        tasks=tasks,
+        callbacks=_callbacks(running, arguments, start, report),
     )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    trainer.accelerator.wait_for_everyone()
+    network.eval()
+    return Trained(_history(trainer.state.log_history), time.perf_counter() - start)
+
+
+def _arguments(settings: TrainingSettings, running: Running, state: Path, steps: int) -> TrainingArguments:
+    import torch
+    from transformers import TrainingArguments
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    device, dtype = running.resolved_device(), running.resolved_dtype()
+    arguments = TrainingArguments(
+        output_dir=str(state),
+        max_steps=steps,
+        per_device_train_batch_size=1,  # an item is a whole part of a batch
+        gradient_accumulation_steps=running.accumulate,
+        learning_rate=settings.rate,
+        max_grad_norm=1.0,
+        seed=settings.seed,
+        use_cpu=device == "cpu",
+        fp16=dtype == "float16",
+        bf16=dtype == "bfloat16",
+        logging_steps=REPORT_EVERY,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=running.save_every,
+        save_total_limit=2,  # the one before stays until the next is sealed
+        report_to=["wandb"] if running.log_to == "wandb" else [],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=running.workers,
+        dataloader_pin_memory=device == "cuda",
+        ddp_find_unused_parameters=False,
+    )
+    if device == "cuda" and arguments.world_size == 1:
+        # One process drives one GPU; DataParallel would cut through our batches.
+        arguments._n_gpu = 1
+        torch.cuda.set_device(0)
+    return arguments
+
+
+def _grouped(network: Any, running: Running) -> Any:
+    """The network behind the interface of the Trainer, on the CPU; the Trainer moves it."""
+    from baselines.florence2.trainer import GroupedNetwork, recompute_activations
+
+    if running.recompute:
+        recompute_activations(network)
+    return GroupedNetwork(network)
+
+
+def check_logger(log_to: str) -> None:
+    """Refuse a logger that is not known or not installed.
+
+    Raises:
+        GiBenchError: see above.
+    """
+    if log_to not in LOGGERS:
+        raise GiBenchError(f"unknown logger {log_to!r}", where="--log-to", do=f"use one of {', '.join(LOGGERS)}")
+    if log_to == "wandb" and importlib.util.find_spec("wandb") is None:
+        raise GiBenchError("W&B is not installed", where="--log-to wandb", do="pip install wandb, or use tensorboard")
+
+
+def is_main_process() -> bool:
+    """Whether this process may write files: the only one, or the first of those that ``accelerate launch`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _callbacks(
+    running: Running,
+    arguments: TrainingArguments,
+    start: float,
+    report: Callable[[dict[str, Any], float], None] | None,
+) -> list[Any]:
+    from transformers import TrainerCallback
+
+    class Reporting(TrainerCallback):  # type: ignore[misc]
+        """Logs the last step too, and hands the main process's rows on."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+            if state.global_step == state.max_steps:
+                control.should_log = True
+            return control
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if report is not None and state.is_world_process_zero and "loss" in (logs or {}):
+                report(_history(state.log_history)[-1], time.perf_counter() - start)
+
+    found: list[Any] = [Reporting()]
+    if running.log_to == "tensorboard" and arguments.process_index == 0:
+        from tensorboardX import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+
+        found.append(TensorBoardCallback(SummaryWriter(str(running.log_dir or arguments.output_dir))))
+    return found
+
+
+def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the Trainer's log that hold a loss."""
+    return [
+        {
+            "step": row["step"],
+            "loss": row["loss"],
+            "by_task": {name[5:]: value for name, value in row.items() if name.startswith("loss/")},
+            "learning_rate": row["learning_rate"],
+            "grad_norm": row.get("grad_norm"),
+        }
+        for row in log
+        if "loss" in row
+    ]

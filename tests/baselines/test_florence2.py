@@ -219,8 +219,8 @@ def test_shipped_checkpoints_have_cards(name: str) -> None:
     card = json.loads((folder / CARD).read_text())
     assert card["rank"] == recipes()[name].rank
     assert card["alpha"] == 2 * card["rank"]
-    assert card["command"].startswith(f"gi-bench train {name}")
-    assert {"seed", "seconds", "steps", "trained_on_fingerprint", "scores"} <= card.keys()
+    assert card["command"].startswith(f"gi-bench train --model {name}")
+    assert {"training", "mixture", "seconds", "steps", "trained_on_fingerprint", "scores"} <= card.keys()
     assert card["backbone_digest"] == weights_digest(TINY)
     assert (folder / "README.md").is_file()
 

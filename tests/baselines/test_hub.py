@@ -133,7 +133,7 @@ def test_greedy_is_an_option_and_part_of_the_recipe(gi_bench: Run, tmp_path: Pat
                 "-m",
                 "multitask_r32",
             ),
-            "gi-bench train multitask_r32",
+            "gi-bench train --model multitask_r32",
         ),
         (("-m", "multitask_r128", "--backbone", "tiny"), None),
     ],

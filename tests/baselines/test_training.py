@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from baselines.florence2 import prompts
 from baselines.florence2.backbone import load_backbone
-from baselines.florence2.checkpoints import Checkpoints
-from baselines.florence2.examples import NOTHING_THERE, TINY_STYLE, task_examples
+from baselines.florence2.examples import NOTHING_THERE, TINY_STYLE, Examples, check_examples, task_examples
 from baselines.florence2.locations import decode_mask
-from baselines.florence2.pretraining import caption, dense_labels, neutral_examples, shapes_of
+from baselines.florence2.pretraining import caption, dense_labels, draw_batches, neutral_examples, shapes_of
 from baselines.florence2.prompts import ground_prompt
-from baselines.florence2.recipes import train_adapter
-from baselines.florence2.training import TrainingSettings, rate_at, sample_batch
+from baselines.florence2.recipes import Choices, train_adapter
+from baselines.florence2.training import Running
 from baselines.registration import HERE, recipes
 from harness.errors import GiBenchError
 from harness.model import Ask, BuildContext
@@ -25,6 +23,7 @@ from harness.suites.phantom.facts import Facts
 from harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
+CPU = Running(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +72,15 @@ def test_the_backbone_s_schooling_uses_no_medical_word_for_what_it_sees(suite: P
     assert dense_labels(facts.scene, 6).max() > 0
 
 
-def test_batches_repeat_and_rates_rise_and_fall(suite: PhantomSuite) -> None:
-    examples = task_examples(suite, ["answer"])
-    settings = TrainingSettings(steps=100, images=4, rows={"answer": 3}, rate=1e-3)
-    draws = [sample_batch(examples, examples.image_ids, settings, np.random.default_rng(1)) for _ in range(2)]
-    assert draws[0] == draws[1]
-    assert len(draws[0][0]) == 4
-    assert len(draws[0][1]) == 12
-    rates = [rate_at(step, settings) for step in range(100)]
-    assert max(rates) == pytest.approx(1e-3)
-    assert rates[0] < rates[5] > rates[50] > rates[99] > 0
+def test_schooling_s_batches_repeat(suite: PhantomSuite) -> None:
+    examples = neutral_examples(suite)
+    batches = draw_batches(examples, 5, 1)
+    assert batches == draw_batches(examples, 5, 1) != draw_batches(examples, 5, 2)
+    for batch in batches:
+        assert len({row.img_id for row in batch}) == 16
+        counts = [sum(row.task == task for row in batch) for task in ("caption", "query", "detect")]
+        assert counts[:2] == [16, 32]
+        assert counts[2] <= 16
 
 
 def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path) -> None:
@@ -91,7 +89,7 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     for name in ("a", "b"):
         train_adapter(
             recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, tmp_path / name,
-            steps=12, seed=3, command="gi-bench train multitask_r32", say=lines.append,
+            choices=Choices(steps=12, seed=3), running=CPU, command="gi-bench train", say=lines.append,
         )  # fmt: skip
         model = model_entry("multitask_r32").build(BuildContext(suite=suite, checkpoint=tmp_path / name))
         rows = suite.questions[:20]
@@ -102,20 +100,46 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
         answers.append([answer.text for answer in model.answer([features[a.img_id] for a in asks], asks)])
     assert answers[0] == answers[1], "equal seeds give equal weights"
     card = json.loads((tmp_path / "a" / "card.json").read_text())
-    assert (card["steps"], card["seed"], card["trained_on"]) == (12, 3, suite.name)
+    assert (card["steps"], card["training"]["seed"], card["trained_on"]) == (12, 3, suite.name)
+    assert (tmp_path / "a" / "adapter_model.safetensors").read_bytes() == (
+        tmp_path / "b" / "adapter_model.safetensors"
+    ).read_bytes()
     assert card["trained_on_fingerprint"] == suite.fingerprint
     assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.slow
-def test_training_learns(suite: PhantomSuite, tmp_path: Path) -> None:
-    """Two hundred steps on a few images bring the loss far down."""
+def test_a_minute_of_training_beats_chance(tmp_path: Path) -> None:
+    """The loss falls, the adapter loads, and answers and regions of a run are better than without training."""
+    from harness.cli import _main
+    from harness.engine.local import Settings, evaluate
+
+    class Few(PhantomSuite):
+        def __init__(self) -> None:
+            super().__init__("train", 250)
+
     lines: list[str] = []
     train_adapter(
-        recipes()["vqa_only_r128"], load_backbone(TINY), "tiny", suite, tmp_path / "a", steps=400, say=lines.append
+        recipes()["multitask_r32"], load_backbone(TINY), "tiny", Few(), tmp_path / "a",
+        choices=Choices(steps=100), running=CPU, say=lines.append,
     )  # fmt: skip
-    losses = [float(line.split("loss ")[1].split(",")[0]) for line in lines if "loss" in line]
-    assert losses[-1] < 0.6 * losses[0]
+    losses = [row["loss"] for row in _losses(tmp_path / "a")]
+    assert losses[-1] < 0.7 * losses[0]  # type: ignore[operator]
+    test = PhantomSuite("validation")
+    settings = Settings(checkpoint=str(tmp_path / "a"), beams=1)
+    (run,) = evaluate(["multitask_r32"], test, output=tmp_path / "runs", settings=settings)
+    (prior,) = evaluate(["blind_class_prior"], test, output=tmp_path / "runs")
+    (untrained,) = evaluate(["florence2_zero_shot"], test, output=tmp_path / "runs", settings=Settings(beams=1))
+
+    def low(finished: object, metric: str) -> float:
+        return finished.scores.find(metric).interval_low  # type: ignore[attr-defined,no-any-return]
+
+    def high(finished: object, metric: str) -> float:
+        return finished.scores.find(metric).interval_high  # type: ignore[attr-defined,no-any-return]
+
+    assert low(run, "rougeL") > high(prior, "rougeL")
+    assert low(run, "region_iou") > high(untrained, "region_iou")
+    assert _main(["report", str(run.path), "-o", str(tmp_path / "report.html")]) == 0
 
 
 @pytest.mark.slow
@@ -127,15 +151,13 @@ def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
 
 def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole recipe on few scenes and steps: the files load as any Florence-2 does."""
-    from dataclasses import replace
-
     import harness.suites.phantom.suite as module
     from baselines.florence2 import recipes as recipes_module
 
     monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
     monkeypatch.setattr(recipes_module, "VISION_STEPS", 3)
     monkeypatch.setattr(recipes_module, "GAP_TEXTS", 50)
-    monkeypatch.setattr(recipes_module, "BACKBONE_SETTINGS", replace(recipes_module.BACKBONE_SETTINGS, steps=3))
+    monkeypatch.setattr(recipes_module, "BACKBONE_STEPS", 3)
     recipes_module.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
     made = load_backbone(tmp_path / "made")
     assert "<MedVQA_EXPLAIN>" in made.tokenizer.get_vocab()
@@ -180,93 +202,203 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
         negatives.write_text(content)
         with pytest.raises(GiBenchError, match=message):
             read_extra_rows(suite, negatives=negatives, explanations=None)
-    assert _main(["train", "multitask_r32", "--negatives", str(negatives), "-o", str(tmp_path / "x")]) == 2
+    assert _main(["train", "--model", "multitask_r32", "--negatives", str(negatives), "-o", str(tmp_path / "x")]) == 2
 
 
 def _losses(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_killed_training_goes_on_with_the_same_losses_and_weights(
+def test_a_killed_command_goes_on_and_ends_byte_identical(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import baselines.florence2.training as training
+    from baselines.florence2.trainer import GroupedTrainer
 
-    class KilledError(Exception):
-        pass
+    monkeypatch.setattr(training, "REPORT_EVERY", 3)
 
-    def run(folder: Path, steps: int = 24) -> None:
+    def run(folder: Path, steps: int = 8) -> None:
         train_adapter(
-            recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, folder, steps=steps, say=lambda line: None
-        )
+            recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, folder,
+            choices=Choices(steps=steps), running=Running(device="cpu", save_every=3), say=lambda line: None,
+        )  # fmt: skip
 
-    monkeypatch.setattr(
-        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: Checkpoints(folder, recipe, every=10)
-    )
-    monkeypatch.setattr(training, "REPORT_EVERY", 5)
     run(tmp_path / "whole")
-    real, calls = training.batch_loss, []
+    real, calls = GroupedTrainer.compute_loss, []
 
-    def killing(*arguments: object) -> object:
+    def killing(self: object, *arguments: object, **named: object) -> object:
         calls.append(1)
-        if len(calls) == 15:
-            raise KilledError
-        return real(*arguments)  # type: ignore[arg-type]
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(self, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "batch_loss", killing)
-    with pytest.raises(KilledError):
+    monkeypatch.setattr(GroupedTrainer, "compute_loss", killing)
+    with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "killed")
-    assert (tmp_path / ".killed.state" / "state.pt").is_file()
     assert not (tmp_path / "killed").exists(), "nothing half-written"
     with pytest.raises(GiBenchError, match="another recipe"):
-        run(tmp_path / "killed", steps=12)
-    calls.clear()
-    monkeypatch.setattr(training, "batch_loss", lambda *a: calls.append(1) or real(*a))  # type: ignore[func-returns-value]
+        run(tmp_path / "killed", steps=5)
     run(tmp_path / "killed")
-    assert len(calls) == 14, "goes on from step 10"
-    assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
-    for name in ("adapter_model.safetensors", "adapter_config.json", "training_images.txt"):
+    assert len(calls) == 6 + 5, "goes on from step 3"
+    for name in ("adapter_model.safetensors", "adapter_config.json", "training_images.txt", "training.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert set(_losses(tmp_path / "whole")[-1]["by_task"]) == {"answer", "explain", "ground"}  # type: ignore[call-overload]
     assert not (tmp_path / ".killed.state").exists()
 
 
-def test_a_loss_that_is_no_number_stops_and_names_its_batch(
+def _example(task: str, prompt: str, target: str) -> Examples:
+    found = Examples()
+    found.add(task, "image7", prompt, target)
+    return found
+
+
+def test_rows_that_cannot_be_trained_on_are_refused() -> None:
+    tokenizer = load_backbone(TINY).tokenizer
+    check_examples(_example("answer", prompts.answer_prompt("a < b?"), "no <5 mm polyp"), tokenizer, 256)
+    check_examples(_example("ground", prompts.ground_prompt("polyp"), "<loc_1><loc_999>"), tokenizer, 256)
+    for example, message in (
+        (_example("answer", prompts.answer_prompt("Where?"), "at <loc_5>"), r"control token <loc_5> .*image7: at"),
+        (_example("explain", prompts.explain_prompt("Why? </s>"), "red"), "control token </s>"),
+        (_example("negative", prompts.ground_prompt("<MedVQA> tube"), "none"), "control token <MedVQA>"),
+        (
+            _example("answer", prompts.answer_prompt("Why?"), "red bump " * 300),
+            "tokens in the task answer, the network",
+        ),
+    ):
+        with pytest.raises(GiBenchError, match=message):
+            check_examples(example, tokenizer, 256)
+
+
+def test_images_without_rows_are_counted(tmp_path: Path) -> None:
+    class Gaps(PhantomSuite):
+        @property
+        def questions(self):  # type: ignore[no-untyped-def,override]
+            return [q for q in super().questions if q.img_id != self.image_ids[1]]
+
+    suite = Gaps("validation", 6)
+    suite.image_ids = PhantomSuite("validation", 6).image_ids  # type: ignore[misc]
+    lines: list[str] = []
+    train_adapter(
+        recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
+        choices=Choices(steps=1), running=CPU, say=lines.append,
+    )  # fmt: skip
+    assert "1 of 6 images have no row for answer: left out" in lines
+    assert len((tmp_path / "a" / "training_images.txt").read_text().split()) <= 5
+
+
+def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp_path: Path) -> None:
+    frozen = recipes()["multitask_r128_frozen"]
+    lines: list[str] = []
+    train_adapter(
+        frozen, load_backbone(TINY), "tiny", suite, tmp_path / "a",
+        choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+    )  # fmt: skip
+    assert len(list((tmp_path / "features").glob("*.features"))) == 1
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert "vision" not in json.dumps(config["target_modules"])
+    model = model_entry(frozen.name).build(BuildContext(suite=suite, checkpoint=tmp_path / "a"))
+    feature = model.encode([suite.load_image(suite.image_ids[0])])
+    row = suite.questions[0]
+    assert model.answer(feature, [Ask(0, row.img_id, row.question, row.question_class, 1)])[0].text
+    with pytest.raises(GiBenchError, match="trains the vision tower"):
+        train_adapter(
+            recipes()["multitask_r128"], load_backbone(TINY), "tiny", suite, tmp_path / "b",
+            choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+        )  # fmt: skip
+
+
+def test_task_tokens_are_added_trained_and_loaded(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import baselines.florence2.training as training
+    """On a backbone whose tokenizer does not know them, as Florence-2-base's."""
+    from baselines.florence2 import tiny
+    from baselines.florence2.adapters import with_adapter
+    from tests.florence_layout import random_network, write_layout
 
-    monkeypatch.setattr(
-        "baselines.florence2.recipes.Checkpoints", lambda folder, recipe: Checkpoints(folder, recipe, every=10)
-    )
-    real, calls = training.batch_loss, []
-
-    def spoiled(*arguments: object) -> object:
-        calls.append(1)
-        loss, rows = real(*arguments)  # type: ignore[arg-type]
-        return (loss * float("nan"), rows * float("nan")) if len(calls) == 13 else (loss, rows)
-
-    monkeypatch.setattr(training, "batch_loss", spoiled)
-    with pytest.raises(GiBenchError, match=r"not a number at step 13, task .*the state of step 10 is kept .*images "):
+    texts = [text for row in suite.questions for text in (row.question, row.answer or "")]
+    with monkeypatch.context() as without:
+        without.setattr(tiny, "TASK_TOKENS", ())
+        tokenizer = tiny.build_tokenizer(texts, 400)
+    assert not set(prompts.TASK_TOKENS) & set(tokenizer.get_vocab())
+    network = random_network(tiny.build_model(tokenizer).config, talkative=False)
+    write_layout(tmp_path / "backbone", network, tokenizer, tiny.processor_configs())
+    for name, added in (("multitask_r128", []), ("multitask_r128_tokens", ["<MedVQA>", "<MedVQA_EXPLAIN>"])):
+        backbone = load_backbone(tmp_path / "backbone")
         train_adapter(
-            recipes()["vqa_only_r32"],
-            load_backbone(TINY),
-            "tiny",
-            suite,
-            tmp_path / "a",
-            steps=16,
-            say=lambda line: None,
-        )
-    assert (tmp_path / ".a.state" / "state.pt").is_file()
-    (tmp_path / ".a.state" / "state.pt").write_bytes(b"damaged")
-    monkeypatch.setattr(training, "batch_loss", real)
-    with pytest.raises(GiBenchError, match="damaged"):
-        train_adapter(
-            recipes()["vqa_only_r32"],
-            load_backbone(TINY),
-            "tiny",
-            suite,
-            tmp_path / "a",
-            steps=16,
-            say=lambda line: None,
-        )
+            recipes()[name], backbone, "custom", suite, tmp_path / name,
+            choices=Choices(steps=2), running=CPU, say=lambda line: None,
+        )  # fmt: skip
+        assert json.loads((tmp_path / name / "card.json").read_text())["added_tokens"] == added
+        plain = load_backbone(tmp_path / "backbone")
+        rows = len(plain.network.get_input_embeddings().weight)
+        adapted = with_adapter(plain, tmp_path / name)
+        single = len(adapted.tokenizer("<MedVQA>", add_special_tokens=False)["input_ids"]) == 1
+        assert single == bool(added)
+        assert len(plain.network.get_input_embeddings().weight) == rows, "the shared backbone stays as it is"
+        assert "<MedVQA>" not in plain.tokenizer.get_vocab()
+        if added:
+            table = adapted.network.get_input_embeddings().weight.detach()
+            new = table[adapted.tokenizer.convert_tokens_to_ids("<MedVQA>")]
+            mean = plain.network.get_input_embeddings().weight.detach().mean(dim=0)
+            assert not new.allclose(mean, atol=1e-6), "its embedding was trained"
+            assert new.allclose(mean, atol=1e-2)
+        context = BuildContext(suite=suite, checkpoint=tmp_path / name, backbone=tmp_path / "backbone")
+        model = model_entry(name).build(context)
+        feature = model.encode([suite.load_image(suite.image_ids[0])])
+        row = suite.questions[0]
+        model.answer(feature, [Ask(0, row.img_id, row.question, row.question_class, 1)])
+    card = tmp_path / "multitask_r128_tokens" / "card.json"
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({**content, "added_tokens": ["<loc_1>"]}))
+    with pytest.raises(GiBenchError, match="no task tokens"):
+        with_adapter(load_backbone(tmp_path / "backbone"), tmp_path / "multitask_r128_tokens")
+
+
+def test_cards_hold_scores_as_the_hub_reads_them(suite: PhantomSuite, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    from baselines.cards import add_scores, write_readme
+    from harness.schema import Score, Scores
+
+    card = {"variant": "multitask_r32", "backbone": "base", "trained_on": "kvasir-vqa-x1/train", "rank": 32}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    write_readme(tmp_path)
+    assert ModelCard.load(tmp_path / "README.md").data.eval_results is None
+    score = Score("bleu", "all", "all", 0.45, 1500, 1236, 0.43, 0.47, 0.95)
+    scores = Scores("medico2025-task1", "f" * 64, "multitask_r32", "d", "bootstrap", (), (score,), notes=("a note",))
+    add_scores(tmp_path, scores)
+    read = ModelCard.load(tmp_path / "README.md")
+    (result,) = read.data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_type) == ("bleu", 0.45, "medico2025-task1")
+    assert result.metric_args == {"n": 1500, "low": 0.43, "high": 0.47, "slice": "all"}
+    assert read.data.base_model == "florence-community/Florence-2-base"
+    assert "| bleu | all | 0.45 | 0.43 to 0.47 | 1500 |" in read.text
+    assert "A note." in read.text
+    assert "rendered scenes" not in read.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "multitask_r23"], "did you mean"),
+        (["--model", "blind_constant"], "unknown model"),
+        (["--model", "multitask_r128_sam"], "masks refined by SAM"),
+        (["--model", "multitask_r32", "--weight", "answer"], "not a weight (--weight answer)"),
+        (["--model", "multitask_r32", "--weight", "answers=1"], "not a weight"),
+        (["--model", "multitask_r32", "--weight", "answer=-1"], "not a weight"),
+        (["--model", "multitask_r32", "--learning-rate", "5"], "not a learning rate"),
+        (["--model", "multitask_r32", "--log-to", "wandb"], "pip install wandb"),
+        (["--model", "multitask_r32", "--log-to", "paper"], "unknown logger"),
+        (["--model", "multitask_r32", "--device", "tpu"], "unknown device"),
+        (["--model", "multitask_r32", "--dtype", "float16", "--device", "cpu"], "float16 trains on GPUs only"),
+        (["multitask_r32"], "see gi-bench train --help"),
+    ],
+)
+def test_wrong_commands_are_told_in_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harness.cli import _main
+
+    assert _main(["train", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

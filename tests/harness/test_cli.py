@@ -33,7 +33,7 @@ def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["run", "--model", "multitask_r128", "--dtype", "int8"], "--dtype int8"),
         (["run", "--model", "multitask_r128", "--checkpoint", "no/such/folder"], "no/such/folder"),
         (["run", "--model", "multitask_r128_sam"], "--checkpoint"),
-        (["run", "--model", "multitask_r64"], "gi-bench train multitask_r64"),
+        (["run", "--model", "multitask_r64"], "gi-bench train --model multitask_r64"),
         (["run", "--model", "blind_constant", "--model", "blind_constant"], "twice"),
         (["run", "--model", "blind_constant", "--tasks", "ground"], "ground"),
         (

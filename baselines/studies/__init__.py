@@ -1,0 +1,1 @@
+"""Studies over the variants: which trainings answer which claim, and how they are made."""

@@ -1,0 +1,68 @@
+"""The studies of ``studies.toml``: their questions, and the arms that answer them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from baselines.registration import VariantRecipe, recipes
+from harness.studies import Contrast, Question
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training of a study.
+
+    Attributes:
+        name: as in the study's tables.
+        recipe: of the variant.
+        masks: ``suite`` for its own, ``pseudo`` or ``refined``.
+        summary: one line.
+    """
+
+    name: str
+    recipe: VariantRecipe
+    masks: str
+    summary: str
+
+
+@lru_cache(maxsize=1)
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = tomllib.loads((HERE / "studies.toml").read_text(encoding="utf-8"))
+    return content
+
+
+def arm(name: str) -> Arm:
+    """An arm by name: one of ``[arms]``, or a variant."""
+    table = _content()["arms"].get(name, {})
+    recipe = recipes()[table.get("variant", name)]
+    return Arm(name, recipe, table.get("masks", "suite"), table.get("summary", recipe.summary))
+
+
+def questions() -> Mapping[str, Question]:
+    """All studies by name."""
+    return {name: _question(name, table) for name, table in _content().items() if name != "arms"}
+
+
+def _question(name: str, table: Mapping[str, Any]) -> Question:
+    return Question(
+        name=name,
+        title=table["title"],
+        claim=table["claim"],
+        source=table["source"],
+        arms={one: arm(one).summary for one in table["arms"]},
+        contrasts=tuple(Contrast(**one) for one in table["contrasts"]),
+        metrics=tuple(table["metrics"]),
+        tables=tuple((metric, slice_by) for metric, slice_by in table.get("tables", ())),
+    )

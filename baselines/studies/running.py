@@ -1,0 +1,278 @@
+"""Makes the runs of studies: trains every arm with every seed, runs it on the suite, and keeps both.
+
+Arms that studies share are trained once. What is there is not done again: a study that was killed goes on with the
+training that it was at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from baselines.registration import backbone_source
+from baselines.studies.definitions import Arm, arm
+from harness.errors import GiBenchError
+from harness.suites.base import Suite
+
+Say = Callable[[str], None]
+# Negative questions for each question, where a suite has none of its own.
+NEGATIVE_RATIO = 0.2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the arms are trained and run.
+
+    Attributes:
+        suite: suite that is run on.
+        train_suite: suite that is trained on.
+        data: folder with their files; None for embedded ones.
+        backbone: as for ``gi-bench run``; None for the suite's own.
+        epochs, steps: length of a training; None for the backbone's own, steps instead of epochs.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        beams: while answering; None for the variant's own.
+        explanations: file of ``gi-bench data explanations``, for suites without.
+    """
+
+    suite: str
+    train_suite: str
+    data: Path | None = None
+    backbone: str | None = None
+    epochs: int | None = 1
+    steps: int | None = None
+    device: str = "auto"
+    beams: int | None = None
+    explanations: Path | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as plain values, without this machine's paths."""
+        plain = asdict(self)
+        plain.pop("data")
+        plain.pop("device")
+        if self.explanations is not None:
+            plain["explanations"] = hashlib.sha256(self.explanations.read_bytes()).hexdigest()
+        return plain
+
+    def folder(self, parent: Path) -> Path:
+        """Where runs and adapters with these settings lie."""
+        digest = hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode("utf-8")).hexdigest()
+        return parent / f"{self.suite.replace('/', '-')}-{digest[:8]}"
+
+
+class Workshop:
+    """Trains and runs arms in this process; suites are loaded once."""
+
+    def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
+        self._settings, self._folder, self._say = settings, folder, say
+
+    @cached_property
+    def _suite(self) -> Suite:
+        return self._load(self._settings.suite)
+
+    @cached_property
+    def _train_suite(self) -> Suite:
+        return self._load(self._settings.train_suite)
+
+    def _load(self, name: str) -> Suite:
+        from harness.registry import load_suite
+
+        return load_suite(name, self._settings.data)
+
+    def make(self, name: str, seed: int) -> Path:
+        """Train an arm with a seed and run it; what is finished already is taken.
+
+        Returns:
+            The run folder, relative to the workshop's.
+
+        Raises:
+            GiBenchError: rows, masks or weights are missing, or the training fails.
+        """
+        from harness.engine.local import Settings as RunSettings
+        from harness.engine.local import evaluate
+
+        one, settings = arm(name), self._settings
+        done = self._folder / "finished" / f"{name}-seed{seed}"
+        if done.is_file():
+            return Path(done.read_text(encoding="utf-8").strip())
+        checkpoint = self._checkpoint(one, seed) if one.recipe.adapter else None
+        run = RunSettings(
+            device=settings.device,
+            seed=seed,
+            backbone=settings.backbone,
+            beams=settings.beams,
+            checkpoint=None if checkpoint is None else str(checkpoint),
+        )
+        (finished,) = evaluate([one.recipe.name], self._suite, output=self._folder / "runs" / name, settings=run)
+        path = finished.path.relative_to(self._folder)
+        from harness.store import write_bytes
+
+        write_bytes(done, f"{path}\n".encode())
+        return path
+
+    def _checkpoint(self, one: Arm, seed: int) -> Path:
+        """The arm's adapter, trained if it is not there."""
+        from baselines.florence2.backbone import load_backbone
+        from baselines.florence2.recipes import Choices, train_adapter
+        from baselines.florence2.training import Running
+
+        settings = self._settings
+        folder = self._folder / "adapters" / f"{one.name}-seed{seed}"
+        if (folder / "card.json").is_file():
+            return folder
+        name, source = backbone_source(settings.backbone, settings.suite)
+        train_adapter(
+            one.recipe,
+            load_backbone(source),
+            name,
+            self._train_suite,
+            folder,
+            choices=Choices(epochs=settings.epochs, steps=settings.steps, seed=seed),
+            extra=self._extra(one, seed),
+            running=Running(device=settings.device),
+            command=f"gi-bench study, arm {one.name}",
+            say=lambda line: self._say(f"{one.name}, seed {seed}: {line}"),
+        )
+        return folder
+
+    def _extra(self, one: Arm, seed: int) -> Any:
+        """Rows besides the suite's own: masks of the arm, explanations, and negatives where the suite has none."""
+        from dataclasses import replace
+
+        from baselines.florence2.extra_rows import read_extra_rows
+
+        masks = None if one.masks == "suite" else self._folder / "masks" / f"{one.masks}.parquet"
+        extra = read_extra_rows(self._train_suite, explanations=self._settings.explanations, masks=masks)
+        if not one.recipe.negatives or any(phrase.is_negative for phrase in self._train_suite.phrases):
+            return extra
+        from harness.suites.negatives import make_negatives
+
+        made, _ = make_negatives(self._train_suite, NEGATIVE_RATIO, seed)
+        rows = tuple((row.img_id, row.question, row.answer, row.phrase) for row in made)
+        return replace(extra, negatives=rows)
+
+    def make_masks(self) -> dict[str, Any]:
+        """Pseudo-masks of the training suite and their refinement, with how far each agrees with the suite's own.
+
+        Embedded suites: filled boxes, then GrabCut. Others: CLIPSeg, then SAM.
+        """
+        from baselines.masks import making
+
+        folder = self._folder / "masks"
+        counts: Counter[str] = Counter()
+        embedded = self._train_suite.is_embedded
+        for name in ("pseudo", "refined"):
+            path = folder / f"{name}.parquet"
+            if path.is_file():
+                continue
+            self._say(f"making {name} masks")
+            given = making.read_masks(folder / "pseudo.parquet") if name == "refined" else {}
+            making.write_masks(path, self._masks(name, given, embedded, counts))
+        truth = {(one.img_id, one.region.label): one.region for one in making.reference_masks(self._train_suite)}
+        return {
+            f"{name} masks": {
+                "source": {"pseudo": "filled boxes", "refined": "GrabCut"}[name] if embedded else
+                {"pseudo": "CLIPSeg", "refined": "SAM"}[name],
+                "agreement with the suite's own": making.agreement(
+                    making.read_masks(folder / f"{name}.parquet"), truth
+                ),
+            }
+            for name in ("pseudo", "refined")
+        }  # fmt: skip
+
+    def _masks(self, name: str, given: Mapping[Any, Any], embedded: bool, counts: Counter[str]) -> Iterator[Any]:
+        from baselines.masks import making
+
+        if name == "pseudo" and embedded:
+            return making.box_masks(self._train_suite)
+        if name == "refined" and embedded:
+            from baselines.masks.refining import GrabCut
+
+            return making.refined_masks(self._train_suite, given, GrabCut(), "refine", counts)
+        if name == "pseudo":
+            from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
+
+            recipe = Recipe.read(RECIPE)
+            model = ClipSeg(recipe.model, self._device())
+            return making.text_masks(self._train_suite, model, recipe, counts)
+        from baselines.masks.sam import HUB_ID, Sam
+
+        return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
+
+    def _device(self) -> str:
+        from baselines.florence2.training import Running
+
+        return Running(device=self._settings.device).resolved_device()
+
+
+_workshop: Workshop | None = None
+
+
+def _start(settings: Settings, folder: Path, threads: int) -> None:
+    global _workshop
+    import torch
+
+    torch.set_num_threads(threads)
+    _workshop = Workshop(settings, folder, _print)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _work(name: str, seed: int) -> tuple[str, int, Path]:
+    assert _workshop is not None
+    return name, seed, _workshop.make(name, seed)
+
+
+def make_runs(
+    arms: Sequence[str], seeds: Sequence[int], settings: Settings, folder: Path, *, jobs: int = 1, say: Say = print
+) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+    """The runs of some arms, each with every seed; an arm without training runs once.
+
+    Args:
+        arms: names.
+        seeds: of the trainings.
+        settings: how they are trained and run.
+        folder: where adapters and runs are kept.
+        jobs: trainings at once, in processes that share the cores.
+
+    Returns:
+        By arm, the run folders in the order of the seeds; and what masks were made for them.
+
+    Raises:
+        GiBenchError: a training or run fails; what is finished is kept.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise GiBenchError("a study needs seeds, each once", where="--seeds", do="give a number from 1")
+    tasks = [(name, seed) for seed in seeds for name in arms if arm(name).recipe.adapter or seed == seeds[0]]
+    made: dict[tuple[str, int], Path] = {}
+    masks: dict[str, Any] = {}
+    workshop = Workshop(settings, folder, say)
+    if any(arm(name).masks != "suite" for name in arms):
+        masks = workshop.make_masks()
+    if jobs == 1 or len(tasks) == 1:
+        for number, (name, seed) in enumerate(tasks, 1):
+            made[name, seed] = folder / workshop.make(name, seed)
+            say(f"{number} of {len(tasks)}: {name}, seed {seed}")
+    else:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (settings, folder, threads)) as pool:
+            waiting = [pool.submit(_work, name, seed) for name, seed in tasks]
+            try:
+                for number, future in enumerate(as_completed(waiting), 1):
+                    name, seed, path = future.result()
+                    made[name, seed] = folder / path
+                    say(f"{number} of {len(tasks)}: {name}, seed {seed}")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return {name: [made[name, seed] for seed in seeds if (name, seed) in made] for name in arms}, masks

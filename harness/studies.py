@@ -1,0 +1,472 @@
+"""Studies: several runs that answer one question, over several seeds; reads run folders, writes ``study.json``.
+
+A study states a claim and the contrasts that it rests on. What the runs say of them is computed here; how the runs
+come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.errors import RunError
+from harness.metrics.base import Metric, Statistics
+from harness.schema import SCHEMA_VERSION, MetricInfo
+from harness.statistics import Floats, SeedEffect, encode, holm, over_seeds, sums_by_image
+from harness.store import Run, open_run, read_json, write_json
+
+STUDY = "study.json"
+Verdict = Literal["supported", "not supported", "undecided"]
+Expectation = Literal["greater", "less", "no less", "no more"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One comparison that a claim rests on: an arm's metric less another arm's, or less a number.
+
+    Attributes:
+        metric: registered name.
+        first, second: arms; an empty second compares with ``against``.
+        expect: what the claim says of the difference; ``no less`` and ``no more`` say that nothing is lost.
+        margin: the smallest difference worth a claim; with ``no less`` and ``no more``, the largest loss that is none.
+        against: number that the first arm is compared with.
+        slice_by, slice_value: rows looked at.
+    """
+
+    metric: str
+    first: str
+    second: str = ""
+    expect: Expectation = "greater"
+    margin: float = 0.01
+    against: float = 0.0
+    slice_by: str = "all"
+    slice_value: str = "all"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study asks.
+
+    Attributes:
+        name: e.g. ``rank-sweep``.
+        title: heading of the page.
+        claim: the sentence that is put to the test.
+        source: where it is from.
+        arms: names of the trainings compared, with one line about each.
+        contrasts: all of them must hold for the claim to be supported.
+        metrics: columns of the table.
+        tables: more tables, each (metric, slice kind).
+    """
+
+    name: str
+    title: str
+    claim: str
+    source: str
+    arms: Mapping[str, str]
+    contrasts: tuple[Contrast, ...]
+    metrics: tuple[str, ...]
+    tables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say of a contrast.
+
+    Attributes:
+        contrast: see there.
+        title: title of the metric.
+        values: mean over seeds of the first arm, and of the second (or the number).
+        effect: the difference, its interval and p-value; by seed.
+        adjusted: p-value after Holm's correction over the study's contrasts.
+        verdict: see :func:`judge`.
+        why: the verdict in words.
+    """
+
+    contrast: Contrast
+    title: str
+    values: tuple[float, float]
+    effect: SeedEffect
+    adjusted: float
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm's metric on one slice: mean over seeds, 95 % interval, and rows of a run."""
+
+    arm: str
+    metric: str
+    slice_by: str
+    slice_value: str
+    effect: SeedEffect
+    n: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """An answered study.
+
+    Attributes:
+        question: what was asked.
+        suite, fingerprint: what the runs were made on.
+        seeds: of the trainings.
+        cells: the tables.
+        findings: the contrasts.
+        verdict: supported if every contrast is, not supported if one is not, else undecided.
+        metrics: definitions.
+        runs: by arm, the run folders, relative to the study's.
+        notes: what has to be said beside the numbers.
+        settings: how the trainings were made.
+    """
+
+    question: Question
+    suite: str
+    fingerprint: str
+    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    metrics: tuple[MetricInfo, ...]
+    runs: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+def judge(contrast: Contrast, values: tuple[float, float], effect: SeedEffect, adjusted: float) -> tuple[Verdict, str]:
+    """Verdict on one contrast, and why.
+
+    *Supported*: the difference goes the claimed way and its p-value after Holm's correction is below .05; for ``no
+    less`` and ``no more`` the interval excludes a loss of the margin. *Not supported*: the interval excludes a
+    difference of the margin the claimed way. *Undecided*: neither, or both arms stand at 0 where one was to fall.
+    """
+    if effect.low is None or effect.high is None:
+        return "undecided", "no interval: one seed and one image, or no value"
+    # From here on the claimed way is upwards.
+    sign = 1.0 if contrast.expect in ("greater", "no less") else -1.0
+    low, high = sorted((sign * effect.low, sign * effect.high))
+    margin = contrast.margin
+    if contrast.expect in ("no less", "no more"):
+        if low > -margin:
+            return "supported", f"a loss of {margin:g} is excluded"
+        if high < -margin:
+            return "not supported", f"the loss is larger than {margin:g}"
+        return "undecided", f"a loss of {margin:g} is neither excluded nor shown"
+    if contrast.expect == "less" and max(values) < margin:
+        return "undecided", "both stand at 0: there is nothing left to fall"
+    if sign * effect.mean > 0 and adjusted < 0.05:
+        return "supported", f"{contrast.expect}, p {adjusted:.3g} after Holm"
+    if high < margin:
+        if high < 0:
+            return "not supported", "the difference goes the other way"
+        return "not supported", f"a difference of {margin:g} is excluded"
+    return "undecided", f"a difference of {margin:g} is neither excluded nor shown"
+
+
+def whole_verdict(findings: Sequence[Finding]) -> Verdict:
+    """A claim holds if all of its contrasts do, and falls with any of them."""
+    found = {one.verdict for one in findings}
+    if "not supported" in found:
+        return "not supported"
+    return "undecided" if "undecided" in found or not found else "supported"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A metric of one arm on one slice: per seed the sums by image and the function of them."""
+
+    sums: tuple[Floats, ...]
+    values: tuple[Callable[[Any], Any], ...]
+    images: tuple[str, ...]
+    n: int
+    info: MetricInfo
+
+    def effects(self, images: Sequence[str]) -> list[Callable[[Floats], Floats]]:
+        """One function a seed: weights of ``images`` to values."""
+        places = {img_id: place for place, img_id in enumerate(self.images)}
+        order = np.array([places.get(img_id, -1) for img_id in images])
+        made = []
+        for sums, value in zip(self.sums, self.values, strict=True):
+            padded = np.concatenate([sums, np.zeros((1, sums.shape[1]))])[order]
+            made.append(_weighted(padded, value))
+        return made
+
+
+def _weighted(sums: Floats, value: Callable[[Any], Any]) -> Callable[[Floats], Floats]:
+    return lambda weights: np.asarray(value(weights @ sums))
+
+
+def answer(
+    question: Question,
+    runs: Mapping[str, Sequence[Path]],
+    seeds: Sequence[int],
+    *,
+    metrics: Mapping[str, Metric] | None = None,
+    resamples: int = 1000,
+    settings: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+) -> Study:
+    """What run folders say of a study's claim.
+
+    Args:
+        question: what is asked.
+        runs: by arm, one run folder a seed, in the order of ``seeds``; an arm without training has one folder.
+        seeds: of the trainings.
+        metrics: metrics by name; None for all registered ones.
+        resamples: bootstrap resamples.
+        settings: how the trainings were made, for the page.
+        base: folder that paths are told relative to.
+
+    Raises:
+        RunError: an arm has no run, the runs are of several suites, or a metric cannot be computed.
+    """
+    if metrics is None:
+        from harness.registry import registered
+
+        metrics = registered("gi_bench.metrics")
+    opened = {arm: [open_run(path) for path in runs.get(arm, ())] for arm in question.arms}
+    first = _check(opened)
+    columns = _Columns(opened, metrics)
+    findings = _findings(question, columns, resamples)
+    cells = [
+        cell
+        for metric, slice_by in [*((name, "all") for name in question.metrics), *question.tables]
+        for arm in question.arms
+        for cell in columns.cells(arm, metric, slice_by, resamples)
+    ]
+    notes = [str(first.manifest["suite_note"])] if first.manifest.get("suite_note") else []
+    notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
+    used = {one.metric for one in cells} | {one.contrast.metric for one in findings}
+    return Study(
+        question=question,
+        suite=first.suite,
+        fingerprint=first.fingerprint,
+        seeds=tuple(seeds),
+        cells=tuple(cells),
+        findings=tuple(findings),
+        verdict=whole_verdict(findings),
+        metrics=tuple(columns.infos[name] for name in sorted(used) if name in columns.infos),
+        runs={
+            arm: tuple(str(run.path.relative_to(base) if base else run.path) for run in found)
+            for arm, found in opened.items()
+        },
+        notes=tuple(notes),
+        settings=dict(settings or {}),
+    )
+
+
+def _check(opened: Mapping[str, Sequence[Run]]) -> Run:
+    every = [run for runs in opened.values() for run in runs]
+    empty = [arm for arm, runs in opened.items() if not runs]
+    if empty or not every:
+        raise RunError(f"no run of {', '.join(empty) or 'any arm'}", do="make the runs first: gi-bench study")
+    for run in every:
+        if run.fingerprint != every[0].fingerprint:
+            raise RunError(
+                f"runs of one study on two suites: {run.suite} and {every[0].suite}",
+                where=run.path,
+                do="run all arms on one suite",
+            )
+    return every[0]
+
+
+class _Columns:
+    """Metrics of arms, each computed once a run."""
+
+    def __init__(self, opened: Mapping[str, Sequence[Run]], metrics: Mapping[str, Metric]) -> None:
+        self._opened, self._metrics = opened, metrics
+        self._statistics: dict[tuple[str, str], list[Statistics] | str] = {}
+        self.missing: dict[str, str] = {}
+        self.infos: dict[str, MetricInfo] = {}
+
+    def statistics(self, arm: str, metric: str) -> list[Statistics] | str:
+        """A metric of every run of an arm, or why there is none."""
+        if (arm, metric) not in self._statistics:
+            if metric not in self._metrics:
+                raise RunError("unknown metric", where=metric, do="see gi-bench metrics")
+            made = [self._metrics[metric].compute(run) for run in self._opened[arm]]
+            reasons = [one for one in made if isinstance(one, str)]
+            self._statistics[arm, metric] = reasons[0] if reasons else [s for s in made if not isinstance(s, str)]
+            if reasons:
+                self.missing[f"{metric} of {arm}"] = reasons[0]
+            self.infos.setdefault(metric, self._metrics[metric].info)
+        return self._statistics[arm, metric]
+
+    def column(self, arm: str, metric: str, slice_by: str = "all", slice_value: str = "all") -> _Column | None:
+        """A metric of an arm on one slice; None where it has no row."""
+        found = self.statistics(arm, metric)
+        if isinstance(found, str):
+            return None
+        picked = [_rows(one, slice_by, slice_value) for one in found]
+        if not all(len(rows) for rows in picked):
+            return None
+        images = tuple(dict.fromkeys(one.images[row] for one, rows in zip(found, picked, strict=True) for row in rows))
+        sums = []
+        for one, rows in zip(found, picked, strict=True):
+            codes, count = encode([*images, *(one.images[row] for row in rows)])
+            sums.append(sums_by_image(one.sums[rows], codes[len(images) :], count))
+        info = found[0].info or self._metrics[metric].info
+        return _Column(tuple(sums), tuple(one.value for one in found), images, len(picked[0]), info)
+
+    def cells(self, arm: str, metric: str, slice_by: str, resamples: int) -> list[Cell]:
+        """A metric of an arm, one cell a value of the slice."""
+        found = self.statistics(arm, metric)
+        if isinstance(found, str):
+            return []
+        labels = {value for one in found for values in one.slices.get(slice_by, ()) for value in values}
+        cells = []
+        for value in ["all"] if slice_by == "all" else sorted(labels):
+            column = self.column(arm, metric, slice_by, value)
+            if column is not None:
+                effect = over_seeds(column.effects(column.images), len(column.images), resamples=resamples)
+                cells.append(Cell(arm, metric, slice_by, value, effect, column.n))
+        return cells
+
+
+def _rows(statistics: Statistics, slice_by: str, slice_value: str) -> Any:
+    if slice_by == "all":
+        return np.arange(len(statistics.sums))
+    labels = statistics.slices.get(slice_by, ())
+    return np.array([row for row, values in enumerate(labels) if slice_value in values], dtype=np.int64)
+
+
+def _findings(question: Question, columns: _Columns, resamples: int) -> list[Finding]:
+    made: list[Finding] = []
+    for contrast in question.contrasts:
+        where = (contrast.metric, contrast.slice_by, contrast.slice_value)
+        first = columns.column(contrast.first, *where)
+        second = columns.column(contrast.second, *where) if contrast.second else None
+        title = columns.infos[contrast.metric].title
+        if first is None or (contrast.second and second is None):
+            effect = SeedEffect(float("nan"), None, None, 1.0, (), 0)
+            made.append(Finding(contrast, title, (float("nan"), float("nan")), effect, 1.0, "undecided", ""))
+            continue
+        images = tuple(dict.fromkeys((*first.images, *(second.images if second else ()))))
+        ours = first.effects(images)
+        theirs = second.effects(images) if second else [_constant(contrast.against)]
+        effect = over_seeds(_differences(ours, theirs), len(images), resamples=resamples)
+        values = (_mean(ours, len(images)), _mean(theirs, len(images)))
+        made.append(Finding(contrast, title, values, effect, effect.p, "undecided", ""))
+    adjusted = holm([one.effect.p for one in made])
+    judged = []
+    for one, p in zip(made, adjusted, strict=True):
+        verdict, why = judge(one.contrast, one.values, one.effect, p)
+        judged.append(replace(one, adjusted=p, verdict=verdict, why=why))
+    return judged
+
+
+def _differences(
+    ours: Sequence[Callable[[Floats], Floats]], theirs: Sequence[Callable[[Floats], Floats]]
+) -> list[Callable[[Floats], Floats]]:
+    """Seed by seed; an arm with one run (nothing was trained) stands against every seed."""
+    if len(theirs) == 1:
+        theirs = [theirs[0]] * len(ours)
+    if len(ours) == 1:
+        ours = [ours[0]] * len(theirs)
+    if len(ours) != len(theirs):
+        raise RunError(f"arms with {len(ours)} and {len(theirs)} seeds", do="run every arm with the same seeds")
+    return [_less(a, b) for a, b in zip(ours, theirs, strict=True)]
+
+
+def _less(a: Callable[[Floats], Floats], b: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    return lambda weights: np.asarray(a(weights) - b(weights))
+
+
+def _constant(value: float) -> Callable[[Floats], Floats]:
+    return lambda weights: np.full(len(weights), value)
+
+
+def _mean(effects: Sequence[Callable[[Floats], Floats]], images: int) -> float:
+    ones = np.ones((1, images))
+    return float(np.mean([effect(ones)[0] for effect in effects]))
+
+
+def study_lines(study: Study) -> list[str]:
+    """A study for the terminal: the claim, its contrasts and the verdict."""
+    width = 80
+    lines = ["", f"{study.question.name}: {study.verdict}"]
+    lines += textwrap.wrap(study.question.claim, width, initial_indent="  ", subsequent_indent="  ")
+    for one in study.findings:
+        contrast, effect = one.contrast, one.effect
+        other = contrast.second or f"{contrast.against:g}"
+        where = "" if contrast.slice_by == "all" else f", {contrast.slice_value}"
+        interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
+        lines.append(f"  {one.title}{where}: {contrast.first} - {other}")
+        lines.append(f"    {effect.mean:+.4f}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})")
+    seeds = "1 seed" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds"
+    return [*lines, f"  {study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}"]
+
+
+def write_study(folder: Path, study: Study) -> Path:
+    """Write ``study.json`` and return its path."""
+    path = folder / STUDY
+    write_json(path, _finite(asdict(study)))
+    return path
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what has no value is null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_study(path: Path) -> Study:
+    """Read ``study.json`` (or the folder that holds it).
+
+    Raises:
+        RunError: it is missing, of another schema version or lacks a field.
+    """
+    path = path / STUDY if path.is_dir() else path
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(
+            f"not a study of schema version {SCHEMA_VERSION}", where=path, do="make it again: gi-bench study"
+        )
+    try:
+        asked = dict(content["question"])
+        asked["contrasts"] = tuple(Contrast(**one) for one in asked["contrasts"])
+        asked["metrics"] = tuple(asked["metrics"])
+        asked["tables"] = tuple((str(metric), str(kind)) for metric, kind in asked["tables"])
+        return Study(
+            **{
+                **content,
+                "question": Question(**asked),
+                "seeds": tuple(content["seeds"]),
+                "cells": tuple(Cell(**{**one, "effect": _effect(one["effect"])}) for one in content["cells"]),
+                "findings": tuple(_finding(one) for one in content["findings"]),
+                "metrics": tuple(MetricInfo(**one) for one in content["metrics"]),
+                "runs": {arm: tuple(paths) for arm, paths in content["runs"].items()},
+                "notes": tuple(content["notes"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"a study with unexpected fields: {error}", where=path, do="make it again") from error
+
+
+def _effect(row: Mapping[str, Any]) -> SeedEffect:
+    mean = float("nan") if row["mean"] is None else float(row["mean"])
+    by_seed = tuple(float("nan") if value is None else float(value) for value in row["by_seed"])
+    return SeedEffect(mean, row["low"], row["high"], float(row["p"]), by_seed, int(row["images"]))
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    first, second = (float("nan") if value is None else float(value) for value in row["values"])
+    return Finding(
+        **{
+            **row,
+            "contrast": Contrast(**row["contrast"]),
+            "values": (first, second),
+            "effect": _effect(row["effect"]),
+        }
+    )
