@@ -102,7 +102,9 @@ class Workshop:
         one, settings = arm(name), self._settings
         done = self._folder / "finished" / f"{name}-seed{seed}"
         if done.is_file():
-            return Path(done.read_text(encoding="utf-8").strip())
+            path = Path(done.read_text(encoding="utf-8").strip())
+            if (self._folder / path / "scores.json").is_file():
+                return path
         checkpoint = self._checkpoint(one, seed) if one.recipe.adapter else None
         run = RunSettings(
             device=settings.device,

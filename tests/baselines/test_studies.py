@@ -1,0 +1,133 @@
+"""Studies from end to end: arms are trained with every seed, run, compared and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from baselines.registration import recipes
+from baselines.studies.definitions import arm, questions
+from baselines.studies.running import Settings, Workshop, make_runs
+from harness.errors import GiBenchError
+from harness.registry import registered
+from harness.studies import read_study
+from harness.suites.base import Suite
+from harness.suites.phantom.suite import PhantomSuite
+
+SETTINGS = Settings("phantom/test", "phantom/train-small", epochs=None, steps=1, beams=1, device="cpu")
+
+
+class Small(PhantomSuite):
+    """A few scenes under the name of a whole split."""
+
+
+@pytest.fixture
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: Workshop, name: str) -> Suite:
+        return Small("test", 6) if name == "phantom/test" else Small("train", 8)
+
+    monkeypatch.setattr(Workshop, "_load", load)
+
+
+def test_every_study_asks_for_arms_and_metrics_that_there_are() -> None:
+    metrics = registered("gi_bench.metrics")
+    found = questions()
+    assert set(found) == {"rank-sweep", "regularisation", "sam", "negatives", "confidence"}
+    for question in found.values():
+        for name in question.arms:
+            assert arm(name).recipe in recipes().values()
+            assert arm(name).masks in {"suite", "pseudo", "refined"}
+        assert set(question.metrics) | {metric for metric, _ in question.tables} <= set(metrics)
+        for contrast in question.contrasts:
+            assert contrast.metric in metrics
+            assert {contrast.first, contrast.second or contrast.first} <= set(question.arms)
+            assert contrast.expect in {"greater", "less", "no less", "no more"}
+            assert contrast.margin > 0
+        assert question.source
+
+
+def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_path: Path) -> None:
+    arms = ["multitask_r128_pseudo", "multitask_r128_refined", "multitask_r128", "florence2_zero_shot"]
+    runs, masks = make_runs(arms, [0], SETTINGS, tmp_path, say=lambda line: None)
+    assert [len(runs[name]) for name in arms] == [1, 1, 1, 1]
+    cards = [json.loads((tmp_path / "adapters" / f"{name}-seed0" / "card.json").read_text()) for name in arms[:3]]
+    digests = [card["extra_rows"].get("masks") for card in cards]
+    assert digests[2] is None
+    assert None not in digests[:2]
+    assert digests[0] != digests[1]
+    boxes, cut = (masks[f"{name} masks"]["agreement with the suite's own"] for name in ("pseudo", "refined"))
+    assert boxes["n"] == cut["n"] > 0
+    assert boxes["mean_iou"] < 0.9
+
+
+def test_a_study_that_was_interrupted_goes_on(
+    few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harness.cli import _main
+
+    def study(folder: Path) -> int:
+        return _main(
+            ["study", "negatives", "confidence", "--seeds", "2", "--steps", "1", "--beams", "1", "--device", "cpu",
+             "-o", str(folder)]
+        )  # fmt: skip
+
+    assert study(tmp_path / "whole") == 0
+    shown = capsys.readouterr().out
+    assert "4 of 4: multitask_r128_neg, seed 1" in shown
+    assert "negatives: " in shown
+    assert "expected less: " in shown
+    real, made = Workshop.make, []
+
+    def stopping(self: Workshop, name: str, seed: int) -> Path:
+        made.append((name, seed))
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return real(self, name, seed)
+
+    monkeypatch.setattr(Workshop, "make", stopping)
+    assert study(tmp_path / "cut") == 130
+    monkeypatch.setattr(Workshop, "make", real)
+    trained: list[str] = []
+    checkpoint = Workshop._checkpoint
+    monkeypatch.setattr(
+        Workshop, "_checkpoint", lambda self, one, seed: trained.append(one.name) or checkpoint(self, one, seed)
+    )
+    assert study(tmp_path / "cut") == 0
+    assert len(trained) == 2, "the finished two are taken"
+    (whole,), (cut,) = (list((tmp_path / name).iterdir()) for name in ("whole", "cut"))
+    for name in ("negatives", "confidence"):
+        assert (whole / name / "study.json").read_bytes() == (cut / name / "study.json").read_bytes()
+    answered = read_study(whole / "negatives")
+    assert answered.seeds == (0, 1)
+    assert len(answered.runs["multitask_r128"]) == 2
+    assert all(len(one.effect.by_seed) == 2 for one in answered.findings)
+    assert "not comparable" in answered.notes[0]
+
+
+def test_settings_name_the_folder(tmp_path: Path) -> None:
+    folder = SETTINGS.folder(tmp_path)
+    assert folder.name.startswith("phantom-test-")
+    assert Settings("phantom/test", "phantom/train").folder(tmp_path) != folder
+    assert str(tmp_path) not in json.dumps(SETTINGS.describe())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rank"], "did you mean rank-sweep?"),
+        (["sam", "--seeds", "0"], "see gi-bench study --help"),
+        (["sam", "-s", "phantom/tests"], "unknown suite"),
+    ],
+)
+def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from harness.cli import _main
+
+    assert _main(["study", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_seeds_are_needed(tmp_path: Path) -> None:
+    with pytest.raises(GiBenchError, match="needs seeds"):
+        make_runs(["multitask_r128"], [], SETTINGS, tmp_path)
