@@ -230,7 +230,12 @@ class SeedEffect:
 
 
 def over_seeds(
-    effects: Sequence[Callable[[Floats], Floats]], images: int, *, resamples: int = 1000, seed: int = 0
+    effects: Sequence[Callable[[Floats], Floats]],
+    images: int,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    least_variance: float = 0.0,
 ) -> SeedEffect:
     """Mean of an effect over trainings with several seeds that were scored on the same images.
 
@@ -244,6 +249,7 @@ def over_seeds(
         images: number of images.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
+        least_variance: over images, where the bootstrap sees none: of rates at 0 or 1.
 
     Raises:
         ValueError: no seed is given.
@@ -261,12 +267,12 @@ def over_seeds(
         drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
         drawn = drawn[np.isfinite(drawn)]
         if len(drawn) > 1:
-            parts.append((float(drawn.var(ddof=1)), images - 1))
+            parts.append((max(float(drawn.var(ddof=1)), least_variance), images - 1))
     if not parts or not np.isfinite(mean):
         return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
     variance = sum(part for part, _ in parts)
-    if variance == 0:
-        return SeedEffect(mean, mean, mean, 1.0 if mean == 0 else 0.0, tuple(by_seed.tolist()), images)
+    if variance < _ROUNDING**2:
+        return SeedEffect(mean, mean, mean, float(abs(mean) < _ROUNDING), tuple(by_seed.tolist()), images)
     freedom = variance**2 / sum(part**2 / f for part, f in parts)
     error = float(np.sqrt(variance))
     half = student_quantile(1 - LEVEL, freedom) * error
@@ -275,6 +281,8 @@ def over_seeds(
     )
 
 
+# Differences of sums in another order.
+_ROUNDING = 1e-12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 # Beyond this the distribution is the normal one to three digits, and the quadrature would need more nodes.
 _MOST_FREEDOM = 400.0

@@ -6,9 +6,11 @@ come about is not known here, and the page about a study is made elsewhere from 
 
 from __future__ import annotations
 
+import json
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +19,8 @@ import numpy as np
 from harness.errors import RunError
 from harness.metrics.base import Metric, Statistics
 from harness.schema import SCHEMA_VERSION, MetricInfo
-from harness.statistics import Floats, SeedEffect, encode, holm, over_seeds, sums_by_image
-from harness.store import Run, open_run, read_json, write_json
+from harness.statistics import Floats, SeedEffect, clustered_wilson, encode, holm, over_seeds, sums_by_image
+from harness.store import Run, open_run, read_json, write_bytes
 
 STUDY = "study.json"
 Verdict = Literal["supported", "not supported", "undecided"]
@@ -185,7 +187,7 @@ class _Column:
     values: tuple[Callable[[Any], Any], ...]
     images: tuple[str, ...]
     n: int
-    info: MetricInfo
+    least_variance: float
 
     def effects(self, images: Sequence[str]) -> list[Callable[[Floats], Floats]]:
         """One function a seed: weights of ``images`` to values."""
@@ -231,7 +233,10 @@ def answer(
 
         metrics = registered("gi_bench.metrics")
     opened = {arm: [open_run(path) for path in runs.get(arm, ())] for arm in question.arms}
-    first = _check(opened)
+    for contrast in question.contrasts:
+        for arm in {contrast.first, contrast.second or contrast.first} - set(question.arms):
+            raise RunError(f"a contrast over {arm}, which is no arm", where=question.name)
+    first = _check(opened, seeds)
     columns = _Columns(opened, metrics)
     findings = _findings(question, columns, resamples)
     cells = [
@@ -252,28 +257,37 @@ def answer(
         findings=tuple(findings),
         verdict=whole_verdict(findings),
         metrics=tuple(columns.infos[name] for name in sorted(used) if name in columns.infos),
-        runs={
-            arm: tuple(str(run.path.relative_to(base) if base else run.path) for run in found)
-            for arm, found in opened.items()
-        },
+        runs={arm: tuple(_shown(run.path, base) for run in found) for arm, found in opened.items()},
         notes=tuple(notes),
         settings=dict(settings or {}),
     )
 
 
-def _check(opened: Mapping[str, Sequence[Run]]) -> Run:
+def _check(opened: Mapping[str, Sequence[Run]], seeds: Sequence[int]) -> Run:
+    """Refuse arms without runs or with too few, and runs that cannot be compared; the first run of all."""
     every = [run for runs in opened.values() for run in runs]
     empty = [arm for arm, runs in opened.items() if not runs]
     if empty or not every:
         raise RunError(f"no run of {', '.join(empty) or 'any arm'}", do="make the runs first: gi-bench study")
+    for arm, runs in opened.items():
+        if len(runs) not in (1, len(seeds)):
+            raise RunError(f"{len(runs)} runs of {arm} for {len(seeds)} seeds", do="run every arm with the same seeds")
+    first = every[0]
     for run in every:
-        if run.fingerprint != every[0].fingerprint:
+        if run.fingerprint != first.fingerprint:
             raise RunError(
-                f"runs of one study on two suites: {run.suite} and {every[0].suite}",
+                f"runs of one study on two suites: {run.suite} and {first.suite}",
                 where=run.path,
                 do="run all arms on one suite",
             )
-    return every[0]
+        if [q.index for q in run.questions] != [q.index for q in first.questions]:
+            raise RunError("runs over different rows cannot be compared", where=run.path, do="run all arms on all rows")
+    return first
+
+
+def _shown(path: Path, base: Path | None) -> str:
+    """A path relative to the study's folder, which may be sent around with its runs."""
+    return str(path) if base is None else Path(os.path.relpath(path, base)).as_posix()
 
 
 class _Columns:
@@ -295,6 +309,9 @@ class _Columns:
             self._statistics[arm, metric] = reasons[0] if reasons else [s for s in made if not isinstance(s, str)]
             if reasons:
                 self.missing[f"{metric} of {arm}"] = reasons[0]
+            first = next((s for s in made if not isinstance(s, str)), None)
+            if first is not None and not reasons:
+                self.infos[metric] = first.info or self._metrics[metric].info
             self.infos.setdefault(metric, self._metrics[metric].info)
         return self._statistics[arm, metric]
 
@@ -311,8 +328,8 @@ class _Columns:
         for one, rows in zip(found, picked, strict=True):
             codes, count = encode([*images, *(one.images[row] for row in rows)])
             sums.append(sums_by_image(one.sums[rows], codes[len(images) :], count))
-        info = found[0].info or self._metrics[metric].info
-        return _Column(tuple(sums), tuple(one.value for one in found), images, len(picked[0]), info)
+        least = _least_variance(sums) if found[0].interval == "wilson" else 0.0
+        return _Column(tuple(sums), tuple(one.value for one in found), images, len(picked[0]), least)
 
     def cells(self, arm: str, metric: str, slice_by: str, resamples: int) -> list[Cell]:
         """A metric of an arm, one cell a value of the slice."""
@@ -324,9 +341,24 @@ class _Columns:
         for value in ["all"] if slice_by == "all" else sorted(labels):
             column = self.column(arm, metric, slice_by, value)
             if column is not None:
-                effect = over_seeds(column.effects(column.images), len(column.images), resamples=resamples)
+                effect = over_seeds(
+                    column.effects(column.images),
+                    len(column.images),
+                    resamples=resamples,
+                    least_variance=column.least_variance,
+                )
                 cells.append(Cell(arm, metric, slice_by, value, effect, column.n))
         return cells
+
+
+def _least_variance(sums: Sequence[Floats]) -> float:
+    """Variance of a share as its Wilson interval has it: no false alarm among few images is no proof of none."""
+    found = []
+    for by_image in sums:
+        interval = clustered_wilson(by_image[by_image[:, 1] > 0])
+        if interval is not None:
+            found.append(((interval[1] - interval[0]) / (2 * 1.96)) ** 2)
+    return float(np.mean(found)) if found else 0.0
 
 
 def _rows(statistics: Statistics, slice_by: str, slice_value: str) -> Any:
@@ -350,7 +382,8 @@ def _findings(question: Question, columns: _Columns, resamples: int) -> list[Fin
         images = tuple(dict.fromkeys((*first.images, *(second.images if second else ()))))
         ours = first.effects(images)
         theirs = second.effects(images) if second else [_constant(contrast.against)]
-        effect = over_seeds(_differences(ours, theirs), len(images), resamples=resamples)
+        least = first.least_variance + (second.least_variance if second else 0.0)
+        effect = over_seeds(_differences(ours, theirs), len(images), resamples=resamples, least_variance=least)
         values = (_mean(ours, len(images)), _mean(theirs, len(images)))
         made.append(Finding(contrast, title, values, effect, effect.p, "undecided", ""))
     adjusted = holm([one.effect.p for one in made])
@@ -406,7 +439,9 @@ def study_lines(study: Study) -> list[str]:
 def write_study(folder: Path, study: Study) -> Path:
     """Write ``study.json`` and return its path."""
     path = folder / STUDY
-    write_json(path, _finite(asdict(study)))
+    # Keys keep their order, which is that of the tables: arms from small to large.
+    text = json.dumps(_finite(asdict(study)), indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode("utf-8") + b"\n")
     return path
 
 
@@ -433,40 +468,36 @@ def read_study(path: Path) -> Study:
         raise RunError(
             f"not a study of schema version {SCHEMA_VERSION}", where=path, do="make it again: gi-bench study"
         )
+    from pydantic import TypeAdapter, ValidationError
+
+    extra = sorted(content.keys() - {one.name for one in fields(Study)})
+    if extra:
+        raise RunError(f"a study with the unexpected field {extra[0]}", where=path, do="make it again: gi-bench study")
     try:
-        asked = dict(content["question"])
-        asked["contrasts"] = tuple(Contrast(**one) for one in asked["contrasts"])
-        asked["metrics"] = tuple(asked["metrics"])
-        asked["tables"] = tuple((str(metric), str(kind)) for metric, kind in asked["tables"])
-        return Study(
-            **{
-                **content,
-                "question": Question(**asked),
-                "seeds": tuple(content["seeds"]),
-                "cells": tuple(Cell(**{**one, "effect": _effect(one["effect"])}) for one in content["cells"]),
-                "findings": tuple(_finding(one) for one in content["findings"]),
-                "metrics": tuple(MetricInfo(**one) for one in content["metrics"]),
-                "runs": {arm: tuple(paths) for arm, paths in content["runs"].items()},
-                "notes": tuple(content["notes"]),
-            }
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"a study with unexpected fields: {error}", where=path, do="make it again") from error
+        return TypeAdapter(Study).validate_python(_with_nan(content))
+    except (ValidationError, AttributeError, TypeError, KeyError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"a study with unexpected fields: {place}: {first['msg']}", where=path, do="make it again: gi-bench study"
+        ) from error
 
 
-def _effect(row: Mapping[str, Any]) -> SeedEffect:
-    mean = float("nan") if row["mean"] is None else float(row["mean"])
-    by_seed = tuple(float("nan") if value is None else float(value) for value in row["by_seed"])
-    return SeedEffect(mean, row["low"], row["high"], float(row["p"]), by_seed, int(row["images"]))
+def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that :func:`_finite` made null, as NaN again; bounds of intervals may be null."""
+
+    def effect(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, "mean": _nan(row["mean"]), "by_seed": [_nan(value) for value in row["by_seed"]]}
+
+    return {
+        **content,
+        "cells": [{**one, "effect": effect(one["effect"])} for one in content["cells"]],
+        "findings": [
+            {**one, "effect": effect(one["effect"]), "values": [_nan(value) for value in one["values"]]}
+            for one in content["findings"]
+        ],
+    }
 
 
-def _finding(row: Mapping[str, Any]) -> Finding:
-    first, second = (float("nan") if value is None else float(value) for value in row["values"])
-    return Finding(
-        **{
-            **row,
-            "contrast": Contrast(**row["contrast"]),
-            "values": (first, second),
-            "effect": _effect(row["effect"]),
-        }
-    )
+def _nan(value: Any) -> Any:
+    return float("nan") if value is None else value

@@ -18,6 +18,7 @@ _CONFIG = {
     "legend": {"labelFontSize": 11, "titleFontSize": 11, "labelLimit": 260},
     "view": {"stroke": "#d0d0d0"},
 }
+_ZERO_LINE = {"mark": {"type": "rule", "color": "#1b1f24", "strokeWidth": 1}, "encoding": {"x": {"datum": 0}}}
 
 
 def svg_data_uri(spec: dict[str, Any]) -> str:
@@ -44,7 +45,7 @@ def _shown(text: str) -> str:
 
 
 def _points(
-    rows: Sequence[dict[str, Any]], variants: Sequence[str], *, facet: str, columns: int, title: str
+    rows: Sequence[dict[str, Any]], variants: Sequence[str], *, facet: str, columns: int, title: str, zero_line: bool
 ) -> dict[str, Any]:
     """Points with interval bars: one panel a metric, one line a variant."""
     y = {"field": "variant", "type": "nominal", "sort": list(variants), "title": None}
@@ -63,6 +64,7 @@ def _points(
             "width": 210,
             "height": {"step": 22},
             "layer": [
+                *([_ZERO_LINE] if zero_line else []),
                 {
                     "mark": {"type": "rule", "strokeWidth": 2},
                     "encoding": {
@@ -81,12 +83,20 @@ def _points(
     }
 
 
-def interval_chart(scores: Sequence[tuple[str, str, Score]], variants: Sequence[str]) -> str | None:
+def interval_chart(
+    scores: Sequence[tuple[str, str, Score]],
+    variants: Sequence[str],
+    *,
+    title: str = "value, 95 % interval",
+    zero_line: bool = False,
+) -> str | None:
     """Values with 95 % intervals, one panel a metric; None if there is nothing to show.
 
     Args:
         scores: (panel title, variant, score) in the order of the panels.
         variants: order of the variants.
+        title: of the axis.
+        zero_line: draw a line at 0, for differences.
     """
     rows = [
         {
@@ -102,7 +112,7 @@ def interval_chart(scores: Sequence[tuple[str, str, Score]], variants: Sequence[
     if not rows:
         return None
     names = [_shown(variant) for variant in variants]
-    return svg_data_uri(_points(rows, names, facet="metric", columns=3, title="value, 95 % interval"))
+    return svg_data_uri(_points(rows, names, facet="metric", columns=3, title=title, zero_line=zero_line))
 
 
 def heat_map(scores: Sequence[tuple[str, Score]], variants: Sequence[str], title: str) -> str | None:

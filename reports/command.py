@@ -1,4 +1,4 @@
-"""``gi-bench report``: one HTML page over one or more runs."""
+"""``gi-bench report``: one HTML page over one or more runs, or about one study."""
 
 from __future__ import annotations
 
@@ -7,24 +7,50 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import GiBenchError
 from harness.registry import CommandEntry
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs on one suite.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of finished runs on one suite, or the folder of one study."),
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="HTML file (default: report.html beside the first run).")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="HTML file (default: report.html beside the first run, study.html in a study)."
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
 ) -> None:
-    """Write a comparison page of runs."""
+    """Write a comparison page of runs, or the page of a study."""
+    studies = [path for path in runs if _is_study(path)]
+    if studies and len(runs) > 1:
+        raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
+    if studies:
+        from reports.study import write_study_report
+
+        typer.echo(f"report: {write_study_report(studies[0], output or _study_page(studies[0]), title)}")
+        return
     from reports.comparison import write_report
 
     typer.echo(f"report: {write_report(runs, output or _default(runs), title)}")
 
 
+def _is_study(path: Path) -> bool:
+    """Whether a path is a study's folder or its file."""
+    from harness.studies import STUDY
+
+    return path.is_file() if path.name == STUDY else (path / STUDY).is_file()
+
+
 def _default(runs: list[Path]) -> Path:
     return runs[0].parent / "report.html"
+
+
+def _study_page(path: Path) -> Path:
+    return (path if path.is_dir() else path.parent) / "study.html"
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
@@ -34,6 +60,17 @@ def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     return [("report", write_report(paths, _default(paths)))]
 
 
+def after_study(folder: Path) -> list[tuple[str, Path]]:
+    """The page of a study, in its folder."""
+    from reports.study import write_study_report
+
+    return [("report", write_study_report(folder, _study_page(folder)))]
+
+
 COMMAND = CommandEntry(
-    name="report", summary="Write one HTML page that compares runs.", app=report, after_run=after_run
+    name="report",
+    summary="Write one HTML page that compares runs, or tells of a study.",
+    app=report,
+    after_run=after_run,
+    after_study=after_study,
 )

@@ -13,14 +13,13 @@ from harness.schema import MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
 from reports import charts
 from reports.examples import Example, pick_examples
+from reports.pages import HERE, SMALL_N, environment
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-HERE = Path(__file__).parent
-SMALL_N = 30
 _GROUPS = (
     ("answers", "Answers"),
     ("facts", "Facts"),
@@ -332,24 +331,9 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     )
 
 
-def visible(text: object) -> str:
-    """Foreign text with control characters made visible; the template escapes it."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in str(text))
-
-
 def render(page: Page) -> str:
     """The page as HTML: one file, no script, nothing fetched."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    return environment.get_template("comparison.html.j2").render(page=page)
+    return environment().get_template("comparison.html.j2").render(page=page)
 
 
 def write_report(paths: Sequence[Path], output: Path, title: str | None = None) -> Path:

@@ -5,10 +5,10 @@
 
 Both sides train the same LoRA adapter with the same optimiser on the same rows in the same steps: answers,
 explanations and regions of phantom scenes. ``plain`` is ``transformers``' Trainer as one would write it: a row is an
-item, with pixels, prompt and target, and the network's own loss. ``grouped`` is ours; ``features``, for the variant with
-a frozen vision tower, reads features encoded once (encoding them is told apart). ``base`` has the architecture of
-Florence-2-base with random weights, on 768 x 768 pixels. Rows a second are those of the median step, without the first.
-Losses are compared step by step; dropout draws differently, the rows and their order do not.
+item, with pixels, prompt and target, and the network's own loss. ``grouped`` is ours; ``features``, for the variant
+with a frozen vision tower, reads features encoded once (encoding them is told apart). ``base`` has the architecture of
+Florence-2-base with random weights, on 768 x 768 pixels. Rows a second are those of the median step, without the
+first. Losses are compared step by step; dropout draws differently, the rows and their order do not.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SPLIT_SIZES = {"train": 3600, "validation": 160, "test": 320}
-# The first scenes of train, for trainings that take minutes: studies repeat many of them.
+# The first scenes of train, for trainings that take a minute or two: studies repeat many of them.
 SMALL = "train-small"
-SMALL_SIZE = 900
+SMALL_SIZE = 600
 _ROWS_BY_COMPLEXITY = ((1, 4), (2, 3), (3, 3))
 _NOTE = (
     "phantom is a rendered suite that shows that everything works; "
