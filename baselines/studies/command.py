@@ -27,6 +27,7 @@ def study(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...")] = 3,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")] = 1,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
+    rows: Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")] = None,
     beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
     explanations: Annotated[
         Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations, for suites without.")
@@ -60,6 +61,7 @@ def study(
         backbone=backbone,
         epochs=epochs if steps is None else None,
         steps=steps,
+        rows=rows,
         device=device,
         beams=beams,
         explanations=explanations,

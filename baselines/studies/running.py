@@ -38,6 +38,7 @@ class Settings:
         data: folder with their files; None for embedded ones.
         backbone: as for ``gi-bench run``; None for the suite's own.
         epochs, steps: length of a training; None for the backbone's own, steps instead of epochs.
+        rows: rows of an optimiser step; None for the backbone's own.
         device: ``auto``, ``cpu`` or ``cuda``.
         beams: while answering; None for the variant's own.
         explanations: file of ``gi-bench data explanations``, for suites without.
@@ -49,6 +50,7 @@ class Settings:
     backbone: str | None = None
     epochs: int | None = 1
     steps: int | None = None
+    rows: int | None = None
     device: str = "auto"
     beams: int | None = None
     explanations: Path | None = None
@@ -137,7 +139,7 @@ class Workshop:
             name,
             self._train_suite,
             folder,
-            choices=Choices(epochs=settings.epochs, steps=settings.steps, seed=seed),
+            choices=Choices(epochs=settings.epochs, steps=settings.steps, seed=seed, rows=settings.rows),
             extra=self._extra(one, seed),
             running=Running(device=settings.device),
             command=f"gi-bench study, arm {one.name}",

@@ -185,7 +185,8 @@ def test_how_it_was_done_and_what_the_numbers_mean(text: str) -> None:
 
 def test_the_order_of_the_page(text: str) -> None:
     marks = [
-        "<h1>How much rank?</h1>", "Claim:", "Verdict:", "Source of the claim", "fingerprint <code", 'id="notes"', 'id="contrasts"',
+        "<h1>How much rank?</h1>", "Claim:", "Verdict:", "Source of the claim", "fingerprint <code", 'id="notes"',
+        'id="contrasts"',
         "Differences, with", "Values of the arms", 'id="arms"', "<details>", 'id="how"', 'id="metrics"',
         'id="method"', "<footer>",
     ]  # fmt: skip
