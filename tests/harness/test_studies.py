@@ -525,7 +525,7 @@ def test_rounding_is_no_difference() -> None:
 def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     """Rates at 0 have no spread over images; the interval is at least as wide as Wilson's."""
     from harness.statistics import wilson
-    from harness.studies import _least_variance
+    from harness.studies.answering import _least_variance
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
     least = _least_variance([none, none])

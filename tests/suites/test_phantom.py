@@ -9,7 +9,7 @@ from harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
 from harness.suites.phantom.render import render
 from harness.suites.phantom.scene import make_scene
 from harness.suites.phantom.shapes import grid_cells, region_masks
-from harness.suites.phantom.suite import SPLIT_SIZES, PhantomSuite
+from harness.suites.phantom.suite import SPLIT_SIZES, PhantomSuite, suites
 from harness.taxonomy import GRID_CELLS, QUESTION_CLASSES
 
 # Changes only with PHANTOM_VERSION: every published phantom score rests on it.
@@ -134,3 +134,14 @@ def test_grid_cells_of_known_masks() -> None:
     assert grid_cells(mask) == (3, 4, 5) or grid_cells(mask) == (4,)
     mask[:] = True
     assert len(grid_cells(mask)) == 1, "no cell holds a fifth: the fullest one stands"
+
+
+def test_the_small_training_suite_is_the_first_part_of_train() -> None:
+    entries = {entry.name: entry for entry in suites()}
+    small = entries["phantom/train-small"].open(None)
+    assert small.name == "phantom/train-small"
+    assert len(small.image_ids) == 600
+    few = PhantomSuite("train", 2)
+    assert small.image_ids[:2] == few.image_ids
+    assert tuple(small.questions[:20]) == tuple(few.questions)
+    assert "600 images" in entries["phantom/train-small"].summary

@@ -1,0 +1,35 @@
+"""Studies: several runs that answer one question, over several seeds; reads run folders, writes ``study.json``.
+
+A study states a claim and the contrasts that it rests on. What the runs say of them is computed here; how the runs
+come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
+"""
+
+from harness.studies.answering import answer, judge, whole_verdict
+from harness.studies.records import (
+    STUDY,
+    Cell,
+    Contrast,
+    Finding,
+    Question,
+    Study,
+    Verdict,
+    read_study,
+    study_lines,
+    write_study,
+)
+
+__all__ = [
+    "STUDY",
+    "Cell",
+    "Contrast",
+    "Finding",
+    "Question",
+    "Study",
+    "Verdict",
+    "answer",
+    "judge",
+    "read_study",
+    "study_lines",
+    "whole_verdict",
+    "write_study",
+]

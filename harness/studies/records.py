@@ -1,0 +1,218 @@
+"""What a study asks, what runs say of it, and ``study.json``."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.errors import RunError
+from harness.schema import SCHEMA_VERSION, MetricInfo
+from harness.statistics import SeedEffect
+from harness.store import read_json, write_bytes
+
+STUDY = "study.json"
+Verdict = Literal["supported", "not supported", "undecided"]
+Expectation = Literal["greater", "less", "no less", "no more"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One comparison that a claim rests on: an arm's metric less another arm's, or less a number.
+
+    Attributes:
+        metric: registered name.
+        first, second: arms; an empty second compares with ``against``.
+        expect: what the claim says of the difference; ``no less`` and ``no more`` say that nothing is lost.
+        margin: the smallest difference worth a claim; with ``no less`` and ``no more``, the largest loss that is none.
+        against: number that the first arm is compared with.
+        slice_by, slice_value: rows looked at.
+    """
+
+    metric: str
+    first: str
+    second: str = ""
+    expect: Expectation = "greater"
+    margin: float = 0.01
+    against: float = 0.0
+    slice_by: str = "all"
+    slice_value: str = "all"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study asks.
+
+    Attributes:
+        name: e.g. ``rank-sweep``.
+        title: heading of the page.
+        claim: the sentence that is put to the test.
+        source: where it is from.
+        arms: names of the trainings compared, with one line about each.
+        contrasts: all of them must hold for the claim to be supported.
+        metrics: columns of the table.
+        tables: more tables, each (metric, slice kind).
+    """
+
+    name: str
+    title: str
+    claim: str
+    source: str
+    arms: Mapping[str, str]
+    contrasts: tuple[Contrast, ...]
+    metrics: tuple[str, ...]
+    tables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say of a contrast.
+
+    Attributes:
+        contrast: see there.
+        title: title of the metric.
+        values: mean over seeds of the first arm, and of the second (or the number).
+        effect: the difference, its interval and p-value; by seed.
+        adjusted: p-value after Holm's correction over the study's contrasts.
+        verdict: see :func:`judge`.
+        why: the verdict in words.
+    """
+
+    contrast: Contrast
+    title: str
+    values: tuple[float, float]
+    effect: SeedEffect
+    adjusted: float
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm's metric on one slice: mean over seeds, 95 % interval, and rows of a run."""
+
+    arm: str
+    metric: str
+    slice_by: str
+    slice_value: str
+    effect: SeedEffect
+    n: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """An answered study.
+
+    Attributes:
+        question: what was asked.
+        suite, fingerprint: what the runs were made on.
+        seeds: of the trainings.
+        cells: the tables.
+        findings: the contrasts.
+        verdict: supported if every contrast is, not supported if one is not, else undecided.
+        metrics: definitions.
+        runs: by arm, the run folders, relative to the study's.
+        notes: what has to be said beside the numbers.
+        settings: how the trainings were made.
+    """
+
+    question: Question
+    suite: str
+    fingerprint: str
+    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    metrics: tuple[MetricInfo, ...]
+    runs: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+def study_lines(study: Study) -> list[str]:
+    """A study for the terminal: the claim, its contrasts and the verdict."""
+    width = 80
+    lines = ["", f"{study.question.name}: {study.verdict}"]
+    lines += textwrap.wrap(study.question.claim, width, initial_indent="  ", subsequent_indent="  ")
+    for one in study.findings:
+        contrast, effect = one.contrast, one.effect
+        other = contrast.second or f"{contrast.against:g}"
+        where = "" if contrast.slice_by == "all" else f", {contrast.slice_value}"
+        interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
+        lines.append(f"  {one.title}{where}: {contrast.first} - {other}")
+        lines.append(f"    {effect.mean:+.4f}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})")
+    seeds = "1 seed" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds"
+    return [*lines, f"  {study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}"]
+
+
+def write_study(folder: Path, study: Study) -> Path:
+    """Write ``study.json`` and return its path."""
+    path = folder / STUDY
+    # Keys keep their order, which is that of the tables: arms from small to large.
+    text = json.dumps(_finite(asdict(study)), indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode("utf-8") + b"\n")
+    return path
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what has no value is null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_study(path: Path) -> Study:
+    """Read ``study.json`` (or the folder that holds it).
+
+    Raises:
+        RunError: it is missing, of another schema version or lacks a field.
+    """
+    path = path / STUDY if path.is_dir() else path
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(
+            f"not a study of schema version {SCHEMA_VERSION}", where=path, do="make it again: gi-bench study"
+        )
+    from pydantic import TypeAdapter, ValidationError
+
+    extra = sorted(content.keys() - {one.name for one in fields(Study)})
+    if extra:
+        raise RunError(f"a study with the unexpected field {extra[0]}", where=path, do="make it again: gi-bench study")
+    try:
+        return TypeAdapter(Study).validate_python(_with_nan(content))
+    except (ValidationError, AttributeError, TypeError, KeyError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"a study with unexpected fields: {place}: {first['msg']}", where=path, do="make it again: gi-bench study"
+        ) from error
+
+
+def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that :func:`_finite` made null, as NaN again; bounds of intervals may be null."""
+
+    def effect(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, "mean": _nan(row["mean"]), "by_seed": [_nan(value) for value in row["by_seed"]]}
+
+    return {
+        **content,
+        "cells": [{**one, "effect": effect(one["effect"])} for one in content["cells"]],
+        "findings": [
+            {**one, "effect": effect(one["effect"]), "values": [_nan(value) for value in one["values"]]}
+            for one in content["findings"]
+        ],
+    }
+
+
+def _nan(value: Any) -> Any:
+    return float("nan") if value is None else value
