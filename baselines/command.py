@@ -43,7 +43,7 @@ def train(
         int | None, typer.Option("--rows-per-image", min=1, help="Rows that share one encoding of their image.")
     ] = None,
     accumulate: Annotated[
-        int, typer.Option("--accumulate", min=1, help="Parts that a step's rows are computed in; same weights.")
+        int, typer.Option("--accumulate", min=1, help="Parts that a step's rows are computed in.")
     ] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
@@ -83,17 +83,18 @@ def train(
         train_tiny_backbone(output or HERE / "weights" / model, seed=seed, say=typer.echo)
         return
     recipe = _recipe(model, suite, negatives, masks)
-    from baselines.florence2.recipes import Choices, train_adapter
+    from baselines.florence2.recipes import Choices, check_place, train_adapter
     from baselines.florence2.training import Running, check_logger, is_main_process
 
     check_logger(log_to)
     if rate is not None and not 0 < rate < 1:
         raise GiBenchError("not a learning rate", where=f"--learning-rate {rate:g}", do="give one above 0, e.g. 5e-5")
-    choices = Choices(epochs, steps, seed, rate, rows, rows_per_image, _weights(weight))
+    choices = Choices(epochs, steps, seed, rate, rows, rows_per_image, _weights(weight, recipe))
     name, source = backbone_source(backbone, suite)
     if output is None and name == "custom":
         raise GiBenchError("no place for the checkpoint of a custom backbone", do="give --output DIR")
-    folder = output or recipe.bundled(name)
+    folder = (output or recipe.bundled(name)).resolve()
+    check_place(folder)
     running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir / f"{folder.name}-seed{seed}")
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
     say = typer.echo if is_main_process() else _silent
@@ -141,20 +142,24 @@ def _recipe(name: str, suite: str, negatives: Path | None, masks: Path | None) -
     return known[name]
 
 
-def _weights(given: list[str] | None) -> dict[str, float]:
+def _weights(given: list[str] | None, recipe: VariantRecipe) -> dict[str, float]:
+    """Weights by task, of the tasks that the variant is trained on."""
     from harness.errors import GiBenchError
 
     found = {}
+    tasks = (*recipe.train, *(["negative"] if recipe.negatives else []))
     for text in given or ():
         task, _, number = text.partition("=")
         try:
             found[task] = float(number)
-            fits = task in ("answer", "explain", "ground", "negative") and 0 <= found[task] <= 100
+            fits = task in tasks and 0 <= found[task] <= 100
         except ValueError:
             fits = False
         if not fits:
             raise GiBenchError(
-                "not a weight", where=f"--weight {text}", do="give answer, explain, ground or negative, =, and 0 to 100"
+                f"not a weight of {recipe.name}",
+                where=f"--weight {text}",
+                do=f"give one of {', '.join(tasks)}, =, and 0 to 100",
             )
     return found
 

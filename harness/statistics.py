@@ -249,7 +249,7 @@ def over_seeds(
         images: number of images.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
-        least_variance: over images, where the bootstrap sees none: of rates at 0 or 1.
+        least_variance: over images, used where the bootstrap sees none: of rates at 0 or 1.
 
     Raises:
         ValueError: no seed is given.
@@ -267,7 +267,8 @@ def over_seeds(
         drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
         drawn = drawn[np.isfinite(drawn)]
         if len(drawn) > 1:
-            parts.append((max(float(drawn.var(ddof=1)), least_variance), images - 1))
+            spread = float(drawn.var(ddof=1))
+            parts.append((spread if spread > _ROUNDING**2 else least_variance, images - 1))
     if not parts or not np.isfinite(mean):
         return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
     variance = sum(part for part, _ in parts)

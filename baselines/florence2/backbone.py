@@ -92,6 +92,15 @@ class Backbone:
     digest: str
     device: str
 
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that the encoder reads of a picture."""
+        import torch
+
+        blank = torch.zeros(1, 3, self.pictures.height, self.pictures.width, dtype=self.network.dtype)
+        with torch.inference_mode():
+            return int(self.network.get_image_features(blank.to(self.device)).pooler_output.shape[1])
+
     def pixels(self, images: Sequence[Image]) -> torch.Tensor:
         """Pictures as a tensor (n, 3, height, width) on the backbone's device and dtype."""
         import torch

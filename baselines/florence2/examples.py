@@ -35,10 +35,10 @@ NOTHING_THERE = "none"
 
 @dataclass
 class Examples:
-    """Examples by task, then by image id: (prompt, target) pairs; and (height, width) of the regions by image id."""
+    """Examples by task, then by image id: (prompt, target) pairs; and the (height, width) of an image's regions."""
 
     by_task: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=lambda: defaultdict(dict))
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sizes: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, task: str, img_id: str, prompt: str, target: str) -> None:
         """Add one example."""
@@ -82,9 +82,12 @@ def task_examples(
             found.add("explain", row.img_id, prompts.explain_prompt(row.question), row.explanation)
     if "ground" in tasks:
         masks = extra.masks if extra is not None else {}
+        # Where a file has masks of a label, all of that label are its: the two sources are not mixed.
+        replaced = {label for _, label in masks}
         _answers_as_phrases(suite, style, masks, found)
         for phrase in suite.phrases:
-            region = masks.get((phrase.img_id, phrase.label), phrase.region)
+            own = None if phrase.label in replaced else phrase.region
+            region = masks.get((phrase.img_id, phrase.label), own)
             prompt = prompts.ground_prompt(phrase.phrase)
             if phrase.is_negative:
                 if negatives:
@@ -93,7 +96,7 @@ def task_examples(
                 target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
                 if target:
                     found.add("ground", phrase.img_id, prompt, target)
-                    found.sizes[phrase.img_id] = (region.height, region.width)
+                    found.sizes[phrase.img_id].add((region.height, region.width))
     if extra is not None:
         _add_extra(extra, tasks, negatives, found)
     missing = [task for task in tasks if task not in found.by_task]
@@ -127,7 +130,7 @@ def _answers_as_phrases(
     regions = {
         (phrase.img_id, phrase.label): phrase.region
         for phrase in suite.phrases
-        if phrase.region is not None and not phrase.is_negative
+        if phrase.region is not None and not phrase.is_negative and phrase.label not in {name for _, name in masks}
     } | dict(masks)
     for row in suite.questions:
         if not row.answer or row.complexity != 1 or row.is_negative or row.finding not in FINDING_LABELS:
@@ -139,16 +142,17 @@ def _answers_as_phrases(
         if region is not None and region.area:
             target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
             found.add("ground", row.img_id, prompts.ground_prompt(row.answer), target)
-            found.sizes[row.img_id] = (region.height, region.width)
+            found.sizes[row.img_id].add((region.height, region.width))
 
 
-def check_examples(examples: Examples, tokenizer: Any, positions: int) -> None:
+def check_examples(examples: Examples, tokenizer: Any, positions: int, image_tokens: int) -> None:
     """Refuse rows that the network cannot be trained on.
 
     Args:
         examples: rows by task and image.
         tokenizer: the network's.
         positions: tokens that encoder and decoder take, at most.
+        image_tokens: how many of the encoder's are the image's.
 
     Raises:
         DataError: a text holds a control token (a location outside a region, say), or is too long.
@@ -165,12 +169,12 @@ def check_examples(examples: Examples, tokenizer: Any, positions: int) -> None:
                         where=f"{img_id}: {text[:80]}",
                         do="take it out, or leave the row out",
                     )
-        for side in (1, 2):
+        for side, room in ((1, positions - image_tokens), (2, positions)):
             lengths = map(len, tokenizer([row[side] for row in rows], add_special_tokens=False)["input_ids"])
             for row, length in zip(rows, lengths, strict=True):
-                if length + 2 > positions:
+                if length + 2 > room:
                     raise DataError(
-                        f"a text of {length:,} tokens in the task {task}, the network takes {positions:,}",
+                        f"a text of {length:,} tokens in the task {task}, the network takes {room - 2:,}",
                         where=f"{row[0]}: {row[side][:80]}",
                         do="shorten it, or leave the row out",
                     )

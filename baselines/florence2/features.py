@@ -6,9 +6,12 @@ that an interrupted encoding goes on where it stopped and a training reads only 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +22,7 @@ from harness.errors import DataError, RunError
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
     from harness.suites.base import Suite
 
@@ -46,12 +50,12 @@ class PictureFeed:
         self,
         suite: Suite,
         settings: PictureSettings,
-        sizes: Mapping[str, tuple[int, int]] | None = None,
+        sizes: Mapping[str, Collection[tuple[int, int]]] | None = None,
     ) -> None:
         """Make a feed.
 
         Args:
-            sizes: (height, width) of regions by image id; a picture of another shape is refused.
+            sizes: (height, width) of the regions by image id; a picture of another shape is refused.
         """
         self._suite, self._settings, self._sizes = suite, settings, sizes or {}
         self._keep = settings.width * settings.height <= _SMALL
@@ -67,30 +71,38 @@ class PictureFeed:
 
         return torch.from_numpy(self._settings.normalise(np.stack([self._picture(i) for i in img_ids])))
 
-    def fill(self, img_ids: Sequence[str]) -> None:
-        """Load small pictures now; a rendered suite then knows their digests, and its fingerprint costs nothing."""
-        if self._keep:
-            for img_id in img_ids:
+    def check(self, img_ids: Sequence[str]) -> None:
+        """Load every picture once, so that a wrong one is told before the training; small ones are kept.
+
+        A rendered suite then knows their digests, too, and its fingerprint costs nothing.
+
+        Raises:
+            DataError: a picture is missing, damaged, or of another shape than a region in it.
+        """
+        for img_id in img_ids:
+            if self._keep:
                 self._picture(img_id)
+            else:
+                self._loaded(img_id)
 
     def _picture(self, img_id: str) -> Any:
         if img_id in self._kept:
             return self._kept[img_id]
-        image = self._suite.load_image(img_id)
-        self._check(img_id, image.size)
-        picture = self._settings.resize(image)
+        picture = self._settings.resize(self._loaded(img_id))
         if self._keep:
             self._kept[img_id] = picture
         return picture
 
-    def _check(self, img_id: str, size: tuple[int, int]) -> None:
-        height, width = self._sizes.get(img_id, size[::-1])
-        if abs(width * size[1] - height * size[0]) > _BEND * width * size[1]:
-            raise DataError(
-                f"a region of {width} x {height} pixels lies outside its image of {size[0]} x {size[1]}",
-                where=img_id,
-                do="use the mask that belongs to this image",
-            )
+    def _loaded(self, img_id: str) -> Image:
+        image = self._suite.load_image(img_id)
+        for height, width in sorted(self._sizes.get(img_id, ())):
+            if abs(width * image.height - height * image.width) > _BEND * width * image.height:
+                raise DataError(
+                    f"a region of {width} x {height} pixels lies outside its image of {image.width} x {image.height}",
+                    where=img_id,
+                    do="use the mask that belongs to this image",
+                )
+        return image
 
 
 class FeatureFeed:
@@ -118,56 +130,83 @@ def encode_once(
     img_ids: Sequence[str],
     folder: Path,
     *,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
     dtype: str = "float32",
     say: Callable[[str], None] = lambda line: None,
 ) -> FeatureFeed:
     """Encode images with a frozen vision tower, or take the features that are already there.
 
     Args:
-        backbone: evaluation mode; its digest and the suite's fingerprint name the file.
+        backbone: evaluation mode. Its weights and picture settings, the suite's fingerprint and the images name the
+            file.
         img_ids: images that the training uses.
         folder: where the file goes: 4 bytes a value in float32, 2 in float16.
         dtype: ``float32`` or ``float16``.
 
     Raises:
-        DataError: a picture is missing, damaged, or of another shape than the regions in it.
-        RunError: the file cannot be written; what was encoded is kept.
+        DataError: a picture is missing or damaged.
+        RunError: the file cannot be written, or another process writes it; what was encoded is kept.
     """
-    import hashlib
-
     import torch
 
     from baselines.florence2 import vision
 
-    names = hashlib.sha256(json.dumps(list(img_ids)).encode("utf-8")).hexdigest()
-    path = folder / f"{backbone.digest}-{suite.fingerprint[:16]}-{names[:8]}-{dtype}.features"
-    pictures = PictureFeed(suite, backbone.pictures, sizes)
-    with torch.inference_mode():
-        first = vision.encode_pixels(backbone.network, pictures.read(img_ids[:1]).to(backbone.device))[0]
-    shape = (int(first.shape[0]), int(first.shape[1]))
-    feed = FeatureFeed(path, img_ids, shape, dtype)
-    record = shape[0] * shape[1] * np.dtype(dtype).itemsize
-    if path.is_file() and path.stat().st_size == record * len(img_ids):
-        return feed
-    part = path.with_suffix(".part")
+    bound = json.dumps([asdict(backbone.pictures), suite.fingerprint, list(img_ids), dtype], sort_keys=True)
+    name = f"{backbone.digest}-{hashlib.sha256(bound.encode('utf-8')).hexdigest()[:16]}"
+    path, pictures = folder / f"{name}.features", PictureFeed(suite, backbone.pictures)
+
+    def encoded(img_id: str) -> torch.Tensor:
+        with torch.inference_mode():
+            return vision.encode_pixels(backbone.network, pictures.read([img_id]).to(backbone.device))[0]
+
+    shape = tuple(encoded(img_ids[0]).shape)
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        done = part.stat().st_size // record if part.is_file() else 0
-        with part.open("ab") as stream:
-            stream.truncate(done * record)
-            for place in range(done, len(img_ids)):
-                with torch.inference_mode():
-                    pixels = pictures.read([img_ids[place]]).to(backbone.device)
-                    found = vision.encode_pixels(backbone.network, pixels)[0]
-                stream.write(found.float().cpu().numpy().astype(dtype).tobytes())
-                if (place + 1) % 500 == 0:
-                    say(f"{place + 1} of {len(img_ids)} images encoded")
-        os.replace(part, path)
+        with exclusive(folder / f"{name}.lock", "encodes these images"):
+            if not (path.is_file() and path.stat().st_size == size * len(img_ids)):
+                _write_records(path, size, img_ids, lambda i: encoded(i).float().cpu().numpy().astype(dtype), say)
     except OSError as error:
         raise RunError(
             f"cannot keep the image features: {str(error)[:120]}",
             where=folder,
-            do=f"make room for {record * len(img_ids) / 1e9:.1f} GB, give another --features DIR, or leave it out",
+            do=f"make room for {size * len(img_ids) / 1e9:.1f} GB, give another --features DIR, or leave it out",
         ) from error
-    return feed
+    return FeatureFeed(path, img_ids, (shape[0], shape[1]), dtype)
+
+
+def _write_records(
+    path: Path, size: int, img_ids: Sequence[str], encode: Callable[[str], Any], say: Callable[[str], None]
+) -> None:
+    """One record of ``size`` bytes an image; goes on where an earlier process stopped."""
+    part = path.with_suffix(".part")
+    done = part.stat().st_size // size if part.is_file() else 0
+    with part.open("ab") as stream:
+        stream.truncate(done * size)
+        for place in range(done, len(img_ids)):
+            stream.write(encode(img_ids[place]).tobytes())
+            if (place + 1) % 500 == 0:
+                say(f"{place + 1} of {len(img_ids)} images encoded")
+    os.replace(part, path)
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file: two trainings must not write the same files.
+
+    Args:
+        path: the lock.
+        what: what a process that holds it does, for the message.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise RunError(
+            f"another process {what}", where=path, do="wait for it, stop it, or choose another folder"
+        ) from None

@@ -124,9 +124,9 @@ def _fill(groups: Sequence[Batch], rows: int) -> Iterator[Batch]:
 
 
 def share(batches: Sequence[Batch], parts: int) -> list[list[Batch]]:
-    """Every batch in ``parts`` parts of about equal size, rows of one image together where that can be.
+    """Every batch in ``parts`` parts of about equal size; rows keep their order, so that few images are cut apart.
 
-    A batch with fewer rows than parts joins the one before it.
+    A batch with fewer rows than parts, which an epoch's last may be, joins the one before it.
 
     Args:
         batches: as :func:`mix` gives them.

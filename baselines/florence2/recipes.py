@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ import numpy as np
 from baselines.cards import write_readme
 from baselines.florence2.adapters import (
     CARD,
+    CONFIG,
     add_adapter,
     add_task_tokens,
     save_adapter,
@@ -26,13 +29,16 @@ from baselines.florence2.adapters import (
 )
 from baselines.florence2.examples import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
 from baselines.florence2.extra_rows import ExtraRows
-from baselines.florence2.features import Feed, PictureFeed, encode_once
+from baselines.florence2.features import Feed, PictureFeed, encode_once, exclusive
 from baselines.florence2.mixture import Batch, Mixture, mix
 from baselines.florence2.training import Running, Trained, TrainingSettings, is_main_process, train
 from baselines.registration import VariantRecipe
+from harness.errors import GiBenchError
 from harness.store import write_bytes
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from baselines.florence2.backbone import Backbone
     from harness.suites.base import Suite
 
@@ -137,14 +143,15 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
         report=_reporter(say, VISION_STEPS),
     )
     say("whole network: neutral tasks")
+    batches = pretraining.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
     train(
         network,
         tokenizer,
         feed,
-        pretraining.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed),
+        batches,
         BACKBONE_SETTINGS,
         state=folder.with_name(f".{folder.name}.state"),
-        recipe=f"{TINY_NAME} {seed}",
+        recipe=_bound({"seed": seed, "training": asdict(BACKBONE_SETTINGS)}, batches),
         running=Running(device="cpu"),
         report=_row_reporter(say, BACKBONE_STEPS),
     )
@@ -235,13 +242,15 @@ def train_adapter(
     """
     import torch
 
-    running, choices = running or Running(), choices or Choices()
+    running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
+    check_place(folder)
     defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
     examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=extra)
     if without := len(set(suite.image_ids) - set(examples.image_ids)):
         say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(recipe.train)}: left out")
     added = add_task_tokens(backbone.network, backbone.tokenizer) if recipe.task_tokens == "added" else []
-    check_examples(examples, backbone.tokenizer, backbone.network.config.text_config.max_position_embeddings)
+    positions = backbone.network.config.text_config.max_position_embeddings
+    check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
     torch.manual_seed(choices.seed)
     feed = _feed(recipe, backbone, suite, examples, features, running, say)
@@ -256,21 +265,56 @@ def train_adapter(
         "extra_rows": dict(extra.files) if extra is not None else {},
     }
     state = folder.with_name(f".{folder.name}.state")
-    trained = train(
-        model.base_model.model,
-        backbone.tokenizer,
-        feed,
-        batches,
-        defaults.settings,
-        state=state,
-        recipe=hashlib.sha256(json.dumps(card, sort_keys=True).encode("utf-8")).hexdigest(),
-        running=running,
-        report=_row_reporter(say, len(batches)),
-    )
-    if is_main_process():
-        card |= {"trainable_parameters": trainable_count(model), "seconds": round(trained.seconds), "command": command}
-        _save(model, folder, card, batches, trained)
-        shutil.rmtree(state, ignore_errors=True)
+    with _alone(state):
+        trained = train(
+            model.base_model.model,
+            backbone.tokenizer,
+            feed,
+            batches,
+            defaults.settings,
+            state=state,
+            recipe=_bound(card | {"pictures": asdict(backbone.pictures)}, batches),
+            running=running,
+            report=_row_reporter(say, len(batches)),
+        )
+        if is_main_process():
+            count = trainable_count(model)
+            card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": command}
+            _save(model, folder, card, batches, trained)
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def _bound(what: Mapping[str, Any], batches: Sequence[Batch]) -> str:
+    """Digest of all that decides the weights: the recipe, and every row in its order."""
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8"))
+    for batch in batches:
+        digest.update(json.dumps([astuple(row) for row in batch]).encode("utf-8"))
+    return digest.hexdigest()
+
+
+def _alone(state: Path) -> AbstractContextManager[None]:
+    """The lock on a training's state, held by the process that writes it."""
+    from contextlib import nullcontext
+
+    return exclusive(state / "lock", "trains into this folder") if is_main_process() else nullcontext()
+
+
+def check_place(folder: Path) -> None:
+    """Refuse to replace what is no checkpoint, and make the folder above.
+
+    Raises:
+        GiBenchError: the place is a file, a folder of other things, or cannot be written.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file()):
+        raise GiBenchError("the output is there and is no checkpoint", where=folder, do="choose another --output")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise GiBenchError(
+            f"cannot write there: {error.strerror}", where=folder, do="choose another --output"
+        ) from error
 
 
 def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
@@ -298,25 +342,25 @@ def _feed(
     say: Say,
 ) -> Feed:
     """Pixels, or features encoded once where nothing of the vision tower is trained and a folder is given."""
-    if features is None:
-        pictures = PictureFeed(suite, backbone.pictures, examples.sizes)
-        pictures.fill(suite.image_ids)
-        return pictures
-    if recipe.layers != "language":
-        from harness.errors import GiBenchError
-
+    if features is not None and recipe.layers != "language":
         raise GiBenchError(
             f"{recipe.name} trains the vision tower: its features change with every step",
             where="--features",
             do="leave it out, or train a variant whose vision tower is frozen",
         )
+    pictures = PictureFeed(suite, backbone.pictures, examples.sizes)
+    pictures.check(suite.image_ids if suite.is_embedded else examples.image_ids)
+    if features is None:
+        return pictures
     from accelerate import PartialState
 
     dtype = "float32" if running.resolved_dtype() == "float32" else "float16"
-    backbone.device = running.resolved_device()
-    backbone.network.to(backbone.device)
-    with PartialState().main_process_first():
-        return encode_once(backbone, suite, examples.image_ids, features, sizes=examples.sizes, dtype=dtype, say=say)
+    # The other processes wait for the first one, which encodes.
+    place = PartialState(cpu=running.resolved_device() == "cpu", timeout=timedelta(hours=12))
+    backbone.device = str(place.device)
+    backbone.network.to(place.device)
+    with place.main_process_first():
+        return encode_once(backbone, suite, examples.image_ids, features, dtype=dtype, say=say)
 
 
 def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], trained: Trained) -> None:
@@ -326,7 +370,7 @@ def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], 
     save_adapter(model, fresh, card)
     write_readme(fresh)
     write_training_images(fresh, (row.img_id for batch in batches for row in batch))
-    lines = (json.dumps(row, sort_keys=True) + "\n" for row in trained.history)
+    lines = (json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in trained.history)
     write_bytes(fresh / LOG, "".join(lines).encode("utf-8"))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)

@@ -273,6 +273,12 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
             if self.args.should_save:
                 seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self._recipe)
         except (OSError, RuntimeError, SafetensorError) as error:
+            if (
+                isinstance(error, RuntimeError)
+                and "StreamWriter" not in str(error)
+                and "unexpected pos" not in str(error)
+            ):
+                raise  # not torch's way to say that the disk is full
             raise RunError(
                 f"cannot keep the state of the training: {str(error)[:120]}",
                 where=self.args.output_dir,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from baselines.florence2.checkpoints import last_state, read_weights
 from baselines.florence2.features import Feed
 from baselines.florence2.mixture import Batch, share
-from harness.errors import GiBenchError
+from harness.errors import GiBenchError, RunError
 from harness.store import read_json
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def train(
     last = last_state(state, recipe)
     if last is not None and int(read_json(last / "trainer_state.json")["global_step"]) == steps:
         read_weights(_grouped(network, running), last)
+        arguments.distributed_state.wait_for_everyone()
         network.eval()
         return Trained(_history(read_json(last / "trainer_state.json")["log_history"]), 0.0)
     from transformers.trainer_callback import PrinterCallback
@@ -200,7 +201,13 @@ def train(
         callbacks=_callbacks(running, arguments, start, report),
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    except GiBenchError as error:
+        if not error.what.startswith("Caught "):
+            raise
+        # A worker's error comes with its traceback as text; the last line is the error's own.
+        raise type(error)(error.what.strip().splitlines()[-1].partition(": ")[2]) from None
     trainer.accelerator.wait_for_everyone()
     network.eval()
     return Trained(_history(trainer.state.log_history), time.perf_counter() - start)
@@ -237,6 +244,8 @@ def _arguments(settings: TrainingSettings, running: Running, state: Path, steps:
         dataloader_pin_memory=device == "cuda",
         ddp_find_unused_parameters=False,
     )
+    # accelerate's own configuration would win over a dtype of float32.
+    arguments.mixed_precision = {"float16": "fp16", "bfloat16": "bf16"}.get(dtype, "no")
     if device == "cuda" and arguments.world_size == 1:
         # One process drives one GPU; DataParallel would cut through our batches.
         arguments._n_gpu = 1
@@ -295,7 +304,15 @@ def _callbacks(
         from tensorboardX import SummaryWriter
         from transformers.integrations import TensorBoardCallback
 
-        found.append(TensorBoardCallback(SummaryWriter(str(running.log_dir or arguments.output_dir))))
+        folder = running.log_dir or Path(arguments.output_dir)
+        try:
+            found.append(TensorBoardCallback(SummaryWriter(str(folder))))
+        except OSError as error:
+            raise RunError(
+                f"cannot write TensorBoard's files: {error.strerror}",
+                where=folder,
+                do="give --log-dir, or --log-to none",
+            ) from error
     return found
 
 
@@ -307,7 +324,8 @@ def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "loss": row["loss"],
             "by_task": {name[5:]: value for name, value in row.items() if name.startswith("loss/")},
             "learning_rate": row["learning_rate"],
-            "grad_norm": row.get("grad_norm"),
+            # Not finite where loss scaling skipped the step.
+            "grad_norm": row["grad_norm"] if math.isfinite(row.get("grad_norm", math.nan)) else None,
         }
         for row in log
         if "loss" in row

@@ -39,7 +39,7 @@ def study(
     ),
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
-    from baselines.studies.definitions import questions
+    from baselines.studies.definitions import arm, questions
     from baselines.studies.running import Settings, make_runs
     from harness.errors import GiBenchError
     from harness.registry import load_suite, unknown_name
@@ -54,6 +54,10 @@ def study(
     trained_on = train_suite or ("phantom/train-small" if own == "phantom/train" else own)
     if trained_on is None:
         raise GiBenchError(f"{suite} has no training suite", do="give --train-suite SUITE")
+    if explanations is not None and not explanations.is_file():
+        raise GiBenchError(
+            "no file with explanations", where=explanations, do="make one with gi-bench data explanations"
+        )
     settings = Settings(
         suite=suite,
         train_suite=trained_on,
@@ -70,7 +74,7 @@ def study(
     arms = list(dict.fromkeys(one for name in chosen for one in known[name].arms))
     runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=typer.echo)
     for name in chosen:
-        made = settings.describe() | (masks if name == "sam" else {})
+        made = settings.describe() | (masks if any(arm(one).masks != "suite" for one in known[name].arms) else {})
         answered = answer(known[name], runs, range(seeds), settings=made, base=folder)
         write_study(folder / name, answered)
         for line in study_lines(answered):

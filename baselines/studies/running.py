@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from baselines.registration import backbone_source
@@ -58,16 +59,20 @@ class Settings:
     def describe(self) -> dict[str, Any]:
         """The settings as plain values, without this machine's paths."""
         plain = asdict(self)
-        plain.pop("data")
-        plain.pop("device")
+        for name in ("data", "device", "backbone"):
+            plain.pop(name)
+        plain["backbone"] = backbone_source(self.backbone, self.suite)[0]
         if self.explanations is not None:
             plain["explanations"] = hashlib.sha256(self.explanations.read_bytes()).hexdigest()
         return plain
 
     def folder(self, parent: Path) -> Path:
         """Where runs and adapters with these settings lie."""
-        digest = hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode("utf-8")).hexdigest()
-        return parent / f"{self.suite.replace('/', '-')}-{digest[:8]}"
+        return parent / f"{self.suite.replace('/', '-')}-{_digest(self.describe())}"
+
+
+def _digest(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8")).hexdigest()[:8]
 
 
 class Workshop:
@@ -89,6 +94,25 @@ class Workshop:
 
         return load_suite(name, self._settings.data)
 
+    @cached_property
+    def _bound(self) -> dict[str, Any]:
+        """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
+        from baselines.florence2.backbone import resolve, weights_digest
+        from baselines.florence2.training import Running
+
+        _, source = backbone_source(self._settings.backbone, self._settings.suite)
+        return {
+            "settings": self._settings.describe(),
+            "backbone": weights_digest(resolve(source)),
+            "dtype": Running(device=self._settings.device).resolved_dtype(),
+            "suite": self._suite.fingerprint,
+            "train suite": self._train_suite.fingerprint,
+        }
+
+    def _place(self, one: Arm, seed: int) -> str:
+        """Name of an arm's training: another recipe, suite or backbone gives another one."""
+        return f"{one.name}-seed{seed}-{_digest([self._bound, asdict(one.recipe), one.masks])}"
+
     def make(self, name: str, seed: int) -> Path:
         """Train an arm with a seed and run it; what is finished already is taken.
 
@@ -100,9 +124,10 @@ class Workshop:
         """
         from harness.engine.local import Settings as RunSettings
         from harness.engine.local import evaluate
+        from harness.store import write_bytes
 
         one, settings = arm(name), self._settings
-        done = self._folder / "finished" / f"{name}-seed{seed}"
+        done = self._folder / "finished" / self._place(one, seed)
         if done.is_file():
             path = Path(done.read_text(encoding="utf-8").strip())
             if (self._folder / path / "scores.json").is_file():
@@ -117,8 +142,6 @@ class Workshop:
         )
         (finished,) = evaluate([one.recipe.name], self._suite, output=self._folder / "runs" / name, settings=run)
         path = finished.path.relative_to(self._folder)
-        from harness.store import write_bytes
-
         write_bytes(done, f"{path}\n".encode())
         return path
 
@@ -129,7 +152,7 @@ class Workshop:
         from baselines.florence2.training import Running
 
         settings = self._settings
-        folder = self._folder / "adapters" / f"{one.name}-seed{seed}"
+        folder = self._folder / "adapters" / self._place(one, seed)
         if (folder / "card.json").is_file():
             return folder
         name, source = backbone_source(settings.backbone, settings.suite)
@@ -153,7 +176,7 @@ class Workshop:
 
         from baselines.florence2.extra_rows import read_extra_rows
 
-        masks = None if one.masks == "suite" else self._folder / "masks" / f"{one.masks}.parquet"
+        masks = None if one.masks == "suite" else self._mask_file(one.masks)
         extra = read_extra_rows(self._train_suite, explanations=self._settings.explanations, masks=masks)
         if not one.recipe.negatives or any(phrase.is_negative for phrase in self._train_suite.phrases):
             return extra
@@ -163,34 +186,38 @@ class Workshop:
         rows = tuple((row.img_id, row.question, row.answer, row.phrase) for row in made)
         return replace(extra, negatives=rows)
 
+    def _mask_file(self, name: str) -> Path:
+        return self._folder / "masks" / f"{name}-{self._train_suite.fingerprint[:8]}.parquet"
+
     def make_masks(self) -> dict[str, Any]:
         """Pseudo-masks of the training suite and their refinement, with how far each agrees with the suite's own.
 
         Embedded suites: filled boxes, then GrabCut. Others: CLIPSeg, then SAM.
         """
         from baselines.masks import making
+        from harness.store import read_table
 
-        folder = self._folder / "masks"
-        counts: Counter[str] = Counter()
         embedded = self._train_suite.is_embedded
-        for name in ("pseudo", "refined"):
-            path = folder / f"{name}.parquet"
-            if path.is_file():
-                continue
-            self._say(f"making {name} masks")
-            given = making.read_masks(folder / "pseudo.parquet") if name == "refined" else {}
-            making.write_masks(path, self._masks(name, given, embedded, counts))
+        sources = (
+            {"pseudo": "filled boxes", "refined": "GrabCut"} if embedded else {"pseudo": "CLIPSeg", "refined": "SAM"}
+        )
         truth = {(one.img_id, one.region.label): one.region for one in making.reference_masks(self._train_suite)}
-        return {
-            f"{name} masks": {
-                "source": {"pseudo": "filled boxes", "refined": "GrabCut"}[name] if embedded else
-                {"pseudo": "CLIPSeg", "refined": "SAM"}[name],
-                "agreement with the suite's own": making.agreement(
-                    making.read_masks(folder / f"{name}.parquet"), truth
-                ),
+        told = {}
+        for name, source in sources.items():
+            path, counts = self._mask_file(name), Counter[str]()
+            if not path.is_file():
+                self._say(f"making {name} masks")
+                given = making.read_masks(self._mask_file("pseudo")) if name == "refined" else {}
+                making.write_masks(path, self._masks(name, given, embedded, counts))
+            made = making.read_masks(path)
+            kept = sum(read_table(path, making.SCHEMA)["kept_input"].to_pylist())
+            told[f"{name} masks"] = {
+                "source": source,
+                "masks": len(made),
+                "input kept": kept,
+                "agreement with the suite's own": making.agreement(made, truth),
             }
-            for name in ("pseudo", "refined")
-        }  # fmt: skip
+        return told
 
     def _masks(self, name: str, given: Mapping[Any, Any], embedded: bool, counts: Counter[str]) -> Iterator[Any]:
         from baselines.masks import making
@@ -221,11 +248,20 @@ _workshop: Workshop | None = None
 
 
 def _start(settings: Settings, folder: Path, threads: int) -> None:
+    """Make a worker's workshop; a worker whose parent was killed ends, or it would train on beside the next call."""
     global _workshop
     import torch
 
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
     _workshop = Workshop(settings, folder, _print)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _print(line: str) -> None:
@@ -268,15 +304,25 @@ def make_runs(
             made[name, seed] = folder / workshop.make(name, seed)
             say(f"{number} of {len(tasks)}: {name}, seed {seed}")
     else:
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (settings, folder, threads)) as pool:
-            waiting = [pool.submit(_work, name, seed) for name, seed in tasks]
-            try:
-                for number, future in enumerate(as_completed(waiting), 1):
-                    name, seed, path = future.result()
-                    made[name, seed] = folder / path
-                    say(f"{number} of {len(tasks)}: {name}, seed {seed}")
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        for name, seed, path in _at_once(tasks, settings, folder, jobs):
+            made[name, seed] = folder / path
+            say(f"{len(made)} of {len(tasks)}: {name}, seed {seed}")
     return {name: [made[name, seed] for seed in seeds if (name, seed) in made] for name in arms}, masks
+
+
+def _at_once(
+    tasks: Sequence[tuple[str, int]], settings: Settings, folder: Path, jobs: int
+) -> Iterator[tuple[str, int, Path]]:
+    """Tasks in processes, as they finish; an error or Ctrl-C ends them all."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (settings, folder, threads)) as pool:
+        waiting = [pool.submit(_work, name, seed) for name, seed in tasks]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            for process in list(pool._processes.values()):
+                process.terminate()
+            raise

@@ -224,17 +224,28 @@ class _Columns:
                     resamples=resamples,
                     least_variance=column.least_variance,
                 )
-                cells.append(Cell(arm, metric, slice_by, value, effect, column.n))
+                cells.append(Cell(arm, metric, slice_by, value, _within(effect, self.infos[metric]), column.n))
         return cells
+
+
+def _within(effect: SeedEffect, info: MetricInfo) -> SeedEffect:
+    """The interval of a value, cut to what the metric can be."""
+    if effect.low is None or effect.high is None:
+        return effect
+    return replace(
+        effect, low=max(effect.low, min(info.low, effect.mean)), high=min(effect.high, max(info.high, effect.mean))
+    )
 
 
 def _least_variance(sums: Sequence[Floats]) -> float:
     """Variance of a share as its Wilson interval has it: no false alarm among few images is no proof of none."""
     found = []
     for by_image in sums:
-        interval = clustered_wilson(by_image[by_image[:, 1] > 0])
+        rows = by_image[by_image[:, 1] > 0]
+        interval = clustered_wilson(rows)
         if interval is not None:
-            found.append(((interval[1] - interval[0]) / (2 * 1.96)) ** 2)
+            share = float(rows[:, 0].sum() / rows[:, 1].sum())
+            found.append((max(share - interval[0], interval[1] - share) / 1.96) ** 2)
     return float(np.mean(found)) if found else 0.0
 
 
@@ -263,9 +274,12 @@ def _findings(question: Question, columns: _Columns, resamples: int) -> list[Fin
         effect = over_seeds(_differences(ours, theirs), len(images), resamples=resamples, least_variance=least)
         values = (_mean(ours, len(images)), _mean(theirs, len(images)))
         made.append(Finding(contrast, title, values, effect, effect.p, "undecided", ""))
-    adjusted = holm([one.effect.p for one in made])
+    # What is judged by its interval alone is no test, and costs the others nothing.
+    tested = [one for one in made if one.contrast.expect in ("greater", "less")]
+    adjusted = dict(zip(map(id, tested), holm([one.effect.p for one in tested]), strict=True))
     judged = []
-    for one, p in zip(made, adjusted, strict=True):
+    for one in made:
+        p = adjusted.get(id(one), one.effect.p)
         verdict, why = judge(one.contrast, one.values, one.effect, p)
         judged.append(replace(one, adjusted=p, verdict=verdict, why=why))
     return judged

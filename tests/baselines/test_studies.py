@@ -52,7 +52,9 @@ def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_pat
     arms = ["multitask_r128_pseudo", "multitask_r128_refined", "multitask_r128", "florence2_zero_shot"]
     runs, masks = make_runs(arms, [0], SETTINGS, tmp_path, say=lambda line: None)
     assert [len(runs[name]) for name in arms] == [1, 1, 1, 1]
-    cards = [json.loads((tmp_path / "adapters" / f"{name}-seed0" / "card.json").read_text()) for name in arms[:3]]
+    cards = [
+        json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms[:3]
+    ]
     digests = [card["extra_rows"].get("masks") for card in cards]
     assert digests[2] is None
     assert None not in digests[:2]
@@ -106,6 +108,30 @@ def test_a_study_that_was_interrupted_goes_on(
     assert "not comparable" in answered.notes[0]
 
 
+def test_other_rows_or_recipes_are_other_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def places(few: Suite) -> list[str]:
+        monkeypatch.setattr(Workshop, "_load", lambda self, name: few)
+        workshop = Workshop(SETTINGS, tmp_path, lambda line: None)
+        return [workshop._place(arm(name), 0) for name in ("multitask_r128", "multitask_r32", "multitask_r128_pseudo")]
+
+    first, second = places(Small("test", 3)), places(Small("test", 4))
+    assert first == places(Small("test", 3))
+    assert not set(first) & set(second)
+    assert len({place.rpartition("-")[2] for place in first}) == 3
+
+
+def test_an_error_in_one_process_ends_them_all(tmp_path: Path) -> None:
+    import time
+
+    settings = Settings("phantom/test", "phantom/no-such", epochs=None, steps=1, device="cpu")
+    start = time.monotonic()
+    arms = ["multitask_r128", "multitask_r32", "vqa_only_r32"]
+    with pytest.raises(GiBenchError, match="unknown suite"):
+        make_runs(arms, [0, 1], settings, tmp_path, jobs=2, say=lambda line: None)
+    assert time.monotonic() - start < 120
+    assert not list((tmp_path / "adapters").glob("*"))
+
+
 def test_settings_name_the_folder(tmp_path: Path) -> None:
     folder = SETTINGS.folder(tmp_path)
     assert folder.name.startswith("phantom-test-")
@@ -119,6 +145,7 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
         (["rank"], "did you mean rank-sweep?"),
         (["sam", "--seeds", "0"], "see gi-bench study --help"),
         (["sam", "-s", "phantom/tests"], "unknown suite"),
+        (["sam", "--explanations", "no-such.jsonl"], "no file with explanations (no-such.jsonl)"),
     ],
 )
 def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

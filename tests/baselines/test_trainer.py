@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from baselines.florence2.adapters import add_adapter
 from baselines.florence2.backbone import Backbone, load_backbone
 from baselines.florence2.checkpoints import SEAL, last_state
 from baselines.florence2.examples import task_examples
-from baselines.florence2.features import FeatureFeed, PictureFeed, encode_once
+from baselines.florence2.features import FeatureFeed, PictureFeed, encode_once, exclusive
 from baselines.florence2.mixture import Batch, Mixture, mix
 from baselines.florence2.trainer import BatchSet, GroupedNetwork, GroupedTrainer
 from baselines.florence2.training import Running, TrainingSettings, rate_factor, train
@@ -153,9 +154,17 @@ def test_an_interrupted_encoding_goes_on(suite: PhantomSuite, tmp_path: Path, mo
     encode_once(backbone, suite, ids, tmp_path / "cut")
     assert len(calls) == 6 + 1 + len(ids) - 4, "the four that were there are not encoded again"
     encode_once(backbone, suite, ids, tmp_path / "cut")
-    (whole,), (cut,) = (list((tmp_path / name).iterdir()) for name in ("whole", "cut"))
+    (whole,), (cut,) = (list((tmp_path / name).glob("*.features")) for name in ("whole", "cut"))
     assert whole.name == cut.name
     assert whole.read_bytes() == cut.read_bytes()
+    other = replace(backbone, pictures=replace(backbone.pictures, mean=(0.1, 0.2, 0.3)))
+    encode_once(other, suite, ids, tmp_path / "cut")
+    assert len(list((tmp_path / "cut").glob("*.features"))) == 2, "other pictures are other features"
+    with (
+        exclusive(next((tmp_path / "cut").glob("*.features")).with_suffix(".lock"), "x"),
+        pytest.raises(RunError, match="another process encodes these images"),
+    ):
+        [encode_once(one, suite, ids, tmp_path / "cut") for one in (backbone, other)]
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot keep the image features"):
         encode_once(backbone, suite, ids, tmp_path / "file")
@@ -285,9 +294,9 @@ def test_schedules_rise_and_fall() -> None:
 def test_a_region_outside_its_image_is_refused(suite: PhantomSuite) -> None:
     pictures = load_backbone(TINY).pictures
     image = suite.image_ids[0]
-    PictureFeed(suite, pictures, {image: (512, 512)}).read([image])
+    PictureFeed(suite, pictures, {image: {(512, 512), (256, 256)}}).check([image])
     with pytest.raises(DataError, match=rf"a region of 640 x 512 pixels lies outside its image of 256 x 256 \({image}"):
-        PictureFeed(suite, pictures, {image: (512, 640)}).read([image])
+        PictureFeed(suite, pictures, {image: {(512, 512), (512, 640)}}).check([image])
 
 
 @pytest.mark.parametrize(
@@ -320,6 +329,25 @@ def test_tensorboard_gets_the_losses_by_task(suite: PhantomSuite, batches: list[
     content = events.read_bytes()
     for task in TASKS:
         assert f"train/loss/{task}".encode() in content
+
+
+def test_a_dtype_is_not_overruled_by_accelerate_s_configuration(
+    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    arguments = training._arguments(SETTINGS, Running(device="cpu", dtype="float32"), tmp_path, 3)
+    assert arguments.mixed_precision == "no"
+
+
+def test_a_worker_s_error_is_one_line(suite: PhantomSuite, batches: list[Batch], tmp_path: Path) -> None:
+    backbone, network = _adapted()
+    image = batches[0][0].img_id
+    feed = PictureFeed(suite, backbone.pictures, {image: {(10, 90)}})
+    running = Running(device="cpu", workers=1, save_every=1000)
+    with pytest.raises(DataError) as caught:
+        train(network, backbone.tokenizer, feed, batches[:2], SETTINGS, state=tmp_path, recipe="r", running=running)
+    assert caught.value.line().startswith("a region of 90 x 10 pixels lies outside")
+    assert "Traceback" not in caught.value.line()
 
 
 @pytest.mark.slow

@@ -253,8 +253,8 @@ def _example(task: str, prompt: str, target: str) -> Examples:
 
 def test_rows_that_cannot_be_trained_on_are_refused() -> None:
     tokenizer = load_backbone(TINY).tokenizer
-    check_examples(_example("answer", prompts.answer_prompt("a < b?"), "no <5 mm polyp"), tokenizer, 256)
-    check_examples(_example("ground", prompts.ground_prompt("polyp"), "<loc_1><loc_999>"), tokenizer, 256)
+    check_examples(_example("answer", prompts.answer_prompt("a < b?"), "no <5 mm polyp"), tokenizer, 256, 37)
+    check_examples(_example("ground", prompts.ground_prompt("polyp"), "<loc_1><loc_999>"), tokenizer, 256, 37)
     for example, message in (
         (_example("answer", prompts.answer_prompt("Where?"), "at <loc_5>"), r"control token <loc_5> .*image7: at"),
         (_example("explain", prompts.explain_prompt("Why? </s>"), "red"), "control token </s>"),
@@ -263,9 +263,51 @@ def test_rows_that_cannot_be_trained_on_are_refused() -> None:
             _example("answer", prompts.answer_prompt("Why?"), "red bump " * 300),
             "tokens in the task answer, the network",
         ),
+        (_example("answer", prompts.answer_prompt("red bump " * 110), "yes"), "the network takes 217"),
     ):
         with pytest.raises(GiBenchError, match=message):
-            check_examples(example, tokenizer, 256)
+            check_examples(example, tokenizer, 256, 37)
+
+
+def test_a_state_is_bound_to_every_row() -> None:
+    from baselines.florence2.mixture import Row
+    from baselines.florence2.recipes import _bound
+
+    batches = [(Row("i", "answer", "a", "b"), Row("i", "answer", "c", "d"))]
+    assert _bound({"seed": 0}, batches) == _bound({"seed": 0}, list(batches))
+    for other in ([batches[0][::-1]], [(batches[0][0],)], [(Row("i", "answer", "a", "x"), batches[0][1])]):
+        assert _bound({"seed": 0}, other) != _bound({"seed": 0}, batches)
+    assert _bound({"seed": 1}, batches) != _bound({"seed": 0}, batches)
+
+
+def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path: Path) -> None:
+    from baselines.florence2.features import exclusive
+
+    with (
+        exclusive(tmp_path / ".a.state" / "lock", "x"),
+        pytest.raises(GiBenchError, match="another process trains into"),
+    ):
+        train_adapter(
+            recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
+            choices=Choices(steps=1), running=CPU, say=lambda line: None,
+        )  # fmt: skip
+
+
+def test_masks_of_a_file_replace_all_of_their_label(suite: PhantomSuite) -> None:
+    """Else a variant trained on pseudo-masks would learn true ones where none was made."""
+    from baselines.florence2.extra_rows import ExtraRows
+
+    some = next(p for p in suite.phrases if p.label == "polyp" and p.region is not None and not p.is_negative)
+    assert some.region is not None
+    extra = ExtraRows(masks={(some.img_id, "polyp"): some.region})
+    found = task_examples(suite, ["ground"], extra=extra).by_task["ground"]
+    plain = task_examples(suite, ["ground"]).by_task["ground"]
+    polyps = {p.img_id for p in suite.phrases if p.label == "polyp" and not p.is_negative}
+    assert any(found.get(img_id) != plain[img_id] for img_id in polyps - {some.img_id})
+    assert found[some.img_id] == plain[some.img_id]
+    others = set(plain) - polyps
+    assert others
+    assert all(found[img_id] == plain[img_id] for img_id in others)
 
 
 def test_images_without_rows_are_counted(tmp_path: Path) -> None:
@@ -382,8 +424,11 @@ def test_cards_hold_scores_as_the_hub_reads_them(suite: PhantomSuite, tmp_path: 
         (["--model", "multitask_r23"], "did you mean"),
         (["--model", "blind_constant"], "unknown model"),
         (["--model", "multitask_r128_sam"], "masks refined by SAM"),
-        (["--model", "multitask_r32", "--weight", "answer"], "not a weight (--weight answer)"),
-        (["--model", "multitask_r32", "--weight", "answers=1"], "not a weight"),
+        (["--model", "multitask_r32", "--weight", "answer"], "not a weight of multitask_r32 (--weight answer)"),
+        (["--model", "multitask_r32", "--weight", "answers=1"], "not a weight of multitask_r32"),
+        (["--model", "vqa_only_r32", "--weight", "ground=1"], "give one of answer, ="),
+        (["--model", "multitask_r32", "-o", "baselines"], "is no checkpoint"),
+        (["--model", "multitask_r32", "-o", "README.md/a"], "cannot write there"),
         (["--model", "multitask_r32", "--weight", "answer=-1"], "not a weight"),
         (["--model", "multitask_r32", "--learning-rate", "5"], "not a learning rate"),
         (["--model", "multitask_r32", "--log-to", "wandb"], "pip install wandb"),
