@@ -74,7 +74,8 @@ class GroupedNetwork(nn.Module):
         if features is None:
             features = network.get_image_features(pixels).pooler_output
         embedded = network.get_input_embeddings()(input_ids)
-        images = features.to(embedded.dtype)[at]
+        # Unlike indexing, its gradient adds up in a fixed order on several threads.
+        images = features.to(embedded.dtype).index_select(0, at)
         ones = torch.ones(images.shape[:2], dtype=attention_mask.dtype, device=attention_mask.device)
         seen = torch.cat([ones, attention_mask], dim=1)
         encoder = network.model.language_model.get_encoder()
@@ -97,7 +98,7 @@ class GroupedNetwork(nn.Module):
         for rows in torch.tensor_split(torch.argsort(counts, stable=True), min(_LENGTH_GROUPS, len(labels))):
             wanted = labels[rows, : int(counts[rows].max())]
             output = network(
-                encoder_outputs=BaseModelOutput(last_hidden_state=states[rows]),
+                encoder_outputs=BaseModelOutput(last_hidden_state=states.index_select(0, rows)),
                 attention_mask=seen[rows],
                 decoder_input_ids=self._shifted(wanted),
                 use_cache=False,

@@ -321,8 +321,7 @@ def _at_once(
             for future in as_completed(waiting):
                 yield future.result()
         except BaseException:
-            for future in waiting:
-                future.cancel()
+            # A pool whose processes have ended fails all that waits, by itself.
             for process in list(pool._processes.values()):
                 process.terminate()
             raise
