@@ -43,7 +43,7 @@ def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["score", "no-such-run"], "no-such-run"),
         (["report", "no-such-run"], "no-such-run"),
         (["submit", "task1", "no-such-run"], "no-such-run"),
-        (["train", "multitask_r1"], "multitask_r128"),
+        (["train", "--model", "multitask_r1"], "multitask_r128"),
         (["nonsense"], "nonsense"),
     ],
 )
