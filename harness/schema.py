@@ -222,6 +222,8 @@ class MetricInfo:
         comparable: whether the number can be put beside the challenge's published one on the same rows.
         ranked: whether one direction is better at all; a length has none.
         headline: shown in the terminal; the others stand in ``scores.json`` and in the report.
+        version: of the definition; a change of value, rows or interval raises it. Scores that were stored under a lower
+            one stay readable, and whoever shows them says so.
     """
 
     name: str
@@ -235,6 +237,7 @@ class MetricInfo:
     comparable: bool = True
     headline: bool = True
     ranked: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

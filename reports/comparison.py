@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.definitions import older_note
 from harness.errors import GiBenchError
 from harness.schema import MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
@@ -311,7 +312,7 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     runs = load_runs(paths)
     names = names_of(runs)
     first = runs[0]
-    notes = tuple(dict.fromkeys(note for run in runs for note in run.scores.notes))
+    notes = tuple(dict.fromkeys(note for run in runs for note in (*run.scores.notes, older_note(run.scores)) if note))
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,

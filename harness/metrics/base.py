@@ -7,7 +7,7 @@ makes an interval for corpus BLEU as cheap as one for a mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +43,8 @@ class Statistics:
             judge); the name stays.
         point: row numbers -> value, where ``value`` of the sums is only close to it (confidences grouped into levels);
             used for the score itself, while intervals use the sums.
+        columns: what each column of ``sums`` means, where that depends on the run (levels of its confidences); None
+            where the metric alone decides it. Runs can be permuted only where their columns mean the same.
         interval: ``bootstrap`` over images, or ``wilson`` for shares of rare events (column 0 hits, column 1 rows).
     """
 
@@ -53,6 +55,7 @@ class Statistics:
     counts: Mapping[str, int] = field(default_factory=dict)
     info: MetricInfo | None = None
     point: Callable[[npt.NDArray[np.int64]], float] | None = None
+    columns: tuple[Hashable, ...] | None = None
     interval: Literal["bootstrap", "wilson"] = "bootstrap"
 
 
