@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from harness.errors import DataError, GiBenchError
 from harness.suites.image_lists import read_image_ids
-from harness.suites.splits import SIDES, AskedRow, Side, Split, rows_of_file, rows_of_suite
+from harness.suites.splits import SIDES, AskedRow, Side, Source, Split, rows_of_file, rows_of_suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -181,6 +182,34 @@ def near_duplicates(
             if a != b:
                 found.append(NearDuplicate(a, b, int(apart[row, column])))
     return sorted(found, key=lambda pair: (pair.distance, pair.first, pair.second))
+
+
+def disjoint_split(train: ImageSet, test: ImageSet, duplicates: Iterable[NearDuplicate]) -> Split:
+    """A split whose test side is the test images that no training image equals, by id or by its pixels.
+
+    Everything else, the leaked test images among it, is on the training side.
+
+    Args:
+        train, test: the two sides.
+        duplicates: near-duplicates of the two, the training image first.
+
+    Raises:
+        DataError: every test image leaks.
+    """
+    leaked = {pair.second for pair in duplicates} | (train.rows.keys() & test.rows.keys())
+    clean = test.rows.keys() - leaked
+    if not clean:
+        raise DataError("every test image is, or resembles, a training image", where=test.name)
+    sides: dict[str, Side] = {img_id: "test" if img_id in clean else "train" for img_id in {*train.rows, *test.rows}}
+    sources = [Source(_digest(entry), entry.name) for entry in (train, test)]
+    return Split(sides, seed=0, fraction=len(clean) / len(sides), sources=tuple(sorted(sources)))
+
+
+def _digest(entry: ImageSet) -> str:
+    """The suite's fingerprint; of a set without one, SHA-256 of its image ids."""
+    if entry.suite is not None:
+        return entry.suite.fingerprint
+    return hashlib.sha256("\n".join(sorted(entry.rows)).encode()).hexdigest()
 
 
 def image_loader(sets: Sequence[ImageSet], folder: Path | None) -> Callable[[str], Image] | None:

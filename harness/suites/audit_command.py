@@ -26,6 +26,9 @@ def audit(
     train: Annotated[list[str] | None, typer.Option("--train", help="Training set; repeat to join several.")] = None,
     test: Annotated[list[str] | None, typer.Option("--test", help="Test set; repeat to join several.")] = None,
     data: DataOption = None,
+    train_data: Annotated[
+        Path | None, typer.Option("--train-data", help="Folder of the --train suites, where it is not --data.")
+    ] = None,
     images: Annotated[Path | None, typer.Option("--images", help="Folder with <img_id>.jpg of all sets.")] = None,
     near: Annotated[
         bool | None,
@@ -33,12 +36,20 @@ def audit(
     ] = None,
     distance: Annotated[int, typer.Option("--distance", min=0, max=20, help="Bits of 64 that may differ.")] = 6,
     allow: Annotated[int, typer.Option("--allow", min=0, help="Shared images and near-duplicates that pass.")] = 0,
+    disjoint: Annotated[
+        Path | None,
+        typer.Option("--disjoint", help="Split file to write: its test side is the --test images without a leak."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Find images that sets share, across tasks, and near-duplicate frames. Exit code 1 if there are any."""
     from harness.suites import audit as audits
 
-    pairs, results = _pairs(sets or [], train or [], test or [], data)
+    if disjoint is not None and not train:
+        raise GiBenchError(
+            "--disjoint needs a training and a test side", where=disjoint, do="give --train SET and --test SET"
+        )
+    pairs, results = _pairs(sets or [], train or [], test or [], data, train_data)
     duplicates: list[NearDuplicate] = []
     loader = None if near is False else audits.image_loader([s for pair in pairs for s in pair], images)
     if near and loader is None:
@@ -50,6 +61,8 @@ def audit(
                 {i: hashes[i] for i in first.rows}, {i: hashes[i] for i in second.rows}, distance=distance
             )
     leaks = sum(result.shared_images for result in results) + len(duplicates)
+    if disjoint is not None:
+        audits.disjoint_split(*pairs[0], duplicates).write(disjoint)
     if as_json:
         content: dict[str, Any] = {
             "overlaps": [asdict(result) for result in results],
@@ -61,12 +74,14 @@ def audit(
     else:
         for line in _lines(results, duplicates if loader is not None else None, distance):
             typer.echo(line)
+        if disjoint is not None:
+            typer.echo(f"split: {disjoint}")
     if leaks > allow:
         raise typer.Exit(1)
 
 
 def _pairs(
-    sets: list[str], train: list[str], test: list[str], data: Path | None
+    sets: list[str], train: list[str], test: list[str], data: Path | None, train_data: Path | None = None
 ) -> tuple[list[tuple[ImageSet, ImageSet]], list[Overlap]]:
     """The pairs to look at: all of ``sets``, or the joined training sets against the joined test sets."""
     from itertools import combinations
@@ -75,9 +90,11 @@ def _pairs(
 
     if bool(train) != bool(test) or (sets and train) or (not train and len(sets) < 2):
         raise GiBenchError("nothing to compare", do="give two sets or more, or --train SET and --test SET")
+    if train_data is not None and not train:
+        raise GiBenchError("--train-data is the folder of --train suites", do="give --train SET and --test SET")
     if train:
         joined = (
-            union("train", [read_set(name, data) for name in train]),
+            union("train", [read_set(name, train_data or data) for name in train]),
             union("test", [read_set(name, data) for name in test]),
         )
         return [joined], [overlap(*joined)]

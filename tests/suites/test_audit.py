@@ -156,6 +156,8 @@ def _run(*arguments: str) -> int:
         (["audit", "phantom/test", "phantom/tset"], "did you mean"),
         (["audit", "{}/bad.csv", "phantom/test"], "no column img_id"),
         (["split", "phantom/test", "--test-share", "2", "-o", "{}/s.json"], "test share 2"),
+        (["audit", "phantom/test", "phantom/train", "--disjoint", "{}/s.json"], "--disjoint needs"),
+        (["audit", "phantom/test", "phantom/train", "--train-data", "{}"], "--train-data is the folder"),
         (["run", "-m", "blind_constant", "--split", "{}/bad.csv"], "not a side of a split"),
     ],
 )
@@ -192,6 +194,37 @@ def test_near_duplicates_are_found_and_other_scenes_are_not() -> None:
     }
     assert len(wanted & pairs) >= 28
     assert len(pairs - wanted) <= 3
+
+
+def test_the_disjoint_split_keeps_every_leaked_test_image_out() -> None:
+    train = audit.ImageSet("train", {"a": 2, "b": 1, "shared": 1}, ("answer",))
+    test = audit.ImageSet("test", {"x": 1, "y": 3, "shared": 2}, ("ground",))
+    split = audit.disjoint_split(train, test, [audit.NearDuplicate("a", "y", 3)])
+    assert split.images("test") == ("x",)
+    assert split.images("train") == ("a", "b", "shared", "y")
+    with pytest.raises(DataError, match="every test image"):
+        audit.disjoint_split(train, test, [audit.NearDuplicate("a", "x", 0), audit.NearDuplicate("b", "y", 6)])
+
+
+def test_audit_writes_a_disjoint_split_that_run_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.csv").write_text("img_id,question\na,x\nshared,x\n")
+    (tmp_path / "test.csv").write_text("img_id,question\nb,x\nshared,x\n")
+    sets = ("--train", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv"))
+    path = tmp_path / "clean.json"
+    assert _run("audit", *sets, "--disjoint", str(path), "--allow", "1") == 0
+    assert f"split: {path}" in capsys.readouterr().out
+    made = Split.read(path)
+    assert (made.images("test"), made.images("train")) == (("b",), ("a", "shared"))
+
+
+def test_near_duplicates_across_two_folders_stay_out_of_the_test_side(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imagehash")
+    data, path = shared / "data", tmp_path / "clean.json"
+    sets = ("--train", "kvasir-vqa-x1/train", "--test", "kvasir-vqa-x1/test")
+    folders = ("--train-data", str(data / "real-train"), "--data", str(data / "real"))
+    assert _run("audit", *sets, *folders, "--disjoint", str(path), "--allow", "9") == 0
+    # 374 test images, one of which resembles two training images.
+    assert len(Split.read(path).images("test")) == 366
 
 
 def test_hash_distances_are_those_of_a_plain_loop() -> None:
