@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.answers import asserts
+from harness.reading import asserts
 from harness.engine.plan import Part
 from harness.errors import RunError
 from harness.model import Answer, Ask, Feature, GroundAsk, Model

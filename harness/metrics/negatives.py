@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.answers import asserts
+from harness.reading import asserts
 from harness.metrics.base import Metric, Statistics
 from harness.schema import MetricInfo
 

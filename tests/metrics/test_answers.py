@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness.answers import asserts
+from harness.reading import asserts
 from harness.suites.phantom.suite import PhantomSuite
 from harness.taxonomy import QUESTION_CLASSES
 

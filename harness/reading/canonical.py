@@ -1,0 +1,165 @@
+"""One spelling for what texts write in many: quotes, dashes, lists, "key: value" pairs, sizes and Paris classes.
+
+The rules of this room see canonical text only. Sizes become ``size_lt5``, ``size_5to10``, ``size_11to20`` and
+``size_gt20`` (:mod:`harness.reading.sizes`), classes ``paris_is``, ``paris_ip`` and ``paris_iia``; no text can forge
+them, as underscores are taken out first.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from harness.reading.sizes import mark_sizes
+from harness.reading.vocabulary import HEDGE, MIDDLE, NUMBERS, OTHER_ARTEFACT, SIDE, VERTICAL
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "œ": "oe", "ö": "oe"})
+
+# What stands before these words is a preamble or the question again.
+_ANSWER = re.compile(
+    r"^.*\b(?:final answer|short answer|answer|response|prediction|output|conclusion)\"? ?[:=] ?(?=\S)|"
+    r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
+    re.DOTALL,
+)
+_AFTER_ANSWER = re.compile(r"[,;\n ]+\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|justification)\"? ?[:=].*$", re.DOTALL)
+_SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), to)
+    for pattern, to in (
+        (r"(\w)\(e?s\)", r"\1s"),
+        (r"\b(is|are|do|does|was|were|has|have|had|did|could|would|should)n'?t\b", r"\1 not"),
+        (r"\b(?:can't|can not|cant|couldn't|could not)\b", "cannot"),
+        (r"\b(there|it|that|here)'s\b", r"\1 is"),
+        (r"\bartifact", "artefact"),
+        (r"\bo?esoph?[ao]git[iu]s\b|\boesphagitis\b", "oesophagitis"),
+        (r"\b(green|black)(?:[\s-]colou?red)?\s*(?:/|-|,|and/or|and|or|&)\s*(?:green|black)\b", "green-black"),
+        (r"\b(\w+(?: artefact)?)-free\b", r"free of \1"),
+        (r"\bnot (?:only|just|merely|solely)\b", ""),
+        (r"\bno (?:more|greater|larger) than\b", "at most"),
+        (r"\bno (?:less|fewer|smaller) than\b", "at least"),
+        (r"\bnothing (?:but|except|other than)\b", "only"),
+        # Two negations: what is not absent is there.
+        (r"\b(?:not|never) (?:completely |entirely |totally |\w+ly )?(?:without|free (?:of|from)|devoid of|lacking)\b", "with"),
+        (r"\b(?:not|never) (?:completely |entirely |\w+ly )?(?:absent|missing|invisible|undetectable|undetected|unseen)\b", "present"),
+        (r"\b(?:no|not any|without) (?:absence|lack) of\b", "presence of"),
+        (r"\bnot negative for\b", "positive for"),
+        (r"\bnot (?:(?:entirely|completely|quite|totally|fully|really|at all) )?(?:normal|healthy|unremarkable|intact)\b",
+         "abnormal"),
+        (r"\bcannot be denied\b|\bundeniabl[ey]\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b", "clearly"),
+    )
+)  # fmt: skip
+_CELL_DASH = re.compile(rf"\b({VERTICAL}|{SIDE}|{MIDDLE})\s+-\s*(?={VERTICAL}|{SIDE}|{MIDDLE})|"
+                        rf"\b({VERTICAL}|{SIDE}|{MIDDLE})-\s+(?={VERTICAL}|{SIDE}|{MIDDLE})")  # fmt: skip
+
+# -- Paris classes ---------------------------------------------------------------------------------------------------
+
+_SHORT = r"(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p|(?:i|1)[\s-]?s)"
+_TYPE = r"(?:types?|class(?:ification|ified as|ed as|es)?|categor(?:y|ies)|grades?|morpholog(?:y|ies))"
+_PARIS = re.compile(
+    rf"\b(?P<led>(?:paris[\s-]*(?:{_TYPE}[\s-]*)*|{_TYPE}[\s-]*)(?P<verb>(?:(?:is|of|was|as|are|being)\s+|[:=]\s*)*)"
+    rf"(?:0[\s-]*)?)(?P<first>{_SHORT})(?![\w'])|\b0[\s-]*(?P<zero>{_SHORT})\b|\b(?P<sure>ii[\s-]?a|ip)\b|"
+    rf"\b(?P<tail>is)[\s-]type\b"
+)
+# "the Paris type is not stated": a verb, unless what follows can only stand behind a class.
+_BEHIND_CLASS = re.compile(
+    rf"\s*(?:$|[.,;:)/+&]|-|(?:polyp|lesion|adenom|{_TYPE}|and|or|with|without|was|were|present|visible|identified|"
+    r"observed|detected|noted|seen|found|is|in|on|at|located|measuring|by|per|according|sized|no|size_|but)\w*)"
+)
+_JOINED = re.compile(rf"(paris_\w+)\s*(?:and|or|/|\+|,|&|plus)\s*(?:(?:paris|{_TYPE}|0)[\s-]*)*(is|ip|iia)\b")
+
+
+def _paris(match: re.Match[str]) -> str:
+    text, end = match.string, match.end()
+    found = match["first"] or match["zero"] or match["sure"] or match["tail"]
+    name = re.sub(r"[\s-]", "", found).replace("1", "i").replace("2", "ii")
+    if name == "is" and match["first"] is not None and not _BEHIND_CLASS.match(text, end):
+        return match[0]
+    if name == "is" and re.match(rf"\s+(?:paris|type|{_SHORT}|0[\s-]*{_SHORT})\b", text[end:]):
+        return match[0]
+    return f"paris_{name}"
+
+
+def _mark_paris(text: str) -> str:
+    text = _PARIS.sub(_paris, text)
+    while (joined := _JOINED.sub(r"\1 and paris_\2", text)) != text:
+        text = joined
+    return text
+
+
+# -- Lists and "key: value" ------------------------------------------------------------------------------------------
+
+_ABSENT = (
+    r"(?:none|no|nil|zero|0|absent|false|negative|nothing|null|undetected|invisible|n/a|missing|-|"
+    r"(?:none|not|nothing|no) (?:\w+ )?(?:present|visible|seen|identified|detected|observed|noted|found|there|any)"
+    r"(?: (?:in|on) .*)?)"
+)
+_THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
+_PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-)\s+?(?P<value>[^:=]+)$")
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
+_ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|visible|"
+                        r"detected|present|paris)\b")  # fmt: skip
+_COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
+_BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
+_NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
+
+
+def _pair(segment: str) -> str:
+    """A ``key: value`` segment as a phrase: "polyps: 0" is "no polyps", "text: yes" "text present"."""
+    match = _PAIR.match(segment.strip())
+    if match is None or _VERB.search(match["key"]) or re.match(rf"(?:an?|the|{_NUMBER.pattern})\b", match["key"]):
+        return segment
+    key, value = match["key"].strip(), match["value"].strip(" .")
+    if HEDGE.search(value):
+        return f"{key} {value}"
+    if re.search(r"remov|resect", key) and re.fullmatch(r"(?:no|yes|true|false)", value):
+        return "polyps not removed" if value in ("no", "false") else "all polyps removed"
+    noun = _COUNT.sub(" ", _ATTRIBUTE.sub(" ", key)).strip() or key
+    if re.fullmatch(_ABSENT, value):
+        return f"no {noun}" if not _ATTRIBUTE.fullmatch(key) else "none"
+    if re.fullmatch(_THERE, value):
+        return f"{noun} present"
+    number = _NUMBER.fullmatch(value)
+    if number:
+        return f"{value} {noun}" if noun != key or not _COUNT.fullmatch(key) else value
+    return segment
+
+
+def _pairs(text: str) -> str:
+    """Segments between sentence ends, each read as a pair where it is one; also commas between several pairs."""
+    found = []
+    for sentence in re.split(r"([;\n]|[.!?](?!\d))", text):
+        commas = sentence.split(",")
+        several = len(commas) > 1 and all(_PAIR.match(part.strip()) for part in commas)
+        found.append(" ; ".join(_pair(part) for part in commas) if several else _pair(sentence))
+    return "".join(found)
+
+
+@lru_cache(maxsize=65_536)
+def canonical(text: str) -> str:
+    """The canonical form of a text: lower case, single spaces, sizes and classes as tokens.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Canonical text; empty where nothing is left.
+    """
+    text = unicodedata.normalize("NFKC", text.translate(_DASHES)).translate(_DASHES).translate(_QUOTES).lower()
+    text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
+    text = _AFTER_ANSWER.sub("", text)
+    text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
+    text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
+    text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
+    text = _BULLET.sub(r"\1 ; ", text)
+    text = re.sub(r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|(?<=\ba)\s*\n", " ", text).replace("\n", " ; ")
+    text = " ".join(text.replace("—", " - ").split())
+    for pattern, to in _SPELLING:
+        text = pattern.sub(to, text)
+    text = _CELL_DASH.sub(r"\1\2-", text)
+    text = mark_sizes(text)
+    text = _pairs(text)
+    text = _mark_paris(text)
+    text = OTHER_ARTEFACT.sub("optical flaws", text)
+    text = re.sub(r"[()]", " , ", text).replace(" - ", " ; ").replace("->", " ; ")
+    return " ".join(text.split())

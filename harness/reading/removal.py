@@ -1,0 +1,73 @@
+"""Whether polyps have been removed: ``yes``, ``no`` (some are left) or ``not relevant`` (there is none)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.reading.clauses import Clause
+from harness.reading.vocabulary import POLYP
+
+_MOOT = re.compile(
+    r"(?:\bnot (?:currently |clinically )?|\bno (?:polyp )?removal (?:is |was |were )?|\bun)"
+    r"(?:relevant|applicable|necessary|needed|required|indicated|pertinent)\b|\birrelevant\b|\bn/a\b|\bno relevan|"
+    r"\bno polyps? to (?:remove|resect)\b|\bno need (?:for|of) (?:polyp )?(?:removal|resection)|"
+    r"\bnothing (?:to|left to) (?:remove|resect)"
+)
+_NOTHING_LEFT = re.compile(r"\b(?:no|without) (?:\w+ ){0,3}(?:unremoved|unresected|incomplete)")
+_NOT_REMOVED = re.compile(
+    r"\b(?:incomplete\w*|partial(?:ly)?|unremoved|unresected)\b|"
+    r"\bnot (?:all|every|yet|fully|completely|entirely|been|have been)\b|"
+    r"\b(?:have|has|is|are|were|was) not (?:been |yet |fully |completely |all )*(?:removed|resected|excised)|"
+    r"\bnot (?:removed|resected|excised)|\bonly (?:some|one|part|a few)\b.*\bremov|"
+    r"\bno (?:polypectomy|removal|resection) (?:has been |was |is |yet )*(?:performed|done|carried out|undertaken)"
+)
+_NO_REMOVAL = re.compile(
+    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|polypectom\w*)"
+)
+_STAYS = re.compile(r"\b(?:remain\w*|residual|persist\w*|still|left behind|leftover)\b")
+_REMOVED = re.compile(r"\b(?:removed|resected|excised|removal|resection|excision|polypectom(?:y|ies))\b")
+_FULLY = re.compile(r"\b(?:all|complete\w*|fully|success\w*|has been|have been|were|was|performed|done|carried out|both|every)\b")
+_TISSUE = re.compile(r"polyp|lesion|tissue|growth|adenom")
+_PRESENT = re.compile(r"\b(?:present|visible|seen|identified|detected|observed|noted|found|there (?:is|are)|remain\w*)\b")
+
+
+def removal_status(parts: Sequence[Clause], text: str) -> str | None:
+    """The removal status that clauses state.
+
+    Nothing left to remove is ``not relevant``, as in the dataset; so is "no residual polyps".
+
+    Args:
+        parts: clauses of a text.
+        text: the same as one text.
+
+    Returns:
+        ``yes``, ``no``, ``not relevant``; None where the text does not tell.
+    """
+    if _MOOT.search(text):
+        return "not relevant"
+    if _NOTHING_LEFT.search(text):
+        return None
+    if _NOT_REMOVED.search(text):
+        return "no"
+    if _NO_REMOVAL.search(text):
+        return "no" if re.search(r"complete|success|full", text) else None
+    stays = [part for part in parts if _STAYS.search(part.text) and _TISSUE.search(part.text)]
+    if stays:
+        return "not relevant" if all(part.denied for part in stays) else "no"
+    done = [part for part in parts if _REMOVED.search(part.text)]
+    if done:
+        if any(_more_polyps(part) for part in parts if part not in done):
+            return "no"  # "a polyp has been removed, but smaller polyps are present"
+        return "yes" if _FULLY.search(text) and not any(part.denied for part in done) else None
+    named = [part for part in parts if POLYP.search(part.text)]
+    return "not relevant" if named and all(part.denies(POLYP) for part in named) else None
+
+
+def _more_polyps(part: Clause) -> bool:
+    """Whether a clause beside the removal shows a polyp that is there."""
+    return (
+        not part.denied
+        and (POLYP.search(part.text) is not None or re.search(r"\blesions?\b|\b(?:one|others?)\b", part.text) is not None)
+        and _PRESENT.search(part.text) is not None
+    )
