@@ -61,10 +61,19 @@ _PARIS = re.compile(
     rf"(?:0[\s-]*)?)(?P<first>{_SHORT})(?![\w'])|\b0[\s-]*(?P<zero>{_SHORT})\b|\b(?P<sure>ii[\s-]?a|ip)\b|"
     rf"\b(?P<tail>is)[\s-]type\b"
 )
-# "the Paris type is not stated": a verb, unless what follows can only stand behind a class.
-_BEHIND_CLASS = re.compile(
-    rf"\s*(?:$|[.,;:)/+&]|-|(?:polyp|lesion|adenom|{_TYPE}|and|or|with|without|was|were|present|visible|identified|"
-    r"observed|detected|noted|seen|found|is|in|on|at|located|measuring|by|per|according|sized|no|size_|but)\w*)"
+# "the Paris type is not stated": a verb, unless what follows can only stand behind a class. Behind "type" a
+# participle makes it one too ("a Paris IIa type is present"), behind "Paris" alone it does not.
+_BEHIND_TYPE = re.compile(
+    r"\s*(?:$|[.,;:)/+&-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but|"
+    r"measuring|size_\w+)\b)"
+)
+_BEHIND_PARIS = re.compile(
+    rf"{_BEHIND_TYPE.pattern}|\s*(?:types?|class|classification|category|growths?|tumou?rs?|present|visible|identified|"
+    r"observed|detected|noted|seen|found|in|on|at|located|by|per|according|sized)\b"
+)
+_CLASS_FOLLOWS = re.compile(
+    rf"\s+(?:(?:paris|{_TYPE}|0)[\s-]*)*(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p)\b|"
+    rf"\s+(?:(?:paris|types?|0)[\s-]*)*is(?={_BEHIND_TYPE.pattern})"
 )
 _JOINED = re.compile(rf"(paris_\w+)\s*(?:and|or|/|\+|,|&|plus)\s*(?:(?:paris|{_TYPE}|0)[\s-]*)*(is|ip|iia)\b")
 
@@ -73,10 +82,10 @@ def _paris(match: re.Match[str]) -> str:
     text, end = match.string, match.end()
     found = match["first"] or match["zero"] or match["sure"] or match["tail"]
     name = re.sub(r"[\s-]", "", found).replace("1", "i").replace("2", "ii")
-    if name == "is" and match["first"] is not None and not _BEHIND_CLASS.match(text, end):
-        return match[0]
-    if name == "is" and re.match(rf"\s+(?:paris|type|{_SHORT}|0[\s-]*{_SHORT})\b", text[end:]):
-        return match[0]
+    if name == "is" and match["first"] is not None and not match["led"].endswith("0"):
+        behind = _BEHIND_PARIS if match["led"].strip(" -").endswith("paris") else _BEHIND_TYPE
+        if not behind.match(text, end) or _CLASS_FOLLOWS.match(text, end):
+            return match[0]
     return f"paris_{name}"
 
 

@@ -30,7 +30,7 @@ _LEADING = re.compile(
 _NEITHER = re.compile(r"\bneither\b")
 _OWN = re.compile(
     r"\b(?:is|are|was|were|has|have|shows?|an?|the|one|two|three|four|five|six|single|multiple|several|some|evidence|"
-    r"presence|yes|remains?|classified|classification|measur\w*|greater|larger|smaller|less|size_\w+)\b"
+    r"presence|yes|remains?|classified|classification|measur\w*|greater|larger|smaller|less|size_\w+|(?:positioned|located|situated|placed|lying|lies) (?:in|at|within|on|near))\b"
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|can|does|do)\b")
 # "no text visible, one polyp": a denial that is closed by one of these behind its noun does not carry further.
@@ -146,8 +146,12 @@ def _hedged(parts: Sequence[Clause]) -> tuple[Clause, ...]:
     open_still = False
     for part in parts:
         hedge = HEDGE.search(part.text)
-        alternative = part.joint == "or" and not part.denied and bool(found) and not found[-1].denied
-        if part.joint in ("end", "except") or _VERB.search(part.text):
+        alternative = (
+            part.joint == "or" and not part.denied and bool(found) and not found[-1].denied
+            and not part.text.startswith(("more", "fewer", "less"))
+        )  # fmt: skip
+        ends = part.joint in ("end", "except") or (part.joint == "comma" and not bare(part.text))
+        if ends or _VERB.search(part.text):
             open_still = False
         open_still = open_still or hedge is not None
         refers_back = hedge and part.joint != "end" and not _ATTRIBUTE.search(part.text)

@@ -18,7 +18,7 @@ _CELL = re.compile(
 )
 # With one of these not only cells are named ("upper regions"), or the cells are examples.
 _COARSE = re.compile(
-    rf"\b(?:such as|e\.g|for example|throughout|entire|all|half|sides?|peripheral|widespread|diffuse\w*|mainly|mostly)\b|"
+    rf"\b(?:such as|e\.g|for example|throughout|entire|all|half|sides?|peripher\w+|lateral|surrounding|widespread|diffuse\w*|mainly|mostly)\b|"
     rf"\b(?:{VERTICAL}|{SIDE})\b"
 )
 _EVERYWHERE = re.compile(

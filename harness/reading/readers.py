@@ -236,10 +236,17 @@ def _procedure(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
     return found[0] if len(found) == 1 else None
 
 
+_COLOURLESS = re.compile(r"\bto describe\b|\bcolou?r(?:ation)?$")
+
+
 def _colours(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         found = colours_of(_whole([part for part in parts if not part.denied]), noun, others)
-        return frozenset() if found is None and _denies(parts, noun, asked) else found
+        if found is None and _denies(parts, noun, asked):
+            # Beside other questions references say "no polyps" of frames whose abnormality has a colour.
+            plain = len(asked) == 1 or any(_COLOURLESS.search(part.text) for part in _mentions(parts, noun))
+            return frozenset() if plain else None
+        return found
 
     return reader
 
@@ -251,7 +258,7 @@ def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         there = [part for part in parts if not part.denied]
         absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
-        if absent and (_mentions(parts, noun) or not _PLACED.search(_whole(parts))):
+        if absent and not any(_PLACED.search(part.text) for part in _mentions(parts, noun) or parts):
             return frozenset()
         return cells_of(_whole(there), noun, others)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from harness.reading.clauses import Clause
-from harness.reading.vocabulary import POLYP
+from harness.reading.vocabulary import KINDS, POLYP
 
 _MOOT = re.compile(
     r"(?:\bnot (?:currently |clinically )?|\bno (?:polyp )?removal (?:is |was |were )?|\bun)"
@@ -19,13 +19,17 @@ _NOT_REMOVED = re.compile(
     r"\b(?:incomplete\w*|partial(?:ly)?|unremoved|unresected)\b|"
     r"\bnot (?:all|every|yet|fully|completely|entirely|been|have been)\b|"
     r"\b(?:have|has|is|are|were|was) not (?:been |yet |fully |completely |all )*(?:removed|resected|excised)|"
-    r"\bnot (?:removed|resected|excised)|\bonly (?:some|one|part|a few)\b.*\bremov|"
-    r"\bno (?:polypectomy|removal|resection) (?:has been |was |is |yet )*(?:performed|done|carried out|undertaken)"
+    r"\bnot (?:removed|resected|excised)|"
+    r"\bonly (?:some|one|part|a few)(?: of the)?(?: polyps?)? (?:has |have |was |were |is |are )(?:been )?(?:removed|resected)|"
+    r"\b(?:polypectomy|removal|resection) (?:has |was |is )?not (?:been |yet )*(?:performed|done|carried out|undertaken)"
 )
 _NO_REMOVAL = re.compile(
-    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|polypectom\w*)"
+    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|excis\w*|polypectom\w*)"
 )
+_FOR_REMOVAL = re.compile(r"\bno polyps? (?:\w+ ){0,3}(?:for|to be) (?:removal|resection|excision|removed|resected)")
+_PLAIN_POLYP = re.compile(rf"(?:{POLYP.pattern})(?! (?:remov|resect|excis|type|size|status))")
 _STAYS = re.compile(r"\b(?:remain\w*|residual|persist\w*|still|left behind|leftover)\b")
+_HIDDEN = re.compile(r"\bremain\w* un(?:identified|detected|seen)")  # polyps that stay, and are not known
 _REMOVED = re.compile(r"\b(?:removed|resected|excised|removal|resection|excision|polypectom(?:y|ies))\b")
 _FULLY = re.compile(r"\b(?:all|complete\w*|fully|success\w*|has been|have been|were|was|performed|done|carried out|both|every)\b")
 _TISSUE = re.compile(r"polyp|lesion|tissue|growth|adenom")
@@ -50,11 +54,14 @@ def removal_status(parts: Sequence[Clause], text: str) -> str | None:
         return None
     if _NOT_REMOVED.search(text):
         return "no"
-    if _NO_REMOVAL.search(text):
-        return "no" if re.search(r"complete|success|full", text) else None
+    if _NO_REMOVAL.search(text) or _FOR_REMOVAL.search(text):
+        if re.search(r"complete|success|full", text):
+            return "no"
+        plain = [part for part in parts if _PLAIN_POLYP.search(part.text)]
+        return "not relevant" if plain and all(part.denies(_PLAIN_POLYP) for part in plain) else None
     stays = [part for part in parts if _STAYS.search(part.text) and _TISSUE.search(part.text)]
     if stays:
-        return "not relevant" if all(part.denied for part in stays) else "no"
+        return "not relevant" if all(part.denied and not _HIDDEN.search(part.text) for part in stays) else "no"
     done = [part for part in parts if _REMOVED.search(part.text)]
     if done:
         if any(_more_polyps(part) for part in parts if part not in done):
@@ -68,6 +75,9 @@ def _more_polyps(part: Clause) -> bool:
     """Whether a clause beside the removal shows a polyp that is there."""
     return (
         not part.denied
-        and (POLYP.search(part.text) is not None or re.search(r"\blesions?\b|\b(?:one|others?)\b", part.text) is not None)
+        and (
+            POLYP.search(part.text) is not None
+            or (re.match(r"(?:one|others?|another|some)\b", part.text) is not None and not any(k.search(part.text) for k in KINDS))
+        )
         and _PRESENT.search(part.text) is not None
     )

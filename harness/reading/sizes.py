@@ -47,8 +47,8 @@ _MORE = (
     r"at least|minimum(?: of)?|in excess of)"
 )
 _AROUND = r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.?|~)\s*)?"
-_OR_LESS = r"(?:or|and) (?:less|smaller|below|under)"
-_OR_MORE = r"(?:or|and) (?:more|larger|greater|bigger|above|over)"
+_OR_LESS = r"(?:or|and) (?:less|smaller|below|under)(?! than)"
+_OR_MORE = r"(?:or|and) (?:more|larger|greater|bigger|above|over)(?! than| \d)"
 _GAP = r"[\s-]*"
 _RANGE = re.compile(
     rf"(?P<a>{_NUMBER}){_GAP}(?P<ua>{_UNIT})?\s*(?:-|to|(?P<and>and)|up to|until|or|through)\s*{_AROUND}(?P<b>{_NUMBER})"

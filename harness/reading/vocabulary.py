@@ -28,7 +28,7 @@ _LANDMARK = (
 )
 _DISEASE = (
     r"(?:ulcerative )?colitis|uc|o?esophagitis|barrett'?s?|inflam\w*|disease\w*|ulcers?|ulcerat(?:ions?|ed)|"
-    r"erosions?|erythema\w*|redness|discolou?r\w*"
+    r"erosions?"
 )
 # Nouns for whatever is not normal; a count of findings counts these.
 _FINDINGS = r"abnormal(?:it\w*|ly)?|findings?|lesions?|anomal\w*|patholog\w*|issues?|irregularit\w*"
@@ -59,7 +59,7 @@ KINDS = (POLYP, INSTRUMENT, LANDMARK, FINDING, TEXT, BOX)
 # What makes a text say something of a finding of the taxonomy.
 NAMES_FINDING: dict[str, re.Pattern[str]] = {
     "polyp": _words(f"{_POLYP}|{_OF_POLYPS}"),
-    "abnormality": LESION,
+    "abnormality": _words(f"{_FINDINGS}|conditions?|{_DISEASE}|{_POLYP}|erythema\\w*|redness|discolou?r\\w*"),
     "instrument": INSTRUMENT,
     "landmark": LANDMARK,
     "text": TEXT,
@@ -112,7 +112,8 @@ NEGATION = re.compile(
 # bleeding" and "the polyp shows no stalk" deny something else.
 DENIED_BEHIND = re.compile(
     rf"\b(?:not|cannot|never|neither)(?: (?:be|been|being|yet|currently|clearly|readily|really|at all|any|\w+ly))* "
-    rf"(?:{_EXISTS}|relevant|applicable|in (?:the |this )?(?:image|field|frame|view|picture)|any\w*|determined|removed)\b|"
+    rf"(?:{_EXISTS}|(?:a )?relevant|applicable|(?:a |of )?(?:finding|concern)|mentioned|addressed|considered|listed|"
+    r"in (?:the |this )?(?:image|field|frame|view|picture)|any\w*)\b|"
     r"\b(?:absent|none|nil|zero|0|irrelevant|invisible|unseen|undetect\w*|unidentif\w*|n/a|excluded|ruled out|negative|"
     r"lacking|missing|no longer|false|non-?\w+)(?![\w-])|\b(?:no|not)$"
 )
@@ -167,6 +168,8 @@ _NEUTRAL = frozenset(
     undetected unidentified unidentifiable invisible irrelevant relevant applicable n/a true false correct right
     left upper lower top bottom center centre central middle mid
     color colors colour colours colored coloured coloration colouration coloring hue hues tone tones shade shades
+    patch patches spots streaks focal peripheral periphery surrounding lateral presenting structure structures fleshy
+    discoloration discolouration discolored redness everything looks look it'm i'm m s
     tinge tint tinged appearance dark light pale bright mixed multiple several varied various different distinct
     clear clearly clear-cut significant obvious single size sized measuring measures measured approximately about
     around roughly nearly between diameter evidence signs sign presence indication mucosa mucosal tissue tissues wall
