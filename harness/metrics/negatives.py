@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.reading import asserts
 from harness.metrics.base import Metric, Statistics
+from harness.reading import asserts
 from harness.schema import MetricInfo
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from harness.reading.clauses import Clause, clauses
-from harness.reading.readers import says_normal
+from harness.reading.readers import leading_particle, says_normal
 from harness.reading.removal import removal_status
 from harness.reading.vocabulary import KINDS, LESION, NAMES_FINDING, bare
 
 _OF_REMOVAL = re.compile(r"remov|resect|remain|residual|excis|polypectom")
 _LEFT = re.compile(r"\b(?:residual|remain\w*|left|still|unremoved|unresected|persist\w*)\b")
+_ONLY_DIGITS = re.compile(r"\d+(?:\W+\d+)+")  # "12:30" is no count
 _MORE_OF_THEM = re.compile(r"\b(?:other|additional|further)\b")
 
 
@@ -58,10 +59,11 @@ def _unnamed(parts: Sequence[Clause], noun: re.Pattern[str], question: str) -> b
     others = any(kind.search(part.text) for part in parts for kind in KINDS)
     if others and not asked:
         return None
-    about = [part for part in parts if bare(part.text)]
-    if not about or len(about) < len(parts):
+    if (leading := leading_particle(parts)) is not None:
+        return leading
+    if not all(bare(part.text) for part in parts) or _ONLY_DIGITS.fullmatch(" ".join(part.text for part in parts)):
         return None
-    return not any(part.denied for part in about)
+    return not any(part.denied for part in parts)
 
 
 def _removal(parts: Sequence[Clause], question: str) -> bool | None:

@@ -23,7 +23,12 @@ _ANSWER = re.compile(
     r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
     re.DOTALL,
 )
-_AFTER_ANSWER = re.compile(r"[,;\n ]+\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|justification)\"? ?[:=].*$", re.DOTALL)
+_AFTER_ANSWER = re.compile(
+    r"[,;\n ]+\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|"
+    r"justification)\"? ?[:=].*$",
+    re.DOTALL,
+)
+_NUMBER_WORDS = "|".join(NUMBERS)
 _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), to)
     for pattern, to in (
@@ -32,19 +37,27 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:can't|can not|cant|couldn't|could not)\b", "cannot"),
         (r"\b(there|it|that|here)'s\b", r"\1 is"),
         (r"\bartifact", "artefact"),
+        (r"\b(?:non-?|un)(text|instrument)(?:ual|ed)?\b", r"without \1"),
         (r"\bo?esoph?[ao]git[iu]s\b|\boesphagitis\b", "oesophagitis"),
         (r"\b(green|black)(?:[\s-]colou?red)?\s*(?:/|-|,|and/or|and|or|&)\s*(?:green|black)\b", "green-black"),
         (r"\b(\w+(?: artefact)?)-free\b", r"free of \1"),
         (r"\bnot (?:only|just|merely|solely)\b", ""),
         (r"\bno (?:more|greater|larger) than\b", "at most"),
+        (rf"\bbetween (\d{{1,2}}|{_NUMBER_WORDS}) and (\d{{1,2}}|{_NUMBER_WORDS})\b", r"\1 to \2"),
         (r"\bno (?:less|fewer|smaller) than\b", "at least"),
         (r"\bnothing (?:but|except|other than)\b", "only"),
         # Two negations: what is not absent is there.
-        (r"\b(?:not|never) (?:completely |entirely |totally |\w+ly )?(?:without|free (?:of|from)|devoid of|lacking)\b", "with"),
-        (r"\b(?:not|never) (?:completely |entirely |\w+ly )?(?:absent|missing|invisible|undetectable|undetected|unseen)\b", "present"),
+        (r"\b(?:not|never) (?:completely |entirely |totally |\w+ly )?(?:without|free (?:of|from)|devoid of|"
+         r"lacking)\b", "with"),
+        (r"\b(?:not|never) (?:completely |entirely |\w+ly )?(?:absent|missing|invisible|undetectable|undetected|"
+         r"unseen)\b", "present"),
         (r"\b(?:no|not any|without) (?:absence|lack) of\b", "presence of"),
         (r"\bnot negative for\b", "positive for"),
-        (r"\bnot (?:(?:entirely|completely|quite|totally|fully|really|at all) )?(?:normal|healthy|unremarkable|intact)\b",
+        (r"\b(?:normal|unremarkable) findings?\b|\bfindings? (?:is|are|was|were|appear|look)s? (?:all |completely |"
+         r"entirely )?"
+         r"(?:normal|unremarkable)\b", "no findings"),
+        (r"\bnot (?:an? )?(?:(?:entirely|completely|quite|totally|fully|really|at all) )?(?:normal|healthy|"
+         r"unremarkable|intact)\b",
          "abnormal"),
         (r"\bcannot be denied\b|\bundeniabl[ey]\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b", "clearly"),
     )
@@ -59,12 +72,12 @@ _TYPE = r"(?:types?|class(?:ification|ified as|ed as|es)?|categor(?:y|ies)|grade
 _PARIS = re.compile(
     rf"\b(?P<led>(?:paris[\s-]*(?:{_TYPE}[\s-]*)*|{_TYPE}[\s-]*)(?P<verb>(?:(?:is|of|was|as|are|being)\s+|[:=]\s*)*)"
     rf"(?:0[\s-]*)?)(?P<first>{_SHORT})(?![\w'])|\b0[\s-]*(?P<zero>{_SHORT})\b|\b(?P<sure>ii[\s-]?a|ip)\b|"
-    rf"\b(?P<tail>is)[\s-]type\b"
+    rf"\b(?P<tail>is)-type\b"
 )
 # "the Paris type is not stated": a verb, unless what follows can only stand behind a class. Behind "type" a
 # participle makes it one too ("a Paris IIa type is present"), behind "Paris" alone it does not.
 _BEHIND_TYPE = re.compile(
-    r"\s*(?:$|[.,;:)/+&-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but|"
+    r"\s*(?:$|[.,;:!?)/+&'-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but|"
     r"measuring|size_\w+)\b)"
 )
 _BEHIND_PARIS = re.compile(
@@ -83,7 +96,9 @@ def _paris(match: re.Match[str]) -> str:
     found = match["first"] or match["zero"] or match["sure"] or match["tail"]
     name = re.sub(r"[\s-]", "", found).replace("1", "i").replace("2", "ii")
     if name == "is" and match["first"] is not None and not match["led"].endswith("0"):
-        behind = _BEHIND_PARIS if match["led"].strip(" -").endswith("paris") else _BEHIND_TYPE
+        behind = _BEHIND_PARIS if match["led"].strip(" -").endswith(("paris", " as")) else _BEHIND_TYPE
+        if re.fullmatch(r"paris\s+is\s+", match["led"]):
+            return "paris_is is"  # "a polyp of type Paris Is is visible"
         if not behind.match(text, end) or _CLASS_FOLLOWS.match(text, end):
             return match[0]
     return f"paris_{name}"
@@ -106,7 +121,8 @@ _ABSENT = (
 _THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
 _PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-)\s+?(?P<value>[^:=]+)$")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
-_ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|visible|"
+_ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
+    r"visible|"
                         r"detected|present|paris)\b")  # fmt: skip
 _COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
 _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
@@ -154,19 +170,26 @@ def canonical(text: str) -> str:
     Returns:
         Canonical text; empty where nothing is left.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_DASHES)).translate(_DASHES).translate(_QUOTES).lower()
+    text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
     text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
     text = _AFTER_ANSWER.sub("", text)
     text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
     text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
+    text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
     text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
     text = _BULLET.sub(r"\1 ; ", text)
-    text = re.sub(r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|(?<=\ba)\s*\n", " ", text).replace("\n", " ; ")
+    text = re.sub(
+        r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|"
+        r"(?<=\ba)\s*\n",
+        " ",
+        text,
+    ).replace("\n", " ; ")
     text = " ".join(text.replace("—", " - ").split())
     for pattern, to in _SPELLING:
         text = pattern.sub(to, text)
     text = _CELL_DASH.sub(r"\1\2-", text)
     text = mark_sizes(text)
+    text = re.sub(rf"\s*\(({_ABSENT}|{_THERE})\)", r": \1", text)
     text = _pairs(text)
     text = _mark_paris(text)
     text = OTHER_ARTEFACT.sub("optical flaws", text)

@@ -30,7 +30,8 @@ _LEADING = re.compile(
 _NEITHER = re.compile(r"\bneither\b")
 _OWN = re.compile(
     r"\b(?:is|are|was|were|has|have|shows?|an?|the|one|two|three|four|five|six|single|multiple|several|some|evidence|"
-    r"presence|yes|remains?|classified|classification|measur\w*|greater|larger|smaller|less|size_\w+|(?:positioned|located|situated|placed|lying|lies) (?:in|at|within|on|near))\b"
+    r"presence|yes|only|just|positive|remains?|classified|classification|measur\w*|greater|larger|smaller|less|"
+    r"size_\w+|(?:positioned|located|situated|placed|lying|lies) (?:in|at|within|on|near))\b"
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|can|does|do)\b")
 # "no text visible, one polyp": a denial that is closed by one of these behind its noun does not carry further.
@@ -47,7 +48,8 @@ _EXCEPT = (
 )
 _JOINTS = re.compile(
     rf"(?P<except>{_EXCEPT})|"
-    r"(?P<end>[.;:!?](?!\d)|\bbut\b(?: also\b)?|\bhowever\b|\balthough\b|\bthough\b|\bwhile\b|\bwhereas\b|\balong with\b|"
+    r"(?P<end>[.;:!?](?!\d)|\bbut\b(?: also\b)?|\bhowever\b|\balthough\b|\bthough\b|\bwhile\b|\bwhereas\b|"
+    r"\balong with\b|"
     r"\balongside\b|\btogether with\b|\bwith\b(?! (?:the |an? )?(?:naked|certain|confiden))|\bshowing\b|"
     r"(?=\bwithout\b))|"
     r"(?P<comma>,(?!\d)(?:\s*(?P<and1>and|or|nor)\b)?)"
@@ -57,9 +59,8 @@ _JOINTS = re.compile(
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|locations?|positions?|colou?rs?|class\w*|numbers?|counts?)\b")
 # A question that a text repeats states nothing.
 _QUESTION = re.compile(r"(?:^|(?<=[.;!?]))[^.;!?]*\?+")
-_EXCEPTED_NUMBER = re.compile(
-    rf"^(?:an? |the )?(?P<n>\d{{1,2}}|{'|'.join(NUMBERS)})(?! \w*(?:polyp|instrument|finding|lesion))\b"
-)
+_EXCEPTED_NUMBER = re.compile(rf"^(?:(?:an?|the|just|only) )?(?:[a-z]+ ){{0,2}}?(?P<n>\d{{1,2}}|{'|'.join(NUMBERS)})\b")
+_PLACE = re.compile(r"\b(?:in|at|on|near|within|of)\b")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ class Clause:
 
 # "no snare around the polyp": the polyp is there.
 _ABOUT_A_KNOWN = re.compile(
-    r"\b(?:on|from|around|near|behind|over|at|in|beside|beneath|next to|adjacent to|within|of)(?: the| this| that| these) "
-    r"(?:\w+ )?$"
+    r"\b(?:on|from|around|near|behind|over|at|in|beside|beneath|next to|adjacent to|within|(?:bleed|ulcerat|inflam|"
+    r"remov|swell|perforat|ero|narrow|discolo|stalk)\w* of)"
+    r"(?: the| this| that| these) (?:\w+ )?$"
 )
 _OF_A_DENIAL = re.compile(r"\b(?:evidence|signs?|presence|trace|indication|part|view|sight|any) of(?: the)? (?:\w+ )?$")
 
@@ -134,7 +136,7 @@ def _neither(pieces: Sequence[tuple[str, str]], i: int) -> bool:
 def _with_noun(piece: str, before: str) -> str:
     """An exception that is a mere number, with the noun that it counts: "no polyps except one" excepts one polyp."""
     number = _EXCEPTED_NUMBER.match(piece)
-    if number is None or any(kind.search(piece) for kind in KINDS):
+    if number is None or any(kind.search(_PLACE.split(piece)[0]) for kind in KINDS):
         return piece
     nouns = [m.group() for kind in KINDS for m in kind.finditer(before)]
     return f"{number['n']} {nouns[-1]} {piece[number.end() :]}" if nouns else piece

@@ -51,7 +51,10 @@ def count_of(parts: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[re.
     Returns:
         The number; None where none, an inexact one or different ones are stated.
     """
-    totals = {_total(statement, noun, kinds) for statement in _statements(parts)} - {None}
+    items = [_items(statement, noun, kinds) for statement in _statements(parts)]
+    if sum(1 for one in items if one) > 1 and all(item.which for one in items for item in one or ()):
+        return _added([item for one in items for item in one or ()])  # "a snare along with a tube"
+    totals = {_added(one) if one else 0 for one in items if one is not None} - {None}
     if len(totals) > 1:
         totals.discard(0)
     return totals.pop() if len(totals) == 1 else None
@@ -66,7 +69,8 @@ def _statements(parts: Sequence[Clause]) -> list[list[Clause]]:
     return found
 
 
-def _total(statement: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[re.Pattern[str]]) -> int | None:
+def _items(statement: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[re.Pattern[str]]) -> list[_Item] | None:
+    """The numbers of one statement; empty where it denies the thing, None where it gives none."""
     items: list[_Item] = []
     denied = False
     for part in statement:
@@ -76,13 +80,21 @@ def _total(statement: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[r
                 denied = True
             elif number is not None:
                 items.append(_Item(number, part.joint, _which(part.text, noun, kinds)))
-            elif any(kind.search(part.text) for kind in kinds) and not part.denied and part.joint == "and" and items:
-                return None  # "one snare and forceps"
+            elif items and part.joint == "and" and _one_more_kind(part, kinds):
+                items.append(_Item(1, part.joint, _which(part.text, noun, kinds)))
         elif items and (more := _elliptical(part)) is not None:
             items.append(_Item(more, part.joint, items[-1].which, elliptical=True))
-    if not items:
-        return 0 if denied else None
-    return _added(items)
+    return items if items or denied else None
+
+
+def _one_more_kind(part: Clause, kinds: Sequence[re.Pattern[str]]) -> bool:
+    """ "a snare and tube": the article stands before both."""
+    named = [match for kind in kinds for match in kind.finditer(part.text)]
+    return bool(named) and not part.denied and not VAGUE.search(part.text) and _singular(named[0].group())
+
+
+def _singular(noun: str) -> bool:
+    return not noun.endswith("s") or noun.endswith("forceps")
 
 
 def _which(text: str, noun: re.Pattern[str], kinds: Sequence[re.Pattern[str]]) -> str:
@@ -155,4 +167,4 @@ def _of_another_kind(text: str, noun: re.Pattern[str]) -> bool:
 
 def _singular_subject(before: str, noun: str, behind: str) -> bool:
     """Telegram style: "polyp seen" is one polyp, as "a polyp is seen" is; "polyps seen" is no number."""
-    return not before.strip() and not noun.endswith("s") and re.match(rf" (?:is |was )?{EXISTS.pattern}", behind) is not None
+    return not before.strip() and _singular(noun) and re.match(rf" (?:is |was )?{EXISTS.pattern}", behind) is not None

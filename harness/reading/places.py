@@ -18,13 +18,21 @@ _CELL = re.compile(
 )
 # With one of these not only cells are named ("upper regions"), or the cells are examples.
 _COARSE = re.compile(
-    rf"\b(?:such as|e\.g|for example|throughout|entire|all|half|sides?|peripher\w+|lateral|surrounding|widespread|diffuse\w*|mainly|mostly)\b|"
+    rf"\b(?:such as|e\.g|for example|throughout|entire|all|half|sides?|peripher\w+|lateral|surrounding|widespread|"
+    rf"diffuse\w*|mainly|mostly)\b|"
     rf"\b(?:{VERTICAL}|{SIDE})\b"
+)
+# "... and its surrounding areas, specifically center-left": what is coarse is spelt out.
+_SPELT_OUT = re.compile(
+    r"\b(?:surrounding|peripher\w+|lateral|sides?|half|upper|lower|left|right)(?: (?:areas?|regions?|parts?|"
+    r"of the image))*\s*[,;]?\s*"
+    r"(?:specifically|namely|i\.e\.?|that is)\b"
 )
 _EVERYWHERE = re.compile(
     r"\b(?:throughout (?:the )?(?:entire |whole )?(?:image|field|frame|view|picture|visible|mucosa\w*|colon\w*|"
     r"gastrointestinal|endoscopic|examined|imag\w+|tract|tissue)|"
-    r"all (?:the )?(?:nine |9 |visible |image |examined |of the )*(?:regions|areas|quadrants|cells|parts|sections|zones|sectors|locations|"
+    r"all (?:the )?(?:nine |9 |visible |image |examined |of the )*(?:regions|areas|quadrants|cells|parts|sections|"
+    r"zones|sectors|locations|"
     r"positions)|(?:entire|whole) (?:image|field|frame|view|picture|visible)|everywhere)\b"
 )
 _FILLER = r"(?:(?!(?:and|or|with|regions?|areas?|quadrants?|in|of|at)\b)[\w-]+\s+)"
@@ -79,7 +87,7 @@ def cells_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]
     for match in _CELL.finditer(owned):
         side = match["h1"] or match["h2"] or match["h3"] or match["h4"]
         found.add(_cell(match["v1"] or match["v2"], side))
-    if _COARSE.search(_CELL.sub(" ", owned)):
+    if _COARSE.search(_CELL.sub(" ", _SPELT_OUT.sub(" ", owned))):
         return None
     if everywhere:
         return frozenset(GRID_CELLS) if len(found) in (0, len(GRID_CELLS)) else None

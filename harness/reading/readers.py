@@ -93,16 +93,33 @@ def _denies(parts: Sequence[Clause], noun: re.Pattern[str], asked: tuple[str, ..
 _YES = re.compile(r"\b(?:yes|yeah|yep|true|positive|present|visible)\b")
 
 
+def _particle(parts: Sequence[Clause], asked: tuple[str, ...]) -> str | None:
+    """``yes`` or ``no`` of a text about the one class asked that does not name it: "no", "none visible"."""
+    if len(asked) != 1:
+        return None
+    if (leading := leading_particle(parts)) is not None:
+        return "yes" if leading else "no"
+    if not _alone(asked, parts):
+        return None
+    if any(part.denied for part in parts):
+        return "no"
+    return "yes" if _YES.search(_whole(parts)) else None
+
+
+def leading_particle(parts: Sequence[Clause]) -> bool | None:
+    """Whether an answer begins with a "yes" or a "no" that stands alone: "No, the picture shows something else"."""
+    first = parts[0].text if parts else ""
+    return (
+        True if first in ("yes", "yeah", "yep", "true") else False if first in ("no", "nope", "nah", "false") else None
+    )
+
+
 def _yes_no(noun: re.Pattern[str]) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         named = _mentions(parts, noun)
         if named:
             return "no" if all(part.denies(noun) for part in named) else "yes"
-        if not _alone(asked, parts):
-            return None
-        if any(part.denied for part in parts):
-            return "no"
-        return "yes" if _YES.search(_whole(parts)) else None
+        return _particle(parts, asked)
 
     return reader
 
@@ -128,9 +145,7 @@ def _finding_presence(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value 
     named = _mentions(parts, LESION)
     if named:
         return "no" if all(part.denies(LESION) for part in named) else "yes"
-    if says_normal(parts) or (_alone(asked, parts) and any(part.denied for part in parts)):
-        return "no"
-    return "yes" if _alone(asked, parts) and _YES.search(_whole(parts)) else None
+    return "no" if says_normal(parts) else _particle(parts, asked)
 
 
 def _count(noun: re.Pattern[str], kinds: Mapping[str, str] | None = None) -> _Reader:
@@ -212,11 +227,8 @@ def _denies_polyp(parts: Sequence[Clause], asked: tuple[str, ...]) -> bool:
 def _removal(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
     text = _whole(parts)
     found = removal_status(parts, text)
-    if found is None and _alone(asked, parts):
-        if any(part.denied for part in parts):
-            return "no" if re.match(r"(?:no|false)\b", text) else None
-        return "yes" if re.search(r"\b(?:yes|true)\b", text) else None
-    return found
+    leading = leading_particle(parts) if len(asked) == 1 else None
+    return found if found is not None or leading is None else "yes" if leading else "no"
 
 
 _LOWER = r"colonoscop\w*|lower (?:gi |gastrointestinal )?endoscop\w*|sigmoidoscop\w*"
@@ -236,12 +248,15 @@ def _procedure(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
     return found[0] if len(found) == 1 else None
 
 
+_COLOUR_WORDS = re.compile(rf"\b(?:{'|'.join(COLOURS.values())})\b")
 _COLOURLESS = re.compile(r"\bto describe\b|\bcolou?r(?:ation)?$")
 
 
 def _colours(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         found = colours_of(_whole([part for part in parts if not part.denied]), noun, others)
+        if found is None and not _mentions(parts, noun) and _mentions(parts, _COLOUR_WORDS):
+            return None  # "neither pink nor red"
         if found is None and _denies(parts, noun, asked):
             # Beside other questions references say "no polyps" of frames whose abnormality has a colour.
             plain = len(asked) == 1 or any(_COLOURLESS.search(part.text) for part in _mentions(parts, noun))
@@ -256,11 +271,14 @@ _PLACED = re.compile(r"\b(?:regions?|areas?|located|locations?)\b")
 
 def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.Pattern[str] | None = None) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
-        there = [part for part in parts if not part.denied]
+        named = _mentions(parts, noun)
+        found = cells_of(_whole([part for part in parts if not part.denied]), noun, others)
+        if found is not None and not named:
+            return found  # "not in the center but in the lower-left"
         absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
-        if absent and not any(_PLACED.search(part.text) for part in _mentions(parts, noun) or parts):
+        if absent and not any(_PLACED.search(part.text) for part in named or parts):
             return frozenset()
-        return cells_of(_whole(there), noun, others)
+        return found
 
     return reader
 
@@ -269,7 +287,6 @@ def _any(*words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(words)})\b")
 
 
-_COLOUR_WORDS = _any(*COLOURS.values())
 _PLACE_WORDS = _any(VERTICAL, SIDE, MIDDLE)
 # The reader of a class, and what a clause has to name so that its doubt is one about the class.
 _READERS: dict[str, tuple[_Reader, re.Pattern[str]]] = {

@@ -20,20 +20,29 @@ _NOT_REMOVED = re.compile(
     r"\bnot (?:all|every|yet|fully|completely|entirely|been|have been)\b|"
     r"\b(?:have|has|is|are|were|was) not (?:been |yet |fully |completely |all )*(?:removed|resected|excised)|"
     r"\bnot (?:removed|resected|excised)|"
-    r"\bonly (?:some|one|part|a few)(?: of the)?(?: polyps?)? (?:has |have |was |were |is |are )(?:been )?(?:removed|resected)|"
-    r"\b(?:polypectomy|removal|resection) (?:has |was |is )?not (?:been |yet )*(?:performed|done|carried out|undertaken)"
+    r"\bonly (?:some|one|part|a few)(?: of the)?(?: polyps?)? (?:has |have |was |were |is |are )(?:been )?(?:removed|"
+    r"resected)|"
+    r"\b(?:polypectomy|removal|resection) (?:has |was |is )?not (?:been |yet )*(?:performed|done|carried out|"
+    r"undertaken)"
 )
 _NO_REMOVAL = re.compile(
-    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|excis\w*|polypectom\w*)"
+    r"\b(?:no|without)\b(?: \w+){0,3} (?:complete |successful |full )?(?:polyp )?(?:remov\w*|resect\w*|excis\w*|"
+    r"polypectom\w*)"
 )
 _FOR_REMOVAL = re.compile(r"\bno polyps? (?:\w+ ){0,3}(?:for|to be) (?:removal|resection|excision|removed|resected)")
 _PLAIN_POLYP = re.compile(rf"(?:{POLYP.pattern})(?! (?:remov|resect|excis|type|size|status))")
 _STAYS = re.compile(r"\b(?:remain\w*|residual|persist\w*|still|left behind|leftover)\b")
 _HIDDEN = re.compile(r"\bremain\w* un(?:identified|detected|seen)")  # polyps that stay, and are not known
 _REMOVED = re.compile(r"\b(?:removed|resected|excised|removal|resection|excision|polypectom(?:y|ies))\b")
-_FULLY = re.compile(r"\b(?:all|complete\w*|fully|success\w*|has been|have been|were|was|performed|done|carried out|both|every)\b")
+_FULLY = re.compile(
+    r"\b(?:all|complete\w*|fully|success\w*|has been|have been|were|was|performed|done|carried out|"
+    r"both|every)\b"
+)
 _TISSUE = re.compile(r"polyp|lesion|tissue|growth|adenom")
-_PRESENT = re.compile(r"\b(?:present|visible|seen|identified|detected|observed|noted|found|there (?:is|are)|remain\w*)\b")
+_PRESENT = re.compile(
+    r"\b(?:present|visible|seen|identified|detected|observed|noted|found|there (?:is|are)|"
+    r"remain\w*)\b"
+)
 
 
 def removal_status(parts: Sequence[Clause], text: str) -> str | None:
@@ -64,7 +73,7 @@ def removal_status(parts: Sequence[Clause], text: str) -> str | None:
         return "not relevant" if all(part.denied and not _HIDDEN.search(part.text) for part in stays) else "no"
     done = [part for part in parts if _REMOVED.search(part.text)]
     if done:
-        if any(_more_polyps(part) for part in parts if part not in done):
+        if any(_more_polyps(part) for part in parts if part not in done) or any(p.joint == "except" for p in parts):
             return "no"  # "a polyp has been removed, but smaller polyps are present"
         return "yes" if _FULLY.search(text) and not any(part.denied for part in done) else None
     named = [part for part in parts if POLYP.search(part.text)]
@@ -77,7 +86,15 @@ def _more_polyps(part: Clause) -> bool:
         not part.denied
         and (
             POLYP.search(part.text) is not None
-            or (re.match(r"(?:one|others?|another|some)\b", part.text) is not None and not any(k.search(part.text) for k in KINDS))
+            or (
+                re.match(
+                    r"(?:one|others?|another|"
+                    r"some)\b",
+                    part.text,
+                )
+                is not None
+                and not any(k.search(part.text) for k in KINDS)
+            )
         )
         and _PRESENT.search(part.text) is not None
     )

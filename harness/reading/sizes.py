@@ -29,8 +29,10 @@ BETWEEN_BINS = "size_unsure"
 _WORDS = {
     "half a": 0.5, "half": 0.5, "one": 1, "a": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
     "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
-    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40,
+    "fifty": 50,
 }  # fmt: skip
+_SPREAD = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s*(?:±|\+/-)\s*(\d{1,2}(?:\.\d+)?)")
 _TENS = re.compile(r"\b(twenty|thirty|forty|fifty)[- ](one|two|three|four|five|six|seven|eight|nine)\b")
 _DIGITS = r"(?<![\w.])\d{1,3}(?:[.,]\d{1,2})?"
 _SPELT = r"\b(?:half an?|(?:one |a )?half|" + "|".join(
@@ -39,11 +41,13 @@ _SPELT = r"\b(?:half an?|(?:one |a )?half|" + "|".join(
 _NUMBER = rf"(?:{_DIGITS}|{_SPELT})"
 _UNIT = r"(?:mm|millimet(?:er|re)s?|millim|cm|centimet(?:er|re)s?)\b\.?"
 _LESS = (
-    r"(?:<=?|≤|⩽|≦|(?:less|smaller|lower|fewer|shorter) than(?: or equal to)?|under|below|up to|at most|maximum(?: of)?|max|"
+    r"(?:<=?|≤|⩽|≦|(?:less|smaller|lower|fewer|shorter) than(?: or equal to)?|under|below|up to|at most|"
+    r"maximum(?: of)?|max|"
     r"not (?:exceeding|more than|larger than|greater than|bigger than)|(?:does|do) not exceed|not exceed)"
 )
 _MORE = (
-    r"(?:>=?|≥|⩾|≧|(?:greater|larger|more|bigger|longer|wider) than(?: or equal to)?|over|above|exceed(?:s|ing)?|beyond|"
+    r"(?:>=?|≥|⩾|≧|(?:greater|larger|more|bigger|longer|wider) than(?: or equal to)?|over|above|exceed(?:s|ing)?|"
+    r"beyond|"
     r"at least|minimum(?: of)?|in excess of)"
 )
 _AROUND = r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.?|~)\s*)?"
@@ -51,24 +55,24 @@ _OR_LESS = r"(?:or|and) (?:less|smaller|below|under)(?! than)"
 _OR_MORE = r"(?:or|and) (?:more|larger|greater|bigger|above|over)(?! than| \d)"
 _GAP = r"[\s-]*"
 _RANGE = re.compile(
-    rf"(?P<a>{_NUMBER}){_GAP}(?P<ua>{_UNIT})?\s*(?:-|to|(?P<and>and)|up to|until|or|through)\s*{_AROUND}(?P<b>{_NUMBER})"
+    rf"(?P<a>{_NUMBER}){_GAP}(?P<ua>{_UNIT})?\s*(?:-|to|(?P<and>and)|up to|until|or|"
+    rf"through)\s*{_AROUND}(?P<b>{_NUMBER})"
     rf"{_GAP}(?P<ub>{_UNIT})"
 )
 _DIMENSIONS = re.compile(
     rf"(?P<a>\d{{1,3}}(?:\.\d+)?){_GAP}(?:{_UNIT})?\s*[x×]\s*(?P<b>\d{{1,3}}(?:\.\d+)?){_GAP}(?P<u>{_UNIT})"
 )
 _BOUND = re.compile(
-    rf"(?:(?P<less>{_LESS})|(?P<more>{_MORE}))\s*(?:about |approximately |around |a )?(?P<n>{_NUMBER}){_GAP}(?P<u>{_UNIT})"
+    rf"(?:(?P<less>{_LESS})|(?P<more>{_MORE}))\s*(?:about |approximately |around |"
+    rf"a )?(?P<n>{_NUMBER}){_GAP}(?P<u>{_UNIT})"
 )
-_BOUND_BEHIND = re.compile(
-    rf"(?P<n>{_NUMBER}){_GAP}(?P<u>{_UNIT})\s*(?:(?P<less>{_OR_LESS})|(?P<more>{_OR_MORE}))\b"
-)
+_BOUND_BEHIND = re.compile(rf"(?P<n>{_NUMBER}){_GAP}(?P<u>{_UNIT})\s*(?:(?P<less>{_OR_LESS})|(?P<more>{_OR_MORE}))\b")
 _EXACT = re.compile(rf"(?P<n>{_NUMBER}){_GAP}(?P<u>{_UNIT})")
 # Without a unit only the bounds and ranges that the dataset has.
-_BARE_BOUND = re.compile(rf"(?:(?P<less>{_LESS})\s*(?:5|five)|(?P<more>{_MORE})\s*(?:20|twenty))\b(?![\w.-])")
+_BARE_BOUND = re.compile(rf"(?:(?P<less>{_LESS})\s*(?:5|five)|(?P<more>{_MORE})\s*(?:20|twenty))\b(?![\w-]|\.\d)")
 _BARE_RANGE = re.compile(
     r"(?<![\w.-])(?:(?P<a>(?:5|five)\s*(?:-|to|and)\s*(?:10|ten))|(?:1[01]|eleven|ten)\s*(?:-|to|and)\s*(?:20|twenty))"
-    r"\b(?![\w.-])"
+    r"\b(?![\w-]|\.\d)"
 )
 
 
@@ -109,6 +113,7 @@ def mark_sizes(text: str) -> str:
     >>> mark_sizes("a polyp of 1-2 cm and one of about 8 mm")
     'a polyp of size_11to20 and one of about size_5to10'
     """
+    text = _SPREAD.sub(lambda m: f"{float(m[1]) - float(m[2]):g}-{float(m[1]) + float(m[2]):g}", text)
     text = _TENS.sub(lambda m: str(_WORDS[m[1]] + _WORDS[m[2]]), text)
     text = _RANGE.sub(_range, text)
     text = _DIMENSIONS.sub(lambda m: f" {_of_exact(max(_millimetres(m[g], m['u']) for g in 'ab'))} ", text)

@@ -18,7 +18,8 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 _POLYP = r"polyp(?!ectom)(?!s? snar)\w*|adenoma\w*"
 _INSTRUMENT = (
-    r"instr?u?mn?e?nt\w*|devices?|tools?|forceps|snares?|tubes?|tubing|tubular (?:instrument|device|structure|object)s?|"
+    r"instr?u?mn?e?nt\w*|devices?|tools?|forceps|snares?|tubes?|tubing|tubular (?:instrument|device|structure|"
+    r"object)s?|"
     r"(?:metal(?:lic)? |hemo|haemo)?clips?|catheter\w*|equipment|foreign (?:bod\w+|object\w*)|hardware|probes?"
 )
 _LANDMARK = (
@@ -59,7 +60,7 @@ KINDS = (POLYP, INSTRUMENT, LANDMARK, FINDING, TEXT, BOX)
 # What makes a text say something of a finding of the taxonomy.
 NAMES_FINDING: dict[str, re.Pattern[str]] = {
     "polyp": _words(f"{_POLYP}|{_OF_POLYPS}"),
-    "abnormality": _words(f"{_FINDINGS}|conditions?|{_DISEASE}|{_POLYP}|erythema\\w*|redness|discolou?r\\w*"),
+    "abnormality": _words(f"{_FINDINGS}|conditions?|{_DISEASE}|{_POLYP}|erythema\\w*|redness|discolou?r\\w*|concerns?"),
     "instrument": INSTRUMENT,
     "landmark": LANDMARK,
     "text": TEXT,
@@ -104,6 +105,7 @@ _EXISTS = (
 EXISTS = _words(_EXISTS)
 NEGATION = re.compile(
     r"\b(?:no|not|none|without|absent|absence|negative|never|neither|nor|zero|lack(?:s|ing|ed)?|free (?:of|from)|nil|"
+    r"nope|nah|"
     r"0|devoid|cannot|nothing|undetect\w*|unidentif\w*|n/a|excluded|exclud(?:es|ing)|invisible|unseen|nobody|"
     r"ruled out|non-?(?:visible|exist\w+|present|detectable|identifiable|apparent|evident)|irrelevant|no longer|"
     r"false|missing)(?![\w-])"
@@ -120,7 +122,8 @@ DENIED_BEHIND = re.compile(
 NORMAL = re.compile(r"\b(?:normal|healthy|unremarkable|intact)\b")
 HEDGE = re.compile(
     r"\b(?:possibl[ey]|possibilit\w+|perhaps|maybe|probabl[ey]|probabilit\w+|(?:un)?likely|presumabl[ey]|presumed|"
-    r"supposedly|conceivabl[ey]|potentially|may|might|could(?: not)? (?:be|represent|indicate|have|suggest|show|correspond)|"
+    r"supposedly|conceivabl[ey]|potentially|may|might|could(?: not)? (?:be|represent|indicate|have|suggest|show|"
+    r"correspond)|"
     r"suspicious (?:for|of)|suspect(?:ed|s)?|suspicion|questionable|equivocal|ambiguous|uncertain\w*|unclear|unsure|"
     r"not (?:entirely |completely |quite |really )?(?:sure|certain|clear|known|possible)|indeterminate|undetermined|"
     r"unknown|inconclusive|seems?|seemingly|whether|"
@@ -129,7 +132,9 @@ HEDGE = re.compile(
     r"say|judged?|evaluat\w+|ascertain\w*|specif(?:y|ied)|stated?|given|provided|available|mentioned|reported|"
     r"recorded|documented|measured|classified|quantified|estimated|counted|established|decided?)|"
     r"rule[ds]? out(?= \w)(?<!ruled out)|unable to|not able to|difficult to|hard to|impossible to|"
-    r"not enough|insufficient|no (?:information|data|answer|idea|way to)|don't know|do not know|undecided)\b"
+    r"not enough|insufficient|wrong to say|not true|untrue|incorrect|not the case|false (?:that|to)|"
+    r"no (?:image|picture|photo)s?(?=$| (?:is|was|were|has|provided|available|attached|given|uploaded))|"
+    r"no (?:information|data|answer|idea|way to)|don't know|do not know|undecided)\b"
 )
 
 # -- Numbers ---------------------------------------------------------------------------------------------------------
@@ -152,7 +157,9 @@ MIDDLE = r"center|centre|central|middle|mid"
 # An answer of these words alone is about what was asked ("yes", "two of them", "none visible in this image"); one with
 # any other word speaks of something else, or says nothing ("hello there").
 _NEUTRAL = frozenset(
-    """
+    re.findall(
+        r"\S+",
+        """
     a an the this that these those it its they them there here one's of in on at to from by for with without within
     across throughout and or nor but as is are was were be been being has have had do does did can could will would
     which what i we you see sees show shows showed shown showing contain contains contained containing reveal reveals
@@ -169,17 +176,18 @@ _NEUTRAL = frozenset(
     left upper lower top bottom center centre central middle mid
     color colors colour colours colored coloured coloration colouration coloring hue hues tone tones shade shades
     patch patches spots streaks focal peripheral periphery surrounding lateral presenting structure structures fleshy
-    discoloration discolouration discolored redness everything looks look it'm i'm m s
+    discoloration discolouration discolored redness everything looks look i'm m s
     tinge tint tinged appearance dark light pale bright mixed multiple several varied various different distinct
     clear clearly clear-cut significant obvious single size sized measuring measures measured approximately about
     around roughly nearly between diameter evidence signs sign presence indication mucosa mucosal tissue tissues wall
     surface colon colonic gastrointestinal gi tract intestine intestinal stomach gastric bowel esophagus oesophagus
     abdominal lumen luminal digestive organ patient changes change pigmentation
     completely complete fully successfully yet still remaining remain remains so far moment currently now time
-    same also too additionally specific specifically particular mainly mostly primarily predominantly
+    same longer am also too additionally specific specifically particular mainly mostly primarily predominantly
     type class classification category normal healthy unremarkable intact large small extensive minimal
     answer please sure certainly indeed image's item items
-    """.split()
+    """,
+    )
 )
 _NEUTRAL_PATTERN = re.compile(
     rf"\d+(?:st|nd|rd|th)?|size_\w+|paris(?:_\w+)?|{'|'.join(COLOURS.values())}|(?:{VERTICAL}|{SIDE}|{MIDDLE})\w*|"
