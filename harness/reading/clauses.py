@@ -114,6 +114,9 @@ def clauses(text: str) -> tuple[Clause, ...]:
     carried = False
     for i, (joint, piece) in enumerate(pieces):
         own = NEGATION.search(piece) is not None
+        if joint == "but" and found and found[-1].denied:
+            piece = _with_noun(piece, found[-1].text)  # "no polyps but one"
+        joint = "end" if joint == "but" else joint
         if joint in ("end", "except") or (joint != "or" and carried and _stands_alone(pieces[i - 1][1], piece)):
             carried = False
         denied = own or carried
@@ -164,13 +167,15 @@ def _hedged(parts: Sequence[Clause]) -> tuple[Clause, ...]:
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
-    """(joint before, piece); joints as in :class:`Clause`."""
+    """(joint before, piece); joints as in :class:`Clause`, and ``but``."""
     pieces: list[tuple[str, str]] = []
     joint, start = "end", 0
     for match in _JOINTS.finditer(text):
         word = match["and1"] or match["and2"]
         after = (
-            "except" if match["except"] is not None else "end" if match["end"] is not None
+            "except" if match["except"] is not None
+            else "but" if (match["end"] or "").startswith("but")
+            else "end" if match["end"] is not None
             else "or" if word in ("or", "nor") else "and" if word else "comma"
         )  # fmt: skip
         if match["comma"] is not None and after == "and":
@@ -179,7 +184,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
         if piece:
             pieces.append((joint, piece))
             joint = after
-        elif after in ("end", "except"):
+        elif after in ("end", "but", "except"):
             joint = after
         start = match.end()
     if text[start:].strip(" '\"-"):
@@ -202,7 +207,7 @@ def _closed(piece: str) -> bool:
 def _denied_later(pieces: list[tuple[str, str]], i: int) -> bool:
     """Whether a bare enumeration ends in a denial behind the noun: "text and instruments are not visible"."""
     for joint, piece in pieces[i + 1 :]:
-        if joint in ("end", "comma", "except"):
+        if joint in ("end", "but", "comma", "except"):
             return False
         if _OWN.search(piece) or _PARTICIPLE.search(piece):
             return re.search(r"\b(?:is|are|was|were)\s+(?:not|absent)\b", piece) is not None

@@ -22,6 +22,10 @@ _ARTICLE = re.compile(r"\b(?:an?|another)\s(?:pair of )?(?:(?!no\b|not\b)[\w'<>-
 _ELLIPSIS = re.compile(rf"^(?P<n>\d{{1,2}}|{_WORDS}|another|an? second|the other)\b")
 
 
+# Nothing but a number and how the thing looks: "one sessile", "there are two small".
+_LEADS = re.compile(rf"^(?:there (?:is|are) |with )?(?P<n>\d{{1,2}}|{_WORDS})(?: (?!in\b|at\b|of\b|is\b|are\b)[\w-]+){{1,2}}$")
+
+
 @dataclass(frozen=True)
 class _Item:
     """A number that a clause gives to the thing: ``which`` is the noun; ``elliptical`` if it is only implied."""
@@ -82,6 +86,10 @@ def _items(statement: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[r
                 items.append(_Item(number, part.joint, _which(part.text, noun, kinds)))
             elif items and part.joint == "and" and _one_more_kind(part, kinds):
                 items.append(_Item(1, part.joint, _which(part.text, noun, kinds)))
+            if items and part.joint == "and" and part is not statement[0]:
+                before = statement[statement.index(part) - 1]
+                if (first := _elliptical(before, leading=True)) is not None and not noun.search(before.text):
+                    items.insert(-1, _Item(first, before.joint, items[-1].which))  # "one sessile and one flat polyp"
         elif items and (more := _elliptical(part)) is not None:
             items.append(_Item(more, part.joint, items[-1].which, elliptical=True))
     return items if items or denied else None
@@ -104,10 +112,12 @@ def _which(text: str, noun: re.Pattern[str], kinds: Sequence[re.Pattern[str]]) -
     return named[0] if named else ""
 
 
-def _elliptical(part: Clause) -> int | None:
-    """ "... and one in the center": a number whose noun is the one before."""
-    match = _ELLIPSIS.match(part.text)
-    if match is None or part.denied or any(kind.search(part.text) for kind in KINDS) or part.joint == "end":
+def _elliptical(part: Clause, leading: bool = False) -> int | None:
+    """ "... and one in the center": a number whose noun is the one before; ``leading``, the one behind."""
+    match = (_LEADS if leading else _ELLIPSIS).match(part.text)
+    if match is None or part.denied or any(kind.search(part.text) for kind in KINDS):
+        return None
+    if part.joint == "end" and not leading:
         return None
     return NUMBERS.get(match["n"], int(match["n"]) if match["n"].isdigit() else 1)
 
@@ -155,7 +165,10 @@ def clause_count(part: Clause, noun: re.Pattern[str]) -> int | None:
     told = re.search(rf"\b(?:count|number|total)\b.{{0,20}}?\b(\d{{1,2}}|{_WORDS})\b", behind)
     if told:
         return number_in(told[1])
-    if _ARTICLE.search(before):
+    if re.search(r"\b(?:count|number|total)\b", before):
+        told = re.match(rf"(?: \w+){{0,5}} (?:is|are|was|were|equals|:|=) (\d{{1,3}}|{_WORDS})\b", behind)
+        return number_in(told[1]) if told else None
+    if _ARTICLE.search(before) and _singular(match.group()):
         return 1
     return 1 if _singular_subject(before, match.group(), behind) else None
 

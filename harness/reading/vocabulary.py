@@ -143,8 +143,9 @@ NUMBERS: dict[str, int] = {
     "zero": 0, "no": 0, "one": 1, "single": 1, "solitary": 1, "sole": 1, "lone": 1, "two": 2, "pair": 2, "couple": 2,
     "double": 2, "dual": 2, "both": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
 }  # fmt: skip
-VAGUE = re.compile(r"\b(?:multiple|several|numerous|many|few|various|some|more|dozens?|countless|plenty|lots?)\b")
+VAGUE = re.compile(r"\b(?:an? (?:\w+ )?(?:number|series|group|cluster|bunch|handful|lot) of|multiple|several|numerous|many|few|various|some|more|dozens?|countless|plenty|lots?)\b")
 
 # -- Places ----------------------------------------------------------------------------------------------------------
 
