@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from harness.reading.clauses import Clause, clauses
+from harness.reading.clauses import Clause, clauses, settled
 from harness.reading.readers import leading_particle, says_normal
 from harness.reading.removal import removal_status
 from harness.reading.vocabulary import KINDS, LESION, NAMES_FINDING, bare
@@ -38,14 +38,16 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
     """
     noun = NAMES_FINDING[finding]
     parts = clauses(answer)
-    sure = [part for part in parts if not part.hedged]
+    sure = settled(parts, noun, whichever=True)
+    if sure is None:
+        # "One polyp, possibly two": what is sure may still assert.
+        certain = [part for part in parts if not part.hedged and not part.alternative and noun.search(part.text)]
+        return True if any(not part.denies(noun) for part in certain) else None
     if finding == "polyp" and (verdict := _removal(sure, question.lower())) is not None:
         return verdict
     named = [part for part in sure if noun.search(part.text)]
     if any(not part.denies(noun) for part in named):
         return True
-    if not sure or any(part.hedged and noun.search(part.text) for part in parts):
-        return None
     if named:
         return None if all(_MORE_OF_THEM.search(part.text) for part in named) else False
     if finding in ("abnormality", "polyp") and says_normal(sure) and not any(LESION.search(p.text) for p in sure):

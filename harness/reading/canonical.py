@@ -56,7 +56,7 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
          r"unseen)\b", "present"),
         (r"\b(?:no|not any|without) (?:absence|lack) of\b", "presence of"),
         (r"\bnot negative for\b", "positive for"),
-        (r"\b(?:normal|unremarkable) findings?\b|\bfindings? (?:is|are|was|were|appear|look)s? (?:all |completely |"
+        (r"\b(?:normal|unremarkable) findings\b|\bfindings? (?:is|are|was|were|appear|look)s? (?:all |completely |"
          r"entirely )?"
          r"(?:normal|unremarkable)\b", "no findings"),
         (r"\bnot (?:an? )?(?:(?:entirely|completely|quite|totally|fully|really|at all) )?(?:normal|healthy|"

@@ -74,6 +74,7 @@ class Clause:
             ``except``.
         carried: the negation stands before the enumeration, not in the clause itself.
         hedged: it leaves open whether it is so ("possibly a polyp", "cannot rule out text").
+        alternative: it is one of several of which the text leaves open which ("a tube or a snare").
     """
 
     text: str
@@ -81,6 +82,7 @@ class Clause:
     joint: str = "end"
     carried: bool = False
     hedged: bool = False
+    alternative: bool = False
 
     def denies(self, noun: re.Pattern[str]) -> bool:
         """Whether it denies the thing that a noun in it names, and not something else about the thing."""
@@ -146,24 +148,59 @@ def _with_noun(piece: str, before: str) -> str:
 
 
 def _hedged(parts: Sequence[Clause]) -> tuple[Clause, ...]:
-    """Marks what is left open: clauses with a hedge, members behind it, and what a bare hedge refers back to."""
+    """Marks what is left open: a clause with a hedge, members behind it, what a bare hedge refers to; alternatives."""
     found: list[Clause] = []
     open_still = False
     for part in parts:
         hedge = HEDGE.search(part.text)
-        alternative = (
-            part.joint == "or" and not part.denied and bool(found) and not found[-1].denied
-            and not part.text.startswith(("more", "fewer", "less"))
-        )  # fmt: skip
         ends = part.joint in ("end", "except") or (part.joint == "comma" and not bare(part.text))
         if ends or _VERB.search(part.text):
             open_still = False
         open_still = open_still or hedge is not None
         refers_back = hedge and part.joint != "end" and not _ATTRIBUTE.search(part.text)
-        if found and (alternative or (refers_back and bare(HEDGE.sub(" it ", part.text)))):
+        if found and refers_back and bare(HEDGE.sub(" it ", part.text)):
             found[-1] = replace(found[-1], hedged=True)
-        found.append(replace(part, hedged=open_still or alternative))
+        alternative = _is_alternative(part, found)
+        if alternative:
+            found[-1] = replace(found[-1], alternative=True)
+        found.append(replace(part, hedged=open_still, alternative=alternative))
     return tuple(found)
+
+
+def _is_alternative(part: Clause, before: Sequence[Clause]) -> bool:
+    """ "A tube or a snare"; "one or more" is a bound and "no tube or snare" denies both."""
+    return (
+        part.joint == "or"
+        and bool(before)
+        and not part.denied
+        and not before[-1].denied
+        and not part.text.startswith(("more", "fewer", "less"))
+    )
+
+
+def settled(parts: Sequence[Clause], about: re.Pattern[str], *, whichever: bool = False) -> list[Clause] | None:
+    """The clauses that state something for sure; None where the text leaves open what it is asked about.
+
+    Args:
+        parts: clauses of a text.
+        about: what a clause names that is about the thing asked.
+        whichever: alternatives that are all about the thing state it ("text or labels are visible").
+    """
+    sure = [part for part in parts if not part.hedged]
+    if any(part.hedged and about.search(part.text) for part in parts):
+        return None
+    groups: list[list[Clause]] = []
+    for part in sure:
+        if part.alternative:
+            groups = groups if part.joint == "or" and groups else [*groups, []]
+            groups[-1].append(part)
+    dropped = [
+        part for group in groups if not (whichever and all(about.search(part.text) for part in group)) for part in group
+    ]
+    sure = [part for part in sure if part not in dropped]
+    if any(about.search(part.text) for part in dropped) and not any(about.search(part.text) for part in sure):
+        return None
+    return sure or None
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:

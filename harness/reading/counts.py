@@ -23,7 +23,9 @@ _ELLIPSIS = re.compile(rf"^(?P<n>\d{{1,2}}|{_WORDS}|another|an? second|the other
 
 
 # Nothing but a number and how the thing looks: "one sessile", "there are two small".
-_LEADS = re.compile(rf"^(?:there (?:is|are) |with )?(?P<n>\d{{1,2}}|{_WORDS})(?: (?!in\b|at\b|of\b|is\b|are\b)[\w-]+){{1,2}}$")
+_LEADS = re.compile(
+    rf"^(?:there (?:is|are) |with )?(?P<n>\d{{1,2}}|{_WORDS})(?: (?!in\b|at\b|of\b|is\b|are\b)[\w-]+){{1,2}}$"
+)
 
 
 @dataclass(frozen=True)

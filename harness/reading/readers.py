@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from harness.reading.clauses import Clause, clauses
+from harness.reading.clauses import Clause, clauses, settled
 from harness.reading.counts import count_of, number_in
 from harness.reading.places import cells_of, colours_of
 from harness.reading.removal import removal_status
@@ -61,11 +61,8 @@ def read(answer: str, slug: str, asked: Sequence[str] = ()) -> Value | None:
 @lru_cache(maxsize=131_072)
 def _read(answer: str, slug: str, asked: tuple[str, ...]) -> Value | None:
     reader, about = _READERS[slug]
-    parts = clauses(answer)
-    sure = [part for part in parts if not part.hedged]
-    if not sure or any(part.hedged and about.search(part.text) for part in parts):
-        return None
-    return reader(sure, asked)
+    sure = settled(clauses(answer), about, whichever=slug in _WHICHEVER)
+    return None if sure is None else reader(sure, asked)
 
 
 def _whole(parts: Sequence[Clause]) -> str:
@@ -288,6 +285,8 @@ def _any(*words: str) -> re.Pattern[str]:
 
 
 _PLACE_WORDS = _any(VERTICAL, SIDE, MIDDLE)
+# Classes for which "text or labels" says enough.
+_WHICHEVER = ("text_presence", "box_artifact_presence", "finding_presence")
 # The reader of a class, and what a clause has to name so that its doubt is one about the class.
 _READERS: dict[str, tuple[_Reader, re.Pattern[str]]] = {
     "abnormality_color": (_colours(LESION, (INSTRUMENT, LANDMARK, BOX)), _COLOUR_WORDS),

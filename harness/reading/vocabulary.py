@@ -145,7 +145,10 @@ NUMBERS: dict[str, int] = {
     "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
     "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
 }  # fmt: skip
-VAGUE = re.compile(r"\b(?:an? (?:\w+ )?(?:number|series|group|cluster|bunch|handful|lot) of|multiple|several|numerous|many|few|various|some|more|dozens?|countless|plenty|lots?)\b")
+VAGUE = re.compile(
+    r"\b(?:an? (?:\w+ )?(?:number|series|group|cluster|bunch|handful|lot) of|"
+    r"multiple|several|numerous|many|few|various|some|more|dozens?|countless|plenty|lots?)\b"
+)
 
 # -- Places ----------------------------------------------------------------------------------------------------------
 

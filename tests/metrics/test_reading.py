@@ -112,8 +112,8 @@ _WORDS = st.sampled_from(
     re.findall(
         r"\S+",
         "no not none without polyp polyps, tube; text. and or but with except neither nor is are the a one two "
-        "to three 5 10 mm cm < > - : = Paris Is IIa type 0 center upper left-lower red pink possibly cannot rule out removed "
-        "all residual visible normal z-line box artefact ? ( ) { } | ' \" \n _ * n/a yes 12-",
+        "to three 5 10 mm cm < > - : = Paris Is IIa type 0 center upper left-lower red pink possibly cannot rule out "
+        "removed all residual visible normal z-line box artefact ? ( ) { } | ' \" \n _ * n/a yes 12-",
     )
 )
 
