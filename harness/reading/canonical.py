@@ -12,14 +12,14 @@ import unicodedata
 from functools import lru_cache
 
 from harness.reading.sizes import mark_sizes
-from harness.reading.vocabulary import HEDGE, MIDDLE, NUMBERS, OTHER_ARTEFACT, SIDE, VERTICAL
+from harness.reading.vocabulary import HEDGE, MIDDLE, NORMAL, NUMBERS, OTHER_ARTEFACT, SIDE, VERTICAL
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "œ": "oe", "ö": "oe"})
 
 # What stands before these words is a preamble or the question again.
 _ANSWER = re.compile(
-    r"^.*\b(?:final answer|short answer|answer|response|prediction|output|conclusion)\"? ?[:=] ?(?=\S)|"
+    r"^.*\b(?:final answer|short answer|answer|response|prediction|output|conclusion)\"? ?(?:[:=]|- ) ?(?=\S)|"
     r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
     re.DOTALL,
 )
@@ -122,11 +122,13 @@ _ABSENT = (
     r"(?: (?:in|on) .*)?)"
 )
 _THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
-_PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-)\s+?(?P<value>[^:=]+)$")
+_PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-\s)\s*(?P<value>[^:=]+)$")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
+_ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) )+(?:an? )?(?=[^:=]*[:=])")
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
     r"visible|"
                         r"detected|present|paris)\b")  # fmt: skip
+_OF_FINDINGS = re.compile(r"\b(?:findings?|abnormalit\w+|patholog\w+|lesions?|impression)\b")
 _COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
 _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
 _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
@@ -134,7 +136,7 @@ _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
 
 def _pair(segment: str) -> str:
     """A ``key: value`` segment as a phrase: "polyps: 0" is "no polyps", "text: yes" "text present"."""
-    match = _PAIR.match(segment.strip())
+    match = _PAIR.match(_ASKS.sub("", segment.strip()))
     if match is None or _VERB.search(match["key"]) or re.match(rf"(?:an?|the|{_NUMBER.pattern})\b", match["key"]):
         return segment
     key, value = match["key"].strip(), match["value"].strip(" .")
@@ -143,7 +145,7 @@ def _pair(segment: str) -> str:
     if re.search(r"remov|resect", key) and re.fullmatch(r"(?:no|yes|true|false)", value):
         return "polyps not removed" if value in ("no", "false") else "all polyps removed"
     noun = _COUNT.sub(" ", _ATTRIBUTE.sub(" ", key)).strip() or key
-    if re.fullmatch(_ABSENT, value):
+    if re.fullmatch(_ABSENT, value) or (_OF_FINDINGS.search(key) and NORMAL.fullmatch(value)):
         return f"no {noun}" if not _ATTRIBUTE.fullmatch(key) else "none"
     if re.fullmatch(_THERE, value):
         return f"{noun} present"

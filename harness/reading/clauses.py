@@ -24,7 +24,8 @@ _INTRODUCES = (
 )
 _LEADING = re.compile(
     rf"^(?:{_INTRODUCES} )*(?:no(?= \w)|without|neither|zero|free (?:of|from)|lack(?:s|ing)?|devoid of|negative for|"
-    r"absence of|(?:do|does|did) not(?: appear to)? \w+|cannot (?:see|identify|detect|find|observe)|"
+    r"absence of|(?:do|does|did) not(?: appear to)? \w+|fail(?:s|ed|ing)? to \w+|cannot (?:see|identify|detect|find|"
+    r"observe)|"
     r"not (?:any|show\w*|contain\w*|reveal\w*|include\w*|see\w*|detect\w*|have|having))\b"
 )
 _NEITHER = re.compile(r"\bneither\b")

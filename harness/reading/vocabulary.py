@@ -105,7 +105,8 @@ _EXISTS = (
 EXISTS = _words(_EXISTS)
 NEGATION = re.compile(
     r"\b(?:no|not|none|without|absent|absence|negative|never|neither|nor|zero|lack(?:s|ing|ed)?|free (?:of|from)|nil|"
-    r"nope|nah|"
+    r"nope|nah|fail(?:s|ed|ing)? to|"
+    r"rather than|instead of|as opposed to|"
     r"0|devoid|cannot|nothing|undetect\w*|unidentif\w*|n/a|excluded|exclud(?:es|ing)|invisible|unseen|nobody|"
     r"ruled out|non-?(?:visible|exist\w+|present|detectable|identifiable|apparent|evident)|irrelevant|no longer|"
     r"false|missing)(?![\w-])"
@@ -132,7 +133,8 @@ HEDGE = re.compile(
     r"say|judged?|evaluat\w+|ascertain\w*|specif(?:y|ied)|stated?|given|provided|available|mentioned|reported|"
     r"recorded|documented|measured|classified|quantified|estimated|counted|established|decided?)|"
     r"rule[ds]? out(?= \w)(?<!ruled out)|unable to|not able to|difficult to|hard to|impossible to|"
-    r"not enough|insufficient|wrong to say|not true|untrue|incorrect|not the case|false (?:that|to)|"
+    r"not enough|insufficient|history of|if|(?:question|prompt|user) asks|asked about|wrong to say|not true|untrue|"
+    r"incorrect|not the case|false (?:that|to)|"
     r"no (?:image|picture|photo)s?(?=$| (?:is|was|were|has|provided|available|attached|given|uploaded))|"
     r"no (?:information|data|answer|idea|way to)|don't know|do not know|undecided)\b"
 )
@@ -182,11 +184,12 @@ _NEUTRAL = frozenset(
     patch patches spots streaks focal peripheral periphery surrounding lateral presenting structure structures fleshy
     discoloration discolouration discolored redness everything looks look i'm m s
     tinge tint tinged appearance dark light pale bright mixed multiple several varied various different distinct
-    clear clearly clear-cut significant obvious single size sized measuring measures measured approximately about
+    clearly significant obvious single size sized measuring measures measured approximately about
     around roughly nearly between diameter evidence signs sign presence indication mucosa mucosal tissue tissues wall
     surface colon colonic gastrointestinal gi tract intestine intestinal stomach gastric bowel esophagus oesophagus
     abdominal lumen luminal digestive organ patient changes change pigmentation
     completely complete fully successfully yet still remaining remain remains so far moment currently now time
+    absolutely affirmative definitely cannot can't
     same longer am also too additionally specific specifically particular mainly mostly primarily predominantly
     type class classification category normal healthy unremarkable intact large small extensive minimal
     answer please sure certainly indeed image's item items
