@@ -42,7 +42,7 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(green|black)(?:[\s-]colou?red)?\s*(?:/|-|,|and/or|and|or|&)\s*(?:green|black)\b", "green-black"),
         (r"\b(\w+(?: artefact)?)-free\b", r"free of \1"),
         (r"\bnot (?:only|just|merely|solely)\b", ""),
-        (r"\bno (?:more|greater|larger) than\b", "at most"),
+        (r"\bno (?:more|greater|larger|bigger) than\b", "at most"),
         (rf"\b(\d{{1,2}}|{_NUMBER_WORDS}) \((?:\d{{1,2}}|{_NUMBER_WORDS})\)", r"\1"),
         (r"\b(\d{1,2}) ?[x×] ?(?=[a-z])", r"\1 "),
         (r"\b(polyps?|instruments?|findings?) [x×] ?(\d{1,2})\b", r"\2 \1"),
@@ -80,13 +80,14 @@ _PARIS = re.compile(
 # "the Paris type is not stated": a verb, unless what follows can only stand behind a class. Behind "type" a
 # participle makes it one too ("a Paris IIa type is present"), behind "Paris" alone it does not.
 _BEHIND_TYPE = re.compile(
-    r"\s*(?:$|[.,;:!?)/+&'-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but|"
-    r"measuring|size_\w+)\b)"
+    r"\s*(?:$|[.,;:!?)/+&'-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but)\b)"
 )
 _BEHIND_PARIS = re.compile(
     rf"{_BEHIND_TYPE.pattern}|\s*(?:types?|class|classification|category|growths?|tumou?rs?|present|visible|identified|"
-    r"observed|detected|noted|seen|found|in|on|at|located|by|per|according|sized)\b"
+    r"observed|detected|noted|seen|found|in|on|at|located|by|per|according|sized|measuring|size_\w+)\b"
 )
+# "it is Is", "sessile (Is)".
+_IS_IS = re.compile(rf"\b(is:? )is(?={_BEHIND_TYPE.pattern})|\(is(?=\))")
 _CLASS_FOLLOWS = re.compile(
     rf"\s+(?:(?:paris|{_TYPE}|0)[\s-]*)*(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p)\b|"
     rf"\s+(?:(?:paris|types?|0)[\s-]*)*is(?={_BEHIND_TYPE.pattern})"
@@ -109,6 +110,7 @@ def _paris(match: re.Match[str]) -> str:
 
 def _mark_paris(text: str) -> str:
     text = _PARIS.sub(_paris, text)
+    text = _IS_IS.sub(lambda m: f"{m[1] or ', '}paris_is", text)
     while (joined := _JOINED.sub(r"\1 and paris_\2", text)) != text:
         text = joined
     return text
@@ -175,6 +177,7 @@ def canonical(text: str) -> str:
     Returns:
         Canonical text; empty where nothing is left.
     """
+    text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
     text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
     text = _AFTER_ANSWER.sub("", text)

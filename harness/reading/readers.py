@@ -263,6 +263,7 @@ def _colours(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> _Reade
     return reader
 
 
+_PLACE_WORDS = re.compile(rf"\b(?:{VERTICAL}|{SIDE}|{MIDDLE})\b")
 _PLACED = re.compile(r"\b(?:regions?|areas?|located|locations?)\b")
 
 
@@ -273,7 +274,8 @@ def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.
         if found is not None and not named:
             return found  # "not in the center but in the lower-left"
         absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
-        if absent and not any(_PLACED.search(part.text) for part in named or parts):
+        # "No lesion in the center" leaves the other cells open.
+        if absent and not any(_PLACED.search(p.text) or _PLACE_WORDS.search(p.text) for p in named or parts):
             return frozenset()
         return found
 
@@ -284,7 +286,6 @@ def _any(*words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(words)})\b")
 
 
-_PLACE_WORDS = _any(VERTICAL, SIDE, MIDDLE)
 # Classes for which "text or labels" says enough.
 _WHICHEVER = ("text_presence", "box_artifact_presence", "finding_presence")
 # The reader of a class, and what a clause has to name so that its doubt is one about the class.

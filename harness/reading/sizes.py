@@ -41,14 +41,14 @@ _SPELT = r"\b(?:half an?|(?:one |a )?half|" + "|".join(
 _NUMBER = rf"(?:{_DIGITS}|{_SPELT})"
 _UNIT = r"(?:mm|millimet(?:er|re)s?|millim|cm|centimet(?:er|re)s?)\b\.?"
 _LESS = (
-    r"(?:<=?|≤|⩽|≦|(?:less|smaller|lower|fewer|shorter) than(?: or equal to)?|under|below|up to|at most|"
+    r"(?:<=?|≤|⩽|≦|(?:less|smaller|lower|fewer|shorter) than(?: or equal to)?|under|below|up to|at most|sub-?|"
     r"maximum(?: of)?|max|"
     r"not (?:exceeding|more than|larger than|greater than|bigger than)|(?:does|do) not exceed|not exceed)"
 )
 _MORE = (
     r"(?:>=?|≥|⩾|≧|(?:greater|larger|more|bigger|longer|wider) than(?: or equal to)?|over|above|exceed(?:s|ing)?|"
     r"beyond|"
-    r"at least|minimum(?: of)?|in excess of)"
+    r"at least|not (?:less|smaller) than|minimum(?: of)?|in excess of)"
 )
 _AROUND = r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.?|~)\s*)?"
 _OR_LESS = r"(?:or|and) (?:less|smaller|below|under)(?! than)"
@@ -113,6 +113,7 @@ def mark_sizes(text: str) -> str:
     >>> mark_sizes("a polyp of 1-2 cm and one of about 8 mm")
     'a polyp of size_11to20 and one of about size_5to10'
     """
+    text = re.sub(r"(?<![\w.])1 ?[/⁄] ?2(?= ?-?(?:cm|centim))", "0.5", text)
     text = _SPREAD.sub(lambda m: f"{float(m[1]) - float(m[2]):g}-{float(m[1]) + float(m[2]):g}", text)
     text = _TENS.sub(lambda m: str(_WORDS[m[1]] + _WORDS[m[2]]), text)
     text = _RANGE.sub(_range, text)
