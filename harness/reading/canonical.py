@@ -42,6 +42,7 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(green|black)(?:[\s-]colou?red)?\s*(?:/|-|,|and/or|and|or|&)\s*(?:green|black)\b", "green-black"),
         (r"\b(\w+(?: artefact)?)-free\b", r"free of \1"),
         (r"\bnot (?:only|just|merely|solely)\b", ""),
+        (rf"\ball but (?=(?:an?|the|\d|{_NUMBER_WORDS})\b)", "not all "),
         (r"\bno (?:more|greater|larger|bigger) than\b", "at most"),
         (rf"\b(\d{{1,2}}|{_NUMBER_WORDS}) \((?:\d{{1,2}}|{_NUMBER_WORDS})\)", r"\1"),
         (r"\b(\d{1,2}) ?[x×] ?(?=[a-z])", r"\1 "),
@@ -126,6 +127,7 @@ _ABSENT = (
 _THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
 _PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-\s)\s*(?P<value>[^:=]+)$")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
+_SAYS = re.compile(r"\b(?:there|is|are|was|were|has|have|been|any|an?|the|all|of)\b")
 _ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) )+(?:an? )?(?=[^:=]*[:=])")
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
     r"visible|"
@@ -139,6 +141,8 @@ _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
 def _pair(segment: str) -> str:
     """A ``key: value`` segment as a phrase: "polyps: 0" is "no polyps", "text: yes" "text present"."""
     match = _PAIR.match(_ASKS.sub("", segment.strip()))
+    if match is not None and re.fullmatch(r"(?:yes|no|true|false)\.?", match["value"].strip()):
+        match = _PAIR.match(f"{_SAYS.sub(' ', match['key'])}: {match['value'].strip()}")  # "text is present: no"
     if match is None or _VERB.search(match["key"]) or re.match(rf"(?:an?|the|{_NUMBER.pattern})\b", match["key"]):
         return segment
     key, value = match["key"].strip(), match["value"].strip(" .")

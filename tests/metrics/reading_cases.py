@@ -476,7 +476,7 @@ FACTS: dict[str, list[Case]] = {
         ("the polyp has been removed", "yes"),
         ("the polyp may have been removed", None),
         ("No, not all of them", "no"),
-        ("removed", None),
+        ("removed", "yes"),
         ("Removal status: not relevant", "not relevant"),
         ("Polyps removed: no", "no"),
         ("Polyps removed: yes", "yes"),
