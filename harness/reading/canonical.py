@@ -128,7 +128,7 @@ _THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|o
 _PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-\s)\s*(?P<value>[^:=]+)$")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
 _SAYS = re.compile(r"\b(?:there|is|are|was|were|has|have|been|any|an?|the|all|of)\b")
-_ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) )+(?:an? )?(?=[^:=]*[:=])")
+_ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) ){1,3}(?:an? )?(?=[^:=]{1,60}[:=])")
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
     r"visible|"
                         r"detected|present|paris)\b")  # fmt: skip
@@ -183,6 +183,7 @@ def canonical(text: str) -> str:
     """
     text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
+    text = re.sub(r"[^\S\n]+", " ", text)
     text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
     text = _AFTER_ANSWER.sub("", text)
     text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
