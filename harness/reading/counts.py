@@ -14,9 +14,9 @@ _NUMBER = re.compile(rf"(?<![\w.-])(?:(\d{{1,3}})(?![\w%-]|\.\d)|({_WORDS}))(?![
 # Bounds, ranges and estimates are no number.
 _INEXACT = re.compile(
     rf"\b(?:at least|at most|more than|less than|fewer than|over|above|about|approximately|approx|around|up to|nearly|"
-    rf"roughly|almost|circa|maximum of|minimum of|between|not more than|not just)\s+(?:an? |the )?(?:\d{1, 4}|"
+    rf"roughly|almost|circa|maximum of|minimum of|between|not more than|not just)\s+(?:an? |the )?(?:\d{{1,4}}|"
     rf"{_WORDS})\b|"
-    rf"(?:(?<!\d)\d{1, 4}|\b(?:{_WORDS}))\s*(?:\+|-\s*(?:\d|{_WORDS})|(?:to|or|and/or|through)\s+(?:\d|{_WORDS}|more|"
+    rf"(?:(?<!\d)\d{{1,4}}|\b(?:{_WORDS}))\s*(?:\+|-\s*(?:\d|{_WORDS})|(?:to|or|and/or|through)\s+(?:\d|{_WORDS}|more|"
     rf"fewer)|plus\b)"
 )
 _MORE_OF_THEM = re.compile(r"\b(?:other|additional|further|extra|more)\b")
