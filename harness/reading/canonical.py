@@ -19,12 +19,14 @@ _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"'
 
 # What stands before these words is a preamble or the question again.
 _ANSWER = re.compile(
-    r"^.*\b(?:final answer|short answer|answer|response|prediction|output|conclusion)\"? ?(?:[:=]|- ) ?(?=\S)|"
+    # A label, and no words of a sentence: "this supports the answer: ..." stays.
+    r"^(?:.*[.,;?!\n{])?\s*\"?(?:the |my )?(?:final |short )?(?:answer|response|prediction|output|conclusion)\"? ?"
+    r"(?:[:=]|- ) ?(?=\S)|"
     r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
     re.DOTALL,
 )
 _AFTER_ANSWER = re.compile(
-    r"[,;\n ]+\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|"
+    r"[.,;\n]\s*\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|"
     r"justification)\"? ?[:=].*$",
     re.DOTALL,
 )

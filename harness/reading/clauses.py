@@ -32,7 +32,9 @@ _NEITHER = re.compile(r"\bneither\b")
 _OWN = re.compile(
     r"\b(?:is|are|was|were|has|have|shows?|an?|the|one|two|three|four|five|six|single|multiple|several|some|evidence|"
     r"presence|yes|only|just|positive|remains?|classified|classification|measur\w*|greater|larger|smaller|less|"
-    r"size_\w+|(?:positioned|located|situated|placed|lying|lies) (?:in|at|within|on|near))\b"
+    r"size_\w+|of (?:[\w-]+ (?:and )?){1,4}colou?r|in (?:the )?"
+    r"(?:upper|lower|center|central|left|right|top|bottom)|(?:positioned|located|situated|placed|lying|lies) (?:in|"
+    r"at|within|on|near))\b"
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|can|does|do)\b")
 # "no text visible, one polyp": a denial that is closed by one of these behind its noun does not carry further.

@@ -65,6 +65,8 @@ def count_of(parts: Sequence[Clause], noun: re.Pattern[str], kinds: Sequence[re.
     totals = {_added(one) if one else 0 for one in items if one is not None} - {None}
     if len(totals) > 1:
         totals.discard(0)
+    if not totals:
+        return 1 if any(_singular_subject(part, noun) for part in parts) else None
     return totals.pop() if len(totals) == 1 else None
 
 
@@ -174,7 +176,7 @@ def clause_count(part: Clause, noun: re.Pattern[str]) -> int | None:
         return number_in(told[1]) if told else None
     if _ARTICLE.search(before) and _singular(match.group()):
         return 1
-    return 1 if _singular_subject(before, match.group(), behind) else None
+    return None
 
 
 def _of_another_kind(text: str, noun: re.Pattern[str]) -> bool:
@@ -182,6 +184,9 @@ def _of_another_kind(text: str, noun: re.Pattern[str]) -> bool:
     return any(kind.search(text) for kind in KINDS if kind not in own)
 
 
-def _singular_subject(before: str, noun: str, behind: str) -> bool:
+def _singular_subject(part: Clause, noun: re.Pattern[str]) -> bool:
     """Telegram style: "polyp seen" is one polyp, as "a polyp is seen" is; "polyps seen" is no number."""
-    return not before.strip() and _singular(noun) and re.match(rf" (?:is |was )?{EXISTS.pattern}", behind) is not None
+    match = noun.match(part.text)
+    if match is None or part.denied or not _singular(match.group()):
+        return False
+    return re.match(rf" (?:is |was )?{EXISTS.pattern}", part.text[match.end() :]) is not None

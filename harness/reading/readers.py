@@ -246,19 +246,21 @@ def _procedure(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
 
 
 _COLOUR_WORDS = re.compile(rf"\b(?:{'|'.join(COLOURS.values())})\b")
-_COLOURLESS = re.compile(r"\bto describe\b|\bcolou?r(?:ation)?$")
+_COLOURLESS = re.compile(r"\bto describe\b")
 
 
-def _colours(noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> _Reader:
+def _colours(
+    noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.Pattern[str] | None = None
+) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
         found = colours_of(_whole([part for part in parts if not part.denied]), noun, others)
-        if found is None and not _mentions(parts, noun) and _mentions(parts, _COLOUR_WORDS):
-            return None  # "neither pink nor red"
-        if found is None and _denies(parts, noun, asked):
-            # Beside other questions references say "no polyps" of frames whose abnormality has a colour.
+        if found is not None or _mentions([part for part in parts if part.denied], _COLOUR_WORDS):
+            return found  # "neither pink nor red" gives none
+        if _denies(parts, denied or noun, asked) and _denies(parts, noun, asked):
+            # Beside other questions references say "no abnormality" of frames whose abnormality has a colour.
             plain = len(asked) == 1 or any(_COLOURLESS.search(part.text) for part in _mentions(parts, noun))
             return frozenset() if plain else None
-        return found
+        return None
 
     return reader
 
@@ -290,7 +292,7 @@ def _any(*words: str) -> re.Pattern[str]:
 _WHICHEVER = ("text_presence", "box_artifact_presence", "finding_presence")
 # The reader of a class, and what a clause has to name so that its doubt is one about the class.
 _READERS: dict[str, tuple[_Reader, re.Pattern[str]]] = {
-    "abnormality_color": (_colours(LESION, (INSTRUMENT, LANDMARK, BOX)), _COLOUR_WORDS),
+    "abnormality_color": (_colours(LESION, (INSTRUMENT, LANDMARK, BOX), denied=FINDING), _COLOUR_WORDS),
     "abnormality_location": (_cells(LESION, (INSTRUMENT, LANDMARK, TEXT, BOX), denied=FINDING), _PLACE_WORDS),
     "abnormality_presence": (_named_set(ABNORMALITIES, FINDING), LESION),
     "box_artifact_presence": (_yes_no(BOX), BOX),
