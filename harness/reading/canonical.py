@@ -12,7 +12,17 @@ import unicodedata
 from functools import lru_cache
 
 from harness.reading.sizes import mark_sizes
-from harness.reading.vocabulary import HEDGE, MIDDLE, NORMAL, NUMBERS, OTHER_ARTEFACT, SIDE, VERTICAL
+from harness.reading.vocabulary import (
+    HEDGE,
+    KINDS,
+    MIDDLE,
+    NAMES_FINDING,
+    NORMAL,
+    NUMBERS,
+    OTHER_ARTEFACT,
+    SIDE,
+    VERTICAL,
+)
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "œ": "oe", "ö": "oe"})
@@ -148,6 +158,8 @@ def _pair(segment: str) -> str:
     if match is None or _VERB.search(match["key"]) or re.match(rf"(?:an?|the|{_NUMBER.pattern})\b", match["key"]):
         return segment
     key, value = match["key"].strip(), match["value"].strip(" .")
+    if not any(word.search(key) for word in (*KINDS, *NAMES_FINDING.values(), _ATTRIBUTE, _COUNT)):
+        return segment  # "this supports the answer: none"
     if HEDGE.search(value):
         return f"{key} {value}"
     if re.search(r"remov|resect", key) and re.fullmatch(r"(?:no|yes|true|false)", value):

@@ -190,6 +190,7 @@ _NEUTRAL = frozenset(
     abdominal lumen luminal digestive organ patient changes change pigmentation
     completely complete fully successfully yet still remaining remain remains so far moment currently now time
     absolutely affirmative definitely cannot can't
+    result results
     same longer am also too additionally specific specifically particular mainly mostly primarily predominantly
     type class classification category normal healthy unremarkable intact large small extensive minimal
     answer please sure certainly indeed image's item items
