@@ -13,10 +13,33 @@ from functools import lru_cache
 from harness.reading.clauses import Clause, clauses, settled
 from harness.reading.readers import leading_particle, says_normal
 from harness.reading.removal import removal_status
-from harness.reading.vocabulary import KINDS, LESION, NAMES_FINDING, bare
+from harness.reading.vocabulary import (
+    COLOURS,
+    KINDS,
+    LESION,
+    MIDDLE,
+    NAMES_FINDING,
+    NUMBERS,
+    SIDE,
+    VAGUE,
+    VERTICAL,
+    bare,
+)
 
 _OF_REMOVAL = re.compile(r"remov|resect|remain|residual|excis|polypectom")
 _LEFT = re.compile(r"\b(?:residual|remain\w*|left|still|unremoved|unresected|persist\w*)\b")
+# What a text that names nothing has to say to assert: that there is something, how many, where, how large.
+_TELLS = re.compile(
+    r"\b(?:yes|yeah|yep|true|correct|positive|affirmative|absolutely|definitely|certainly|indeed|present|visible|"
+    r"identified|"
+    r"detected|observed|noted|seen|found|visuali[sz]ed|located|evident|apparent|exists?|discernible|positioned|"
+    r"situated|scattered|"
+    rf"distributed|spread|throughout|regions?|areas?|quadrants?|size_\w+|paris_\w+|\d+|{'|'.join(NUMBERS)}|"
+    rf"{VERTICAL}|{SIDE}|"
+    rf"{MIDDLE}|there$|large|small)\b|{VAGUE.pattern}"
+)
+_COLOUR = re.compile(rf"\b(?:{'|'.join(COLOURS.values())})\b")
+_ASKS_COLOUR = re.compile(r"colou?r|hue|shade|tint|tone|pigment|look|appear")
 _ONLY_DIGITS = re.compile(r"\d+(?:\W+\d+)+")  # "12:30" is no count
 _MORE_OF_THEM = re.compile(r"\b(?:other|additional|further)\b")
 
@@ -65,7 +88,11 @@ def _unnamed(parts: Sequence[Clause], noun: re.Pattern[str], question: str) -> b
         return leading
     if not all(bare(part.text) for part in parts) or _ONLY_DIGITS.fullmatch(" ".join(part.text for part in parts)):
         return None
-    return not any(part.denied for part in parts)
+    if any(part.denied for part in parts):
+        return False
+    text = " ; ".join(part.text for part in parts)
+    coloured = _COLOUR.search(text) is not None and (not question or _ASKS_COLOUR.search(question) is not None)
+    return True if coloured or _TELLS.search(text) else None
 
 
 def _removal(parts: Sequence[Clause], question: str) -> bool | None:

@@ -22,6 +22,7 @@ from harness.reading.vocabulary import (
     OTHER_ARTEFACT,
     SIDE,
     VERTICAL,
+    bare,
 )
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
@@ -72,7 +73,8 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:normal|unremarkable) findings\b|\bfindings? (?:is|are|was|were|appear|look)s? (?:all |completely |"
          r"entirely )?"
          r"(?:normal|unremarkable)\b", "no findings"),
-        (r"\bnot (?:an? )?(?:(?:entirely|completely|quite|totally|fully|really|at all) )?(?:normal|healthy|"
+        (r"\b(?:not|no longer|never|hardly|far from|non-?)[ -]?(?:an? )?(?:(?:entirely|completely|quite|totally|"
+         r"fully|really|at all) )?(?:normal|healthy|"
          r"unremarkable|intact)\b",
          "abnormal"),
         (r"\bcannot be denied\b|\bundeniabl[ey]\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b", "clearly"),
@@ -144,6 +146,9 @@ _ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) ){1,3}(?:an? )
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
     r"visible|"
                         r"detected|present|paris)\b")  # fmt: skip
+_DENIES = re.compile(
+    r"(?:no|not|none|nothing|without|absent|never)\b(?! (?:relevant|applicable|necessary|needed|required))"
+)
 _OF_FINDINGS = re.compile(r"\b(?:findings?|abnormalit\w+|patholog\w+|lesions?|impression)\b")
 _COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
 _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
@@ -162,10 +167,16 @@ def _pair(segment: str) -> str:
         return segment  # "this supports the answer: none"
     if HEDGE.search(value):
         return f"{key} {value}"
+    if any(kind.search(key) and kind.search(value) for kind in KINDS):
+        return value  # "polyp: there is no polyp"
     if re.search(r"remov|resect", key) and re.fullmatch(r"(?:no|yes|true|false)", value):
         return "polyps not removed" if value in ("no", "false") else "all polyps removed"
     noun = _COUNT.sub(" ", _ATTRIBUTE.sub(" ", key)).strip() or key
-    if re.fullmatch(_ABSENT, value) or (_OF_FINDINGS.search(key) and NORMAL.fullmatch(value)):
+    if (
+        re.fullmatch(_ABSENT, value)
+        or (_DENIES.match(value) and bare(value))
+        or (_OF_FINDINGS.search(key) and NORMAL.fullmatch(value))
+    ):
         return f"no {noun}" if not _ATTRIBUTE.fullmatch(key) else "none"
     if re.fullmatch(_THERE, value):
         return f"{noun} present"
@@ -198,6 +209,8 @@ def canonical(text: str) -> str:
     text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
     text = re.sub(r"[^\S\n]+", " ", text)
+    text = "none" if re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text) else text
+    text = re.sub(r"\((count|number|total|yes/no|y/n|presence)\)", r"\1", text)
     text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
     text = _AFTER_ANSWER.sub("", text)
     text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays

@@ -190,7 +190,7 @@ _NEUTRAL = frozenset(
     abdominal lumen luminal digestive organ patient changes change pigmentation
     completely complete fully successfully yet still remaining remain remains so far moment currently now time
     absolutely affirmative definitely cannot can't
-    result results
+    result results limits
     same longer am also too additionally specific specifically particular mainly mostly primarily predominantly
     type class classification category normal healthy unremarkable intact large small extensive minimal
     answer please sure certainly indeed image's item items
@@ -204,10 +204,30 @@ _NEUTRAL_PATTERN = re.compile(
 _WORD = re.compile(r"[^\W]+(?:['/-][^\W]+)*")
 
 
+# "In the image", "of the colon" say where; an image or a colon by itself is a topic of its own.
+_SETTING = (
+    r"(?:images?|pictures?|photos?|frames?|scenes?|screens?|views?|fields?|endoscopy|examination|exam|mucosa|colon|"
+    r"tract|intestines?|"
+    r"stomach|bowel|o?esophagus|lumen|organ|wall|patient)"
+)
+_WHERE = re.compile(
+    rf"\b(?:in|of|within|on|from|across|throughout|at|by) (?:(?:the|this|that|an?|any|patient's|entire|whole|\w+al|"
+    rf"\w+ic) )*"
+    rf"{_SETTING}(?: of view)?\b"
+)
+_TOPIC = re.compile(
+    rf"\b{_SETTING}\b(?! (?:shows?|contains?|has|does|did|cannot|reveals?|displays?|exhibits?|is (?:normal|healthy|"
+    rf"unremarkable|"
+    r"intact)|appears|looks))"
+)
+
+
 def bare(text: str) -> bool:
     """Whether a canonical text has words, and none that names a thing or a topic of its own."""
     found = _WORD.findall(text)
-    return bool(found) and all(_neutral(word) for word in found)
+    if not found or not all(_neutral(word) for word in found):
+        return False
+    return NORMAL.search(text) is not None or _TOPIC.search(_WHERE.sub(" ", text)) is None
 
 
 def _neutral(word: str) -> bool:
