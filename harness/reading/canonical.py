@@ -217,6 +217,7 @@ def canonical(text: str) -> str:
     text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
     text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
     text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
+    text = re.sub(r"(?<![(\w])\d{1,2}\)\s+(?=[a-z])", " ; ", text)
     text = _BULLET.sub(r"\1 ; ", text)
     text = re.sub(
         r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from harness.reading.canonical import canonical
-from harness.reading.vocabulary import DENIED_BEHIND, HEDGE, KINDS, NEGATION, NUMBERS, bare
+from harness.reading.vocabulary import DENIED_BEHIND, EXISTS, HEDGE, KINDS, NEGATION, NUMBERS, bare
 
 # A clause that begins so denies what follows and the members of an enumeration behind it. What may stand before the
 # negation are words that only introduce ("the image shows no ..."): "polyps without bleeding, tube" carries nothing.
@@ -23,7 +23,8 @@ _INTRODUCES = (
     r"display(?:s|ed)?|appears?|to|clearly|also|yes|answer|given|provided|currently)"
 )
 _LEADING = re.compile(
-    rf"^(?:{_INTRODUCES} )*(?:no(?= \w)|without|neither|zero|free (?:of|from)|lack(?:s|ing)?|devoid of|negative for|"
+    rf"^(?:{_INTRODUCES} )*(?:no(?= \w)|none of|without|neither|zero|free (?:of|from)|lack(?:s|ing)?|devoid of|"
+    rf"negative for|"
     r"absence of|(?:do|does|did) not(?: appear to)? \w+|fail(?:s|ed|ing)? to \w+|cannot (?:see|identify|detect|find|"
     r"observe)|"
     r"not (?:any|show\w*|contain\w*|reveal\w*|include\w*|see\w*|detect\w*|have|having))\b"
@@ -54,7 +55,9 @@ _JOINTS = re.compile(
     r"(?P<end>[.;:!?](?!\d)|\bbut\b(?: also\b)?|\bhowever\b|\balthough\b|\bthough\b|\bwhile\b|\bwhereas\b|"
     r"\balong with\b|"
     r"\balongside\b|\btogether with\b|\bwith\b(?! (?:the |an? )?(?:naked|certain|confiden))|\bshowing\b|"
-    r"(?=\bwithout\b))|"
+    # "A red polyp that has not been removed" is red, and there.
+    r"(?=\bwithout\b)|(?=\b(?:that|which) (?:has|have|is|are|was|were) not (?:been )?(?:\w+ly )?"
+    rf"(?!(?:been )?(?:{EXISTS.pattern}))))|"
     r"(?P<comma>,(?!\d)(?:\s*(?P<and1>and|or|nor)\b)?)"
     r"|(?P<and2>\b(?:and|or|nor)\b)"
 )
@@ -94,6 +97,7 @@ class Clause:
         return self.denied and any(_denied_at(self.text, m.start(), m.end()) for m in noun.finditer(self.text))
 
 
+_NOT_THERE = re.compile(r"\b(?:is|are|was|were)\s+(?:all |both |each )?(?:not|absent|missing|invisible|undetected)\b")
 # "no snare around the polyp": the polyp is there.
 _ABOUT_A_KNOWN = re.compile(
     r"\b(?:on|from|around|near|behind|over|at|in|beside|beneath|next to|adjacent to|within|(?:bleed|ulcerat|inflam|"
@@ -121,7 +125,7 @@ def clauses(text: str) -> tuple[Clause, ...]:
         own = NEGATION.search(piece) is not None
         if joint == "but" and found and found[-1].denied:
             piece = _with_noun(piece, found[-1].text)  # "no polyps but one"
-        joint = "end" if joint == "but" else joint
+        joint = {"but": "end", "comma and": "comma"}.get(joint, joint)
         if joint in ("end", "except") or (joint != "or" and carried and _stands_alone(pieces[i - 1][1], piece)):
             carried = False
         denied = own or carried
@@ -219,7 +223,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
             else "or" if word in ("or", "nor") else "and" if word else "comma"
         )  # fmt: skip
         if match["comma"] is not None and after == "and":
-            after = "comma"
+            after = "comma and"
         piece = text[start : match.start()].strip(" '\"-")
         if piece:
             pieces.append((joint, piece))
@@ -244,11 +248,19 @@ def _closed(piece: str) -> bool:
     return _PARTICIPLE.search(_BEFORE_NOUN.sub("no", piece)) is not None
 
 
+def _mere_noun(piece: str) -> bool:
+    """Whether a piece can be a member of "polyps, text and instruments are absent"."""
+    return len(piece.split()) <= 2 and any(kind.search(piece) for kind in KINDS)
+
+
 def _denied_later(pieces: list[tuple[str, str]], i: int) -> bool:
     """Whether a bare enumeration ends in a denial behind the noun: "text and instruments are not visible"."""
     for joint, piece in pieces[i + 1 :]:
-        if joint in ("end", "but", "comma", "except"):
+        if joint in ("end", "but", "except") or (joint.startswith("comma") and not _mere_noun(pieces[i][1])):
             return False
         if _OWN.search(piece) or _PARTICIPLE.search(piece):
-            return re.search(r"\b(?:is|are|was|were)\s+(?:not|absent)\b", piece) is not None
+            # Behind a mere comma it is a statement of its own: "polyp, text is absent".
+            return joint != "comma" and _NOT_THERE.search(piece) is not None
+        if NEGATION.search(piece):
+            return False
     return False

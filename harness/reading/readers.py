@@ -190,7 +190,7 @@ _SIZE = re.compile(r"\bsize_\w+")
 
 
 def _size(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
-    found = {token for part in parts if not part.denied for token in _SIZE.findall(part.text)}
+    found = {token for part in parts if not part.denies(_SIZE) for token in _SIZE.findall(part.text)}
     if found:
         return None if BETWEEN_BINS in found else frozenset(SIZES[token] for token in found)
     if _mentions(parts, _SIZE):
@@ -202,7 +202,7 @@ _PARIS = re.compile(r"\bparis_(is|ip|iia)\b")
 
 
 def _type(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
-    found = {f"paris {name}" for part in parts if not part.denied for name in _PARIS.findall(part.text)}
+    found = {f"paris {name}" for part in parts if not part.denies(_PARIS) for name in _PARIS.findall(part.text)}
     if found:
         return frozenset(found)
     if _mentions(parts, _PARIS):
