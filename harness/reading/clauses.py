@@ -32,7 +32,8 @@ _LEADING = re.compile(
 _NEITHER = re.compile(r"\bneither\b")
 _OWN = re.compile(
     r"\b(?:is|are|was|were|has|have|shows?|an?|the|one|two|three|four|five|six|single|multiple|several|some|evidence|"
-    r"presence|yes|only|just|positive|remains?|classified|classification|measur\w*|greater|larger|smaller|less|"
+    r"presence|yes|only|just|positive|normal|healthy|unremarkable|intact|remains?|classified|classification|"
+    r"measur\w*|greater|larger|smaller|less|"
     r"size_\w+|of (?:[\w-]+ (?:and )?){1,4}colou?r|in (?:the )?"
     r"(?:upper|lower|center|central|left|right|top|bottom)|(?:positioned|located|situated|placed|lying|lies) (?:in|"
     r"at|within|on|near))\b"

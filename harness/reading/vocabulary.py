@@ -104,7 +104,8 @@ _EXISTS = (
 )
 EXISTS = _words(_EXISTS)
 NEGATION = re.compile(
-    r"\b(?:no|not|none|without|absent|absence|negative|never|neither|nor|zero|lack(?:s|ing|ed)?|free (?:of|from)|nil|"
+    r"\b(?:no|not|none|nowhere|without|absent|absence|negative|never|neither|nor|zero|lack(?:s|ing|ed)?|free (?:of|"
+    r"from)|nil|"
     r"nope|nah|fail(?:s|ed|ing)? to|"
     r"rather than|instead of|as opposed to|"
     r"0|devoid|cannot|nothing|undetect\w*|unidentif\w*|n/a|excluded|exclud(?:es|ing)|invisible|unseen|nobody|"
@@ -117,7 +118,8 @@ DENIED_BEHIND = re.compile(
     rf"\b(?:not|cannot|never|neither)(?: (?:be|been|being|yet|currently|clearly|readily|really|at all|any|\w+ly))* "
     rf"(?:{_EXISTS}|(?:a )?relevant|applicable|(?:a |of )?(?:finding|concern)|mentioned|addressed|considered|listed|"
     r"in (?:the |this )?(?:image|field|frame|view|picture)|any\w*)\b|"
-    r"\b(?:absent|none|nil|zero|0|irrelevant|invisible|unseen|undetect\w*|unidentif\w*|n/a|excluded|ruled out|negative|"
+    r"\b(?:absent|none|nowhere|nil|zero|0|irrelevant|invisible|unseen|undetect\w*|unidentif\w*|n/a|excluded|"
+    r"ruled out|negative|"
     r"lacking|missing|no longer|false|non-?\w+)(?![\w-])|\b(?:no|not)$"
 )
 NORMAL = re.compile(r"\b(?:normal|healthy|unremarkable|intact)\b")

@@ -1657,6 +1657,8 @@ ASSERTIONS: dict[str, list[tuple[str, str, bool | None]]] = {
         ("Polyp: 1, Text: 0", "", True),
         ("polyp no, text yes", "", False),
         ("normal colonoscopy", "Is there a polyp?", False),
+        ("a normal cecum is seen", "Is there a polyp?", None),
+        ("one polyp, nothing else", "", True),
     ],
     "text": [
         ("Text: no", "", False),
@@ -1707,6 +1709,9 @@ ASSERTIONS: dict[str, list[tuple[str, str, bool | None]]] = {
         ("Polyp: 1, Text: 0", "", False),
         ("polyp, no; text, yes", "", True),
         ("polyp no, text yes", "", True),
+        ("text nowhere to be seen", "", False),
+        ("nowhere is text visible", "", False),
+        ("text? none.", "", False),
     ],
     "landmark": [
         ("normal z-line", "", True),
@@ -1736,6 +1741,7 @@ ASSERTIONS: dict[str, list[tuple[str, str, bool | None]]] = {
         ("healthy cecum", "", True),
         ("The pylorus looks normal", "", True),
         ("Normal ileum with no abnormalities", "", True),
+        ("There is no abnormality, normal z-line", "", True),
     ],
     "abnormality": [
         ("the mucosa is normal", "", False),
