@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.answers import asserts
 from harness.engine.plan import Part
 from harness.errors import RunError
 from harness.model import Answer, Ask, Feature, GroundAsk, Model
+from harness.reading import asserts
 from harness.schema import Prediction, Question, Task
 from harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
 

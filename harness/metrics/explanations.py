@@ -18,9 +18,9 @@ import numpy as np
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.correctness import partial
 from harness.metrics.tokens import tokenize_rouge
-from harness.reading.places import COLOURS
 from harness.reading.readers import read
 from harness.reading.values import atomic_value
+from harness.reading.vocabulary import COLOURS
 from harness.schema import MetricInfo, Question
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.answers import asserts
 from harness.metrics.base import Metric, Statistics
+from harness.reading import asserts
 from harness.schema import MetricInfo
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _regions(run: Run, *, negative: bool, shown: bool) -> Statistics | str:
 
 
 _READER = (
-    "Assertions are read by gi-bench's rules (harness/answers.py); a text that cannot be read counts as no error "
+    "Assertions are read by gi-bench's rules (harness/reading); a text that cannot be read counts as no error "
     "and is counted."
 )
 _WILSON = "Interval: Wilson, n divided by the design effect of images."

@@ -5,31 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-COLOURS: dict[str, str] = {
-    "pink": r"pink\w*", "red": r"red(?:dish)?|erythematous", "white": r"white|whitish", "yellow": r"yellow\w*",
-    "flesh": r"flesh|flesh-tone\w*", "brown": r"brown\w*", "orange": r"orange", "green": r"green\w*",
-    "black": r"black\w*", "blue": r"blu(?:e|ish)", "grey": r"gr[ea]y\w*", "purple": r"purpl\w*|violet",
-    "transparent": r"transparent",
-}  # fmt: skip
+from harness.reading.vocabulary import COLOURS, MIDDLE, SIDE, VERTICAL
+from harness.taxonomy import GRID_CELLS
+
 _COLOUR = {name: re.compile(rf"\b(?:{words})(?:-?colou?red)?\b") for name, words in COLOURS.items()}
 
-_VERTICAL = r"upper|lower|top|bottom"
-_SIDE = r"left|right"
-_MIDDLE = r"center|centre|central|middle|mid"
 _CELL = re.compile(
-    rf"\b(?:(?P<v1>{_VERTICAL})[\s-]+(?P<h1>{_SIDE}|{_MIDDLE}|rigth)(?:most)?(?!-)|"
-    rf"(?P<h2>{_SIDE}|{_MIDDLE})[\s-]+(?P<v2>{_VERTICAL})|"
-    rf"(?P<m1>{_MIDDLE})[\s-]+(?P<h3>{_SIDE}|rigth)|(?P<h4>{_SIDE})[\s-]+(?P<m2>{_MIDDLE})|"
-    rf"(?P<m3>{_MIDDLE}))\b"
+    rf"\b(?:(?P<v1>{VERTICAL})[\s-]+(?P<h1>{SIDE}|{MIDDLE}|rigth)(?:most)?(?!-)|"
+    rf"(?P<h2>{SIDE}|{MIDDLE})[\s-]+(?P<v2>{VERTICAL})|"
+    rf"(?P<m1>{MIDDLE})[\s-]+(?P<h3>{SIDE}|rigth)|(?P<h4>{SIDE})[\s-]+(?P<m2>{MIDDLE})|"
+    rf"(?P<m3>{MIDDLE}))\b"
 )
-# With one of these the cells that a text names are not all, or not only cells are named.
+# With one of these not only cells are named ("upper regions"), or the cells are examples.
 _COARSE = re.compile(
-    rf"\b(?:including|such as|e\.g|throughout|entire|all|half|sides?|peripheral|widespread|diffuse\w*)\b|"
-    rf"\b(?:{_VERTICAL}|{_SIDE})\b"
+    rf"\b(?:such as|e\.g|for example|throughout|entire|all|half|sides?|peripher\w+|lateral|surrounding|widespread|"
+    rf"diffuse\w*|mainly|mostly)\b|"
+    rf"\b(?:{VERTICAL}|{SIDE})\b"
+)
+# "... and its surrounding areas, specifically center-left": what is coarse is spelt out.
+_SPELT_OUT = re.compile(
+    r"\b(?:surrounding|peripher\w+|lateral|sides?|half|upper|lower|left|right)(?: (?:areas?|regions?|parts?|"
+    r"of the image))*\s*[,;]?\s*"
+    r"(?:specifically|namely|i\.e\.?|that is)\b"
+)
+_EVERYWHERE = re.compile(
+    r"\b(?:throughout (?:the )?(?:entire |whole )?(?:image|field|frame|view|picture|visible|mucosa\w*|colon\w*|"
+    r"gastrointestinal|endoscopic|examined|imag\w+|tract|tissue)|"
+    r"all (?:the )?(?:nine |9 |visible |image |examined |of the )*(?:regions|areas|quadrants|cells|parts|sections|"
+    r"zones|sectors|locations|"
+    r"positions)|(?:entire|whole) (?:image|field|frame|view|picture|visible)|everywhere)\b"
 )
 _FILLER = r"(?:(?!(?:and|or|with|regions?|areas?|quadrants?|in|of|at)\b)[\w-]+\s+)"
 _A_COLOUR = "(?:" + "|".join(COLOURS.values()) + r")(?:-?colou?red)?"
-_A_CELL = rf"(?:{_VERTICAL}|{_SIDE}|{_MIDDLE})(?:[\s-]+(?:{_SIDE}|{_VERTICAL}|{_MIDDLE}))?"
+_A_CELL = rf"(?:{VERTICAL}|{SIDE}|{MIDDLE})(?:[\s-]+(?:{SIDE}|{VERTICAL}|{MIDDLE}))?"
 _SEPARATOR = r"(?:\s*[,/-]\s*(?:and\s+|or\s+)?|\s+(?:and|or|to)\s+|\s+)"
 _COLOUR_RUN = re.compile(rf"\b{_A_COLOUR}(?:{_SEPARATOR}{_A_COLOUR})*[\s-]+{_FILLER}{{0,3}}$")
 _CELL_RUN = re.compile(rf"\b{_A_CELL}(?:{_SEPARATOR}{_A_CELL})*[\s-]+{_FILLER}{{0,2}}$")
@@ -68,15 +76,22 @@ def colours_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str
 
 
 def cells_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]) -> frozenset[str] | None:
-    """Grid cells that a text gives to a noun; None if it gives none, or names more than cells ("upper regions")."""
+    """Grid cells that a text gives to a noun; None if it gives none, or names more than cells ("upper regions").
+
+    "Multiple regions including center and upper-left" gives the two that it names, "throughout the image" all nine.
+    """
     owned = _owned(text, noun, others, _CELL_RUN)
+    everywhere = _EVERYWHERE.search(owned) is not None
+    owned = _EVERYWHERE.sub(" ", owned)
     found = set()
     for match in _CELL.finditer(owned):
         side = match["h1"] or match["h2"] or match["h3"] or match["h4"]
         found.add(_cell(match["v1"] or match["v2"], side))
-    if not found or _COARSE.search(_CELL.sub(" ", owned)):
+    if _COARSE.search(_CELL.sub(" ", _SPELT_OUT.sub(" ", owned))):
         return None
-    return frozenset(found)
+    if everywhere:
+        return frozenset(GRID_CELLS) if len(found) in (0, len(GRID_CELLS)) else None
+    return frozenset(found) or None
 
 
 def _cell(vertical: str | None, side: str | None) -> str:

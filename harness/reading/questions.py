@@ -5,29 +5,17 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# In this order: "What color is the anatomical landmark?" names no finding, "the polyp's abnormal color" a polyp.
+from harness.reading.canonical import canonical
+from harness.reading.vocabulary import BOX, INSTRUMENT, LANDMARK, NAMES_FINDING, POLYP, TEXT
+
+# Only nouns ask about a polyp: "has anything been removed" names none.
 _ASKED: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("box artifact", re.compile(r"\b(?:box\w*|artefacts?|artifacts?)\b")),
-    ("text", re.compile(r"\b(?:text\w*|captions?|letters|words|written)\b")),
-    (
-        "instrument",
-        re.compile(
-            r"\b(?:instrument\w*|instrumnets?|devices?|tools?|forceps|snares?|tubes?|clips?|equipment|"
-            r"foreign (?:bod\w+|object\w*))\b"
-        ),
-    ),
-    (
-        "landmark",
-        re.compile(r"\b(?:landmarks?|z-?line|cecum|caecum|ileum|pylorus|anatomical (?:structure|feature)s?)\b"),
-    ),
-    ("polyp", re.compile(r"\b(?:polyp\w*|adenoma\w*)\b")),
-    (
-        "abnormality",
-        re.compile(
-            r"\b(?:abnormal\w*|lesions?|findings?|patholog\w*|diseases?|inflammat\w*|colitis|o?esophagitis|anomal\w*|"
-            r"irregularit\w*|discolou?r\w*)\b"
-        ),
-    ),
+    ("box artifact", BOX),
+    ("text", TEXT),
+    ("instrument", INSTRUMENT),
+    ("landmark", LANDMARK),
+    ("polyp", POLYP),
+    ("abnormality", NAMES_FINDING["abnormality"]),
 )
 
 
@@ -41,7 +29,7 @@ def finding_asked(question: str) -> str | None:
     Returns:
         A finding as in :data:`harness.taxonomy.QUESTION_CLASSES`; None if the text names none, or several.
     """
-    text = question.lower()
+    text = canonical(question)
     named = [finding for finding, pattern in _ASKED if pattern.search(text)]
     if "polyp" in named and "abnormality" in named:
         named.remove("abnormality")  # "abnormalities such as polyps"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.answers import asserts
+from harness.reading import asserts
 from harness.registry import load_suite
 from harness.schema import AtomicPair
 from harness.suites.negatives import THINGS, make_negatives, stated

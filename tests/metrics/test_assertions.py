@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.answers import asserts
+from harness.reading import asserts
+from harness.reading.vocabulary import NAMES_FINDING
 from harness.suites.phantom.suite import PhantomSuite
 from harness.taxonomy import QUESTION_CLASSES
+from tests.metrics.reading_cases import ASSERTIONS
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,33 @@ from harness.taxonomy import QUESTION_CLASSES
 )
 def test_known_answers(answer: str, finding: str, question: str, expected: bool | None) -> None:
     assert asserts(answer, finding, question) is expected
+
+
+@pytest.mark.parametrize(
+    ("finding", "case"), [(finding, case) for finding, cases in ASSERTIONS.items() for case in cases]
+)
+def test_the_table(finding: str, case: tuple[str, str, bool | None]) -> None:
+    answer, question, expected = case
+    assert asserts(answer, finding, question) is expected
+    assert asserts(answer.upper(), finding, question) is expected
+    assert asserts(f" {answer}\n", finding, question.upper()) is expected
+
+
+@given(st.text(), st.text())
+def test_no_text_raises(answer: str, question: str) -> None:
+    for finding in NAMES_FINDING:
+        assert asserts(answer, finding, question) in (True, False, None)
+
+
+@given(st.text(alphabet="bdfghjkqvwxz ?!.,", max_size=40))
+def test_gibberish_asserts_nothing(answer: str) -> None:
+    for finding in NAMES_FINDING:
+        assert asserts(answer, finding, "Is it there?") is None
+
+
+def test_an_unknown_finding_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        asserts("yes", "weather")
 
 
 def test_every_phantom_reference_is_read_right() -> None:

@@ -1,0 +1,238 @@
+"""One spelling for what texts write in many: quotes, dashes, lists, "key: value" pairs, sizes and Paris classes.
+
+The rules of this room see canonical text only. Sizes become ``size_lt5``, ``size_5to10``, ``size_11to20`` and
+``size_gt20`` (:mod:`harness.reading.sizes`), classes ``paris_is``, ``paris_ip`` and ``paris_iia``; no text can forge
+them, as underscores are taken out first.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from harness.reading.sizes import mark_sizes
+from harness.reading.vocabulary import (
+    HEDGE,
+    KINDS,
+    MIDDLE,
+    NAMES_FINDING,
+    NORMAL,
+    NUMBERS,
+    OTHER_ARTEFACT,
+    SIDE,
+    VERTICAL,
+    bare,
+)
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "œ": "oe", "ö": "oe"})
+
+# What stands before these words is a preamble or the question again.
+_ANSWER = re.compile(
+    # A label, and no words of a sentence: "this supports the answer: ..." stays.
+    r"^(?:.*[.,;?!\n{])?\s*\"?(?:the |my )?(?:final |short )?(?:answer|response|prediction|output|conclusion)\"? ?"
+    r"(?:[:=]|- ) ?(?=\S)|"
+    r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
+    re.DOTALL,
+)
+_AFTER_ANSWER = re.compile(
+    r"[.,;\n]\s*\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|"
+    r"justification)\"? ?[:=].*$",
+    re.DOTALL,
+)
+_NUMBER_WORDS = "|".join(NUMBERS)
+_SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), to)
+    for pattern, to in (
+        (r"(\w)\(e?s\)", r"\1s"),
+        (r"\b(is|are|do|does|was|were|has|have|had|did|could|would|should)n'?t\b", r"\1 not"),
+        (r"\b(?:can't|can not|cant|couldn't|could not)\b", "cannot"),
+        (r"\b(there|it|that|here)'s\b", r"\1 is"),
+        (r"\bartifact", "artefact"),
+        (r"\b(?:non-?|un)(text|instrument)(?:ual|ed)?\b", r"without \1"),
+        (r"\bo?esoph?[ao]git[iu]s\b|\boesphagitis\b", "oesophagitis"),
+        (r"\b(green|black)(?:[\s-]colou?red)?\s*(?:/|-|,|and/or|and|or|&)\s*(?:green|black)\b", "green-black"),
+        (r"\b(\w+(?: artefact)?)-free\b", r"free of \1"),
+        (r"\bnot (?:only|just|merely|solely)\b", ""),
+        (rf"\ball but (?=(?:an?|the|\d|{_NUMBER_WORDS})\b)", "not all "),
+        (r"\bno (?:more|greater|larger|bigger) than\b", "at most"),
+        (rf"\b(\d{{1,2}}|{_NUMBER_WORDS}) \((?:\d{{1,2}}|{_NUMBER_WORDS})\)", r"\1"),
+        (r"\b(\d{1,2}) ?[x×] ?(?=[a-z])", r"\1 "),
+        (r"\b(polyps?|instruments?|findings?) [x×] ?(\d{1,2})\b", r"\2 \1"),
+        (rf"\bbetween (\d{{1,2}}|{_NUMBER_WORDS}) and (\d{{1,2}}|{_NUMBER_WORDS})\b", r"\1 to \2"),
+        (r"\bno (?:less|fewer|smaller) than\b", "at least"),
+        (r"\bnothing (?:but|except|other than)\b", "only"),
+        # Two negations: what is not absent is there.
+        (r"\b(?:not|never) (?:completely |entirely |totally |\w+ly )?(?:without|free (?:of|from)|devoid of|"
+         r"lacking)\b", "with"),
+        (r"\b(?:not|never) (?:completely |entirely |\w+ly )?(?:absent|missing|invisible|undetectable|undetected|"
+         r"unseen)\b", "present"),
+        (r"\b(?:no|not any|without) (?:absence|lack) of\b", "presence of"),
+        (r"\bnot negative for\b", "positive for"),
+        (r"\b(?:normal|unremarkable) findings\b|\bfindings? (?:is|are|was|were|appear|look)s? (?:all |completely |"
+         r"entirely )?"
+         r"(?:normal|unremarkable)\b", "no findings"),
+        (r"\b(?:not|no longer|never|hardly|far from|non-?)[ -]?(?:an? )?(?:(?:entirely|completely|quite|totally|"
+         r"fully|really|at all) )?(?:normal|healthy|"
+         r"unremarkable|intact)\b",
+         "abnormal"),
+        (r"\bcannot be denied\b|\bundeniabl[ey]\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b", "clearly"),
+    )
+)  # fmt: skip
+_CELL_DASH = re.compile(rf"\b({VERTICAL}|{SIDE}|{MIDDLE})\s+-\s*(?={VERTICAL}|{SIDE}|{MIDDLE})|"
+                        rf"\b({VERTICAL}|{SIDE}|{MIDDLE})-\s+(?={VERTICAL}|{SIDE}|{MIDDLE})")  # fmt: skip
+
+# -- Paris classes ---------------------------------------------------------------------------------------------------
+
+_SHORT = r"(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p|(?:i|1)[\s-]?s)"
+_TYPE = r"(?:types?|class(?:ification|ified as|ed as|es)?|categor(?:y|ies)|grades?|morpholog(?:y|ies))"
+_PARIS = re.compile(
+    rf"\b(?P<led>(?:paris[\s-]*(?:{_TYPE}[\s-]*)*|{_TYPE}[\s-]*)(?P<verb>(?:(?:is|of|was|as|are|being)\s+|[:=]\s*)*)"
+    rf"(?:0[\s-]*)?)(?P<first>{_SHORT})(?![\w'])|\b0[\s-]*(?P<zero>{_SHORT})\b|\b(?P<sure>ii[\s-]?a|ip)\b|"
+    rf"\b(?P<tail>is)-type\b"
+)
+# "the Paris type is not stated": a verb, unless what follows can only stand behind a class. Behind "type" a
+# participle makes it one too ("a Paris IIa type is present"), behind "Paris" alone it does not.
+_BEHIND_TYPE = re.compile(
+    r"\s*(?:$|[.,;:!?)/+&'-]|(?:polyps?|polypoid|lesions?|adenoma\w*|morphology|and|or|with|without|was|were|is|but)\b)"
+)
+_BEHIND_PARIS = re.compile(
+    rf"{_BEHIND_TYPE.pattern}|\s*(?:types?|class|classification|category|growths?|tumou?rs?|present|visible|identified|"
+    r"observed|detected|noted|seen|found|in|on|at|located|by|per|according|sized|measuring|size_\w+)\b"
+)
+# "it is Is", "sessile (Is)".
+_IS_IS = re.compile(rf"\b(is:? )is(?={_BEHIND_TYPE.pattern})|\(is(?=\))")
+_CLASS_FOLLOWS = re.compile(
+    rf"\s+(?:(?:paris|{_TYPE}|0)[\s-]*)*(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p)\b|"
+    rf"\s+(?:(?:paris|types?|0)[\s-]*)*is(?={_BEHIND_TYPE.pattern})"
+)
+_JOINED = re.compile(rf"(paris_\w+)\s*(?:and|or|/|\+|,|&|plus)\s*(?:(?:paris|{_TYPE}|0)[\s-]*)*(is|ip|iia)\b")
+
+
+def _paris(match: re.Match[str]) -> str:
+    text, end = match.string, match.end()
+    found = match["first"] or match["zero"] or match["sure"] or match["tail"]
+    name = re.sub(r"[\s-]", "", found).replace("1", "i").replace("2", "ii")
+    if name == "is" and match["first"] is not None and not match["led"].endswith("0"):
+        behind = _BEHIND_PARIS if match["led"].strip(" -").endswith(("paris", " as")) else _BEHIND_TYPE
+        if re.fullmatch(r"paris\s+is\s+", match["led"]):
+            return "paris_is is"  # "a polyp of type Paris Is is visible"
+        if not behind.match(text, end) or _CLASS_FOLLOWS.match(text, end):
+            return match[0]
+    return f"paris_{name}"
+
+
+def _mark_paris(text: str) -> str:
+    text = _PARIS.sub(_paris, text)
+    text = _IS_IS.sub(lambda m: f"{m[1] or ', '}paris_is", text)
+    while (joined := _JOINED.sub(r"\1 and paris_\2", text)) != text:
+        text = joined
+    return text
+
+
+# -- Lists and "key: value" ------------------------------------------------------------------------------------------
+
+_ABSENT = (
+    r"(?:none|no|nil|zero|0|absent|false|negative|nothing|null|undetected|invisible|n/a|missing|-|"
+    r"(?:none|not|nothing|no) (?:\w+ )?(?:present|visible|seen|identified|detected|observed|noted|found|there|any)"
+    r"(?: (?:in|on) .*)?)"
+)
+_THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
+_PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-\s)\s*(?P<value>[^:=]+)$")
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
+_SAYS = re.compile(r"\b(?:there|is|are|was|were|has|have|been|any|an?|the|all|of)\b")
+_ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) ){1,3}(?:an? )?(?=[^:=]{1,60}[:=])")
+_ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|colou?rs?|locations?|positions?|presence|status|class(?:ification)?|"
+    r"visible|"
+                        r"detected|present|paris)\b")  # fmt: skip
+_DENIES = re.compile(
+    r"(?:no|not|none|nothing|without|absent|never)\b(?! (?:relevant|applicable|necessary|needed|required))"
+)
+_OF_FINDINGS = re.compile(r"\b(?:findings?|abnormalit\w+|patholog\w+|lesions?|impression)\b")
+_COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
+_BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
+_NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
+
+
+def _pair(segment: str) -> str:
+    """A ``key: value`` segment as a phrase: "polyps: 0" is "no polyps", "text: yes" "text present"."""
+    match = _PAIR.match(_ASKS.sub("", segment.strip()))
+    if match is not None and re.fullmatch(r"(?:yes|no|true|false)\.?", match["value"].strip()):
+        match = _PAIR.match(f"{_SAYS.sub(' ', match['key'])}: {match['value'].strip()}")  # "text is present: no"
+    if match is None or _VERB.search(match["key"]) or re.match(rf"(?:an?|the|{_NUMBER.pattern})\b", match["key"]):
+        return segment
+    key, value = match["key"].strip(), match["value"].strip(" .")
+    if not any(word.search(key) for word in (*KINDS, *NAMES_FINDING.values(), _ATTRIBUTE, _COUNT)):
+        return segment  # "this supports the answer: none"
+    if HEDGE.search(value):
+        return f"{key} {value}"
+    if any(kind.search(key) and kind.search(value) for kind in KINDS):
+        return value  # "polyp: there is no polyp"
+    if re.search(r"remov|resect", key) and re.fullmatch(r"(?:no|yes|true|false)", value):
+        return "polyps not removed" if value in ("no", "false") else "all polyps removed"
+    noun = _COUNT.sub(" ", _ATTRIBUTE.sub(" ", key)).strip() or key
+    if (
+        re.fullmatch(_ABSENT, value)
+        or (_DENIES.match(value) and bare(value))
+        or (_OF_FINDINGS.search(key) and NORMAL.fullmatch(value))
+    ):
+        return f"no {noun}" if not _ATTRIBUTE.fullmatch(key) else "none"
+    if re.fullmatch(_THERE, value):
+        return f"{noun} present"
+    number = _NUMBER.fullmatch(value)
+    if number:
+        return f"{value} {noun}" if noun != key or not _COUNT.fullmatch(key) else value
+    return segment
+
+
+def _pairs(text: str) -> str:
+    """Segments between sentence ends, each read as a pair where it is one; also commas between several pairs."""
+    found = []
+    for sentence in re.split(r"([;\n]|[.!?](?!\d))", text):
+        commas = sentence.split(",")
+        several = len(commas) > 1 and all(_PAIR.match(part.strip()) for part in commas)
+        found.append(" ; ".join(_pair(part) for part in commas) if several else _pair(sentence))
+    return "".join(found)
+
+
+@lru_cache(maxsize=65_536)
+def canonical(text: str) -> str:
+    """The canonical form of a text: lower case, single spaces, sizes and classes as tokens.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Canonical text; empty where nothing is left.
+    """
+    text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
+    text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
+    text = re.sub(r"[^\S\n]+", " ", text)
+    text = "none" if re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text) else text
+    text = re.sub(r"\((count|number|total|yes/no|y/n|presence)\)", r"\1", text)
+    text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
+    text = _AFTER_ANSWER.sub("", text)
+    text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
+    text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
+    text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
+    text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
+    text = re.sub(r"(?<![(\w])\d{1,2}\)\s+(?=[a-z])", " ; ", text)
+    text = _BULLET.sub(r"\1 ; ", text)
+    text = re.sub(
+        r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|"
+        r"(?<=\ba)\s*\n",
+        " ",
+        text,
+    ).replace("\n", " ; ")
+    text = " ".join(text.replace("—", " - ").split())
+    for pattern, to in _SPELLING:
+        text = pattern.sub(to, text)
+    text = _CELL_DASH.sub(r"\1\2-", text)
+    text = mark_sizes(text)
+    text = re.sub(rf"\s*\(({_ABSENT}|{_THERE})\)", r": \1", text)
+    text = _pairs(text)
+    text = _mark_paris(text)
+    text = OTHER_ARTEFACT.sub("optical flaws", text)
+    text = re.sub(r"[()]", " , ", text).replace(" - ", " ; ").replace("->", " ; ")
+    return " ".join(text.split())
