@@ -47,8 +47,9 @@ _CONTINUITY = 0.25
 def rate_interval(by_image: Floats) -> Bounds | None:
     """95 % interval of a rate whose rows come in images.
 
-    With no hit (no miss) a bound cannot be undercut (exceeded) by the same rows with hits, so that one hit more never
-    lowers the upper bound below that of none.
+    Hits scattered over images say that rows are little alike, which alone would make the upper bound fall as hits are
+    added. So it is never below that of the same images without a hit, nor with the hits of those images alone that
+    are hit in every row; the lower bound likewise.
 
     Args:
         by_image: (images, 2) hits and rows of each image: whole numbers, hits at most rows. Images without rows do
@@ -70,7 +71,18 @@ def rate_interval(by_image: Floats) -> Bounds | None:
     if (hits == rows).all():
         return 1 - without, 1.0
     tails = _Tails(hits, rows)
-    return min(1 - without, tails.lower(_TAIL)), max(without, tails.upper(_TAIL))
+    upper = max(without, tails.upper(_TAIL), _of_full_images(hits, rows))
+    lower = max(without, 1 - tails.lower(_TAIL), _of_full_images(rows - hits, rows))
+    return 1 - lower, upper
+
+
+def _of_full_images(hits: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> float:
+    """Upper bound of the hits of images that are hit in every row; 0 where they are under a quarter of all hits."""
+    alone = np.where(hits == rows, hits, 0)
+    rest = int(hits.sum() - alone.sum())
+    if not 0 < rest <= 3 * alone.sum():
+        return 0.0
+    return _Tails(alone, rows).upper(_TAIL)
 
 
 @functools.lru_cache(maxsize=4096)
