@@ -144,9 +144,9 @@ def simulate(cell: Cell, trials: int, *, seed: int = 0, dependence: str = "beta"
     return Found(cell, float(covered.mean()), float((found[:, 1] - found[:, 0]).mean() / (high - low).mean()))
 
 
-def cells(rates: Sequence[float] = RATES) -> Iterator[Cell]:
+def cells(rates: Sequence[float] = RATES, images_of: Sequence[int] = IMAGES) -> Iterator[Cell]:
     """The whole grid; a correlation means nothing where an image has one row."""
-    for images, rows, correlation, rate in itertools.product(IMAGES, ROWS, CORRELATIONS, rates):
+    for images, rows, correlation, rate in itertools.product(images_of, ROWS, CORRELATIONS, rates):
         if rows != "1" or correlation == 0:
             yield Cell(images, rows, correlation, rate)
 
@@ -162,11 +162,12 @@ def table(found: Sequence[Found]) -> list[str]:
         if not some:
             continue
         covered = [one.coverage for one in some]
+        below = sum(one < 0.93 for one in covered)
         wide = [one.width for one in some if one.cell.expects_five]
         narrow = [one.width for one in some if one.cell.expects_five and one.cell.can_be_narrow]
         lines.append(
             f"| {images} | {correlation} | {min(covered):.3f} / {np.mean(covered):.3f} | "
-            f"{sum(c < 0.93 for c in covered)} of {len(some)} | {np.mean(wide):.2f} / {max(wide):.2f} | "
+            f"{below} of {len(some)} | {np.mean(wide):.2f} / {max(wide):.2f} | "
             f"{np.mean(narrow):.2f} / {max(narrow):.2f} ({len(narrow)} of {len(wide)}) |"
         )
     return lines
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dependence", choices=("beta", "probit", "blocks"), default="beta")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
+    parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
     parser.add_argument("--cells", action="store_true", help="each cell, the least covered first")
     parser.add_argument("--runs", type=Path, nargs="+", default=())
     parser.add_argument(
@@ -229,7 +231,7 @@ def main() -> None:
                 print(line, flush=True)
         return
     found = []
-    for cell in cells(chosen.rates):
+    for cell in cells(chosen.rates, chosen.images):
         found.append(simulate(cell, chosen.trials, seed=chosen.seed, dependence=chosen.dependence))
     if chosen.cells:
         for one in sorted(found, key=lambda one: one.coverage):
