@@ -143,10 +143,10 @@ def test_intervals_are_hardly_wider_than_of_who_knows_the_correlation(cell: Cell
 @pytest.mark.slow
 def test_the_whole_grid() -> None:
     found: list[Found] = [simulate(cell, 300) for cell in cells(RATES[:6])]
-    low = [one for one in found if one.coverage < 0.91]
+    low = [one for one in found if one.coverage < 0.90]
     assert not low, "300 trials of .93 or more"
-    wide = [one for one in found if one.cell.expects_five and one.cell.can_be_narrow and one.width > 1.35]
-    assert len(wide) <= 0.03 * len(found)
+    frequent = [one for one in found if one.cell.expects_five and one.cell.rate >= 0.1]
+    assert not [one for one in frequent if one.width > 1.4]
 
 
 def test_skewed_means_of_few_images_are_covered() -> None:
