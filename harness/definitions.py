@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.intervals import INTERVAL_VERSION
 from harness.schema import Scores
 
 
@@ -23,13 +24,18 @@ def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]
     return [info.name for info in scores.metrics if info.version < current.get(info.name, 0)]
 
 
+def has_older_intervals(scores: Scores) -> bool:
+    """Whether the intervals, where there are any, were made in an older way than today's."""
+    return scores.interval_version < INTERVAL_VERSION and any(one.interval_low is not None for one in scores.scores)
+
+
 def older_note(scores: Scores, current: Mapping[str, int] | None = None) -> str | None:
-    """What has to be said beside such scores; None where every score is up to date."""
+    """What has to be said beside such scores; None where every score and interval is up to date."""
     names = older(scores, current)
-    if not names:
-        return None
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    return (
-        f"{scores.variant}: scores made by an older definition: {shown}; gi-bench score RUN makes them by today's, "
-        "from the stored predictions"
-    )
+    said = [f"scores made by an older definition: {shown}"] if names else []
+    if has_older_intervals(scores):
+        said.append("intervals made in an older way, which is too narrow for rates near 0 and 1")
+    if not said:
+        return None
+    return f"{scores.variant}: {'; '.join(said)}; gi-bench score RUN makes them by today's, from the stored predictions"

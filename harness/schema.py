@@ -279,6 +279,7 @@ class Scores:
         not_computed: reason by metric name, for metrics that could not be computed here.
         notes: warnings that belong beside the numbers (partial run, not comparable, ...).
         counts: rows by kind, missing predictions, missing reference masks and other counts.
+        interval_version: of the way in which intervals were made; 1 where the file does not say.
     """
 
     suite: str
@@ -292,6 +293,7 @@ class Scores:
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    interval_version: int = 1
 
     def find(self, metric: str, slice_by: str = "all", slice_value: str = "all") -> Score | None:
         """The score of one metric and slice, or None."""

@@ -1,8 +1,7 @@
 """A run to ``scores.json``: every metric, every slice, every interval. Reads files only.
 
-Intervals are percentile bootstrap intervals over images: the questions of one image are not independent, so whole
-images are drawn with replacement. Every metric is a function of sums over rows, so that a resample costs one
-matrix product.
+Intervals are over images, because the questions of one image are not independent (:mod:`harness.intervals`). Every
+metric is a function of sums over rows, so that a resample of images costs one matrix product.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.intervals import INTERVAL_VERSION, METHOD, Bounds, beside_unseen, bootstrap_interval, rate_interval
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Score, Scores
-from harness.statistics import LEVEL, Bootstrap, clustered_wilson, encode, sums_by_image
+from harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
 from harness.store import Run, open_run, scores_to_json, write_json
 
 
@@ -65,10 +65,11 @@ def score_run(
         if isinstance(statistics, str):
             not_computed[name] = statistics
             continue
-        infos.append(statistics.info or metric.info)
+        info = statistics.info or metric.info
+        infos.append(info)
         if run.seen_images:  # with none seen the slice would repeat the whole
             statistics = _with_training(statistics, run.seen_images)
-        scores.extend(metric_scores(name, statistics, bootstrap))
+        scores.extend(metric_scores(name, statistics, bootstrap, info))
         for reason, count in statistics.counts.items():
             if count:
                 counts[f"{name}: {reason}"] = count
@@ -77,10 +78,8 @@ def score_run(
         fingerprint=run.fingerprint,
         variant=run.variant,
         recipe_digest=str(run.manifest["recipe_digest"]),
-        interval_method=(
-            f"percentile bootstrap over images, {resamples} resamples, seed {seed}; for rates of false alarms Wilson "
-            "with n divided by the design effect of images"
-        ),
+        interval_method=METHOD.format(resamples=resamples, seed=seed) if resamples else "no intervals",
+        interval_version=INTERVAL_VERSION,
         metrics=tuple(infos),
         scores=tuple(scores),
         not_computed=not_computed,
@@ -126,50 +125,68 @@ def _notes(run: Run) -> Iterator[str]:
         yield "the run is not finished: missing predictions count as empty"
 
 
-def metric_scores(name: str, statistics: Statistics, bootstrap: Bootstrap) -> Iterator[Score]:
-    """The score over all rows, then over every value of every slice."""
-    codes, images = encode(statistics.images)
-    everything = np.arange(len(statistics.sums))
-    yield _score(name, "all", "all", statistics, everything, codes, images, bootstrap)
+def metric_scores(
+    name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo | None = None
+) -> Iterator[Score]:
+    """The score over all rows, then over every value of every slice.
+
+    Args:
+        name: of the metric.
+        statistics: what it made of a run.
+        bootstrap: draws images; with no resamples there are no intervals.
+        info: gives the metric's range; None where it has no bounds that an interval should know of.
+    """
+    scorer = _Scorer(name, statistics, bootstrap, info)
+    yield scorer.score("all", "all", np.arange(len(statistics.sums)))
     for slice_by, labels in statistics.slices.items():
         rows_by_value: dict[str, list[int]] = {}
         for row, values in enumerate(labels):
             for value in dict.fromkeys(values):
                 rows_by_value.setdefault(value, []).append(row)
         for value in sorted(rows_by_value):
-            rows = np.array(rows_by_value[value], dtype=np.int64)
-            yield _score(name, slice_by, value, statistics, rows, codes, images, bootstrap)
+            yield scorer.score(slice_by, value, np.array(rows_by_value[value], dtype=np.int64))
 
 
-def _score(
-    name: str,
-    slice_by: str,
-    slice_value: str,
-    statistics: Statistics,
-    rows: npt.NDArray[np.int64],
-    codes: npt.NDArray[np.int64],
-    images: int,
-    bootstrap: Bootstrap,
-) -> Score:
-    sums = statistics.sums[rows]
-    if statistics.point is not None:
-        value = statistics.point(rows)
-    else:
-        value = float(statistics.value(sums.sum(axis=0))) if len(rows) else math.nan
-    by_image = sums_by_image(sums, codes[rows], images)
-    present = np.unique(codes[rows])
-    if statistics.interval == "wilson":
-        interval = clustered_wilson(by_image[present])
-    else:
-        interval = bootstrap.interval(by_image[present], statistics.value)
-    return Score(
-        metric=name,
-        slice_by=slice_by,
-        slice_value=slice_value,
-        value=value if math.isfinite(value) else None,
-        n=len(rows),
-        image_count=len(present),
-        interval_low=interval[0] if interval else None,
-        interval_high=interval[1] if interval else None,
-        level=LEVEL,
-    )
+class _Scorer:
+    """Scores any rows of one metric."""
+
+    def __init__(self, name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo | None) -> None:
+        self._name, self._statistics, self._bootstrap, self._info = name, statistics, bootstrap, info
+        self._codes, self._images = encode(statistics.images)
+        self._is_rate, self._counted = statistics.is_rate, statistics.counted
+
+    def score(self, slice_by: str, slice_value: str, rows: npt.NDArray[np.int64]) -> Score:
+        """The score of some rows; those that its value does not rest on count nowhere."""
+        statistics = self._statistics
+        rows = rows[self._counted[rows]]
+        sums = statistics.sums[rows]
+        value = math.nan
+        if len(rows):
+            value = statistics.point(rows) if statistics.point else float(statistics.value(sums.sum(axis=0)))
+        codes = self._codes[rows]
+        present = np.unique(codes)
+        interval = self._interval(sums_by_image(sums, codes, self._images)[present], codes, value)
+        return Score(
+            metric=self._name,
+            slice_by=slice_by,
+            slice_value=slice_value,
+            value=value if math.isfinite(value) else None,
+            n=len(rows),
+            image_count=len(present),
+            interval_low=interval[0] if interval else None,
+            interval_high=interval[1] if interval else None,
+            level=LEVEL,
+        )
+
+    def _interval(self, by_image: Floats, codes: npt.NDArray[np.int64], value: float) -> Bounds | None:
+        if self._bootstrap.resamples < 1:
+            return None
+        if self._is_rate:
+            return rate_interval(by_image)
+        found = bootstrap_interval(by_image, self._statistics.value, self._bootstrap)
+        # A length has no bounds that it could reach: a thousand words are the end of a chart.
+        info = self._info
+        if found is None or info is None or not info.ranked or found[1] - found[0] > 1e-9:
+            return found
+        rows = np.bincount(codes)
+        return beside_unseen(found, rows[rows > 0].astype(float), value, info.low, info.high)

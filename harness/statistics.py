@@ -84,20 +84,6 @@ class Bootstrap:
             yield np.bincount((draws + offsets).ravel(), minlength=rows * images).reshape(rows, images)
             left -= rows
 
-    def interval(self, by_image: Floats, value: Value) -> tuple[float, float] | None:
-        """95 % percentile interval of ``value`` over resampled images.
-
-        Args:
-            by_image: (images, k) sums of the sufficient statistics of each image.
-            value: (..., k) -> (...).
-
-        Returns:
-            Bounds, or None with fewer than two images or where no resample has a value.
-        """
-        if len(by_image) < 2 or self.resamples < 1:
-            return None
-        return _percentiles(np.concatenate([value(weights @ by_image) for weights in self.weights(len(by_image))]))
-
 
 def _percentiles(values: Floats) -> tuple[float, float] | None:
     values = values[np.isfinite(values)]
@@ -110,7 +96,7 @@ def _percentiles(values: Floats) -> tuple[float, float] | None:
 def wilson(hits: float, n: float) -> tuple[float, float] | None:
     """95 % interval of a share of ``n`` independent rows (Wilson 1927); None for n = 0.
 
-    Unlike the bootstrap it stays honest at 0 and n hits: 0 of 20 is compatible with rates up to 16 %.
+    Rows of one image are not independent: see :func:`harness.intervals.rate_interval`.
     """
     if n <= 0:
         return None
@@ -118,29 +104,6 @@ def wilson(hits: float, n: float) -> tuple[float, float] | None:
     middle = (hits + z * z / 2) / (n + z * z)
     half = z * float(np.sqrt(hits * (n - hits) / n + z * z / 4)) / (n + z * z)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def clustered_wilson(by_image: Floats) -> tuple[float, float] | None:
-    """Wilson interval of a share whose rows come in images.
-
-    The number of rows is divided by the design effect: how much larger the variance between images is than that of
-    as many independent rows (Kish 1965). Where no row or every row is a hit it cannot be estimated, and each image
-    counts once.
-
-    Args:
-        by_image: (images, 2) hits and rows of each image.
-    """
-    hits, rows = by_image.sum(axis=0).tolist()
-    images = len(by_image)
-    if rows <= 0:
-        return None
-    share = hits / rows
-    effective = float(images)
-    if 0 < share < 1 and images > 1:
-        residuals = by_image[:, 0] - share * by_image[:, 1]
-        variance = float((residuals**2).sum()) * images / (images - 1) / rows**2
-        effective = min(rows, share * (1 - share) / variance) if variance > 0 else rows
-    return wilson(share * effective, effective)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class Statistics:
             used for the score itself, while intervals use the sums.
         columns: what each column of ``sums`` means, where that depends on the run (levels of its confidences); None
             where the metric alone decides it. Runs can be permuted only where their columns mean the same.
-        interval: ``bootstrap`` over images, or ``wilson`` for shares of rare events (column 0 hits, column 1 rows).
+        interval: ``rate`` where the metric is a share of rows (column 0 hits, column 1 rows), of which
+            :func:`harness.intervals.rate_interval` knows more than a bootstrap; ratios of zeros and ones are found to
+            be rates without saying so. ``wilson`` is its older name.
     """
 
     sums: Sums
@@ -56,7 +58,22 @@ class Statistics:
     info: MetricInfo | None = None
     point: Callable[[npt.NDArray[np.int64]], float] | None = None
     columns: tuple[Hashable, ...] | None = None
-    interval: Literal["bootstrap", "wilson"] = "bootstrap"
+    interval: Literal["bootstrap", "rate", "wilson"] = "bootstrap"
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether the score is a share of rows: every row is a hit (1, 1), a miss (0, 1) or does not count (0, 0)."""
+        if self.sums.ndim != 2 or self.sums.shape[1] != 2 or not (self.interval != "bootstrap" or self.value is ratio):
+            return False
+        hits, rows = self.sums.T
+        return bool((((hits == 0) | (hits == 1)) & ((rows == 0) | (rows == 1)) & (hits <= rows)).all())
+
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the value rests on a row: of a ratio those with a weight, else those that add to any sum."""
+        if self.value is ratio and self.sums.shape[1] == 2:
+            return np.asarray(self.sums[:, 1] != 0)
+        return np.asarray((self.sums != 0).any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def _texts(run: Run, *, negative: bool, errs: bool, what: str = "answer") -> Sta
         images=tuple(images),
         slices={"finding": tuple(findings), "question_class": tuple(classes)},
         counts={f"{what} not readable": unread, "missing prediction": missing},
-        interval="wilson",
+        interval="rate",
     )
 
 
@@ -69,7 +69,7 @@ def _regions(run: Run, *, negative: bool, shown: bool) -> Statistics | str:
         images=tuple(images),
         slices={"label": tuple(labels)},
         counts={"missing prediction": missing},
-        interval="wilson",
+        interval="rate",
     )
 
 
@@ -77,7 +77,6 @@ _READER = (
     "Assertions are read by gi-bench's rules (harness/reading); a text that cannot be read counts as no error "
     "and is counted."
 )
-_WILSON = "Interval: Wilson, n divided by the design effect of images."
 _SOURCE = "gi-bench; arXiv 2511.04384 names the lack of negatives as a limitation"
 _Compute = Callable[["Run"], "Statistics | str"]
 
@@ -86,7 +85,7 @@ def _metric(name: str, title: str, text: str, compute: _Compute, *, higher_is_be
     info = MetricInfo(
         name,
         title,
-        f"{text} {_WILSON}",
+        text,
         _SOURCE,
         higher_is_better=higher_is_better,
         group="negatives",

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from harness.errors import RunError
+from harness.intervals import rate_interval
 from harness.metrics.base import Metric, Statistics
 from harness.schema import MetricInfo
-from harness.statistics import Floats, SeedEffect, clustered_wilson, encode, holm, over_seeds, sums_by_image
+from harness.statistics import Floats, SeedEffect, encode, holm, over_seeds, sums_by_image
 from harness.store import Run, open_run
 from harness.studies.records import Cell, Contrast, Finding, Question, Study, Verdict
 
@@ -205,7 +206,7 @@ class _Columns:
         for one, rows in zip(found, picked, strict=True):
             codes, count = encode([*images, *(one.images[row] for row in rows)])
             sums.append(sums_by_image(one.sums[rows], codes[len(images) :], count))
-        least = _least_variance(sums) if found[0].interval == "wilson" else 0.0
+        least = _least_variance(sums) if found[0].is_rate else 0.0
         return _Column(tuple(sums), tuple(one.value for one in found), images, len(picked[0]), least)
 
     def cells(self, arm: str, metric: str, slice_by: str, resamples: int) -> list[Cell]:
@@ -238,11 +239,11 @@ def _within(effect: SeedEffect, info: MetricInfo) -> SeedEffect:
 
 
 def _least_variance(sums: Sequence[Floats]) -> float:
-    """Variance of a share as its Wilson interval has it: no false alarm among few images is no proof of none."""
+    """Variance of a share as its interval has it: no false alarm among few images is no proof of none."""
     found = []
     for by_image in sums:
         rows = by_image[by_image[:, 1] > 0]
-        interval = clustered_wilson(rows)
+        interval = rate_interval(rows)
         if interval is not None:
             share = float(rows[:, 0].sum() / rows[:, 1].sum())
             found.append((max(share - interval[0], interval[1] - share) / 1.96) ** 2)
