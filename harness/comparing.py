@@ -200,23 +200,28 @@ def _with_columns_of(first: Statistics, second: Statistics) -> Floats | str:
     Swapping an image between runs moves its sums from one to the other: a column has to mean the same in both, and
     both runs' functions have to make the same of it.
     """
-    sums = second.sums
-    if first.columns is None and second.columns is None:
-        if first.point is not None or second.point is not None:
-            return "each run groups its values in levels of its own, which cannot be swapped"
-        if first.sums.shape[1] != sums.shape[1]:
-            return f"the runs have {first.sums.shape[1]} and {sums.shape[1]} columns of sums, which cannot be swapped"
-    elif first.columns is None or second.columns is None or set(first.columns) != set(second.columns):
-        return "the columns of the runs' sums do not mean the same (levels of their own, other labels)"
-    elif first.columns != second.columns:
-        places = {meaning: place for place, meaning in enumerate(second.columns)}
-        sums = sums[:, [places[meaning] for meaning in first.columns]]
+    sums, ours, theirs = second.sums, first.columns, second.columns
+    if ours is None and theirs is None and (first.point is not None or second.point is not None):
+        return "each run groups its values in levels of its own, which cannot be swapped"
+    if ours != theirs:
+        if ours is None or theirs is None or not _one_each(first) or not _one_each(second) or set(ours) != set(theirs):
+            return "the columns of the runs' sums do not mean the same (levels of their own, or other labels)"
+        places = {meaning: place for place, meaning in enumerate(theirs)}
+        sums = sums[:, [places[meaning] for meaning in ours]]
+    if first.sums.shape[1] != sums.shape[1]:
+        return f"the runs have {first.sums.shape[1]} and {sums.shape[1]} columns of sums, which cannot be swapped"
     if first.value is not second.value:
         with np.errstate(divide="ignore", invalid="ignore"):
-            ours, theirs = first.value(sums.sum(axis=0)), second.value(second.sums.sum(axis=0))
-        if not np.isclose(ours, theirs, rtol=1e-9, atol=1e-12):
+            as_ours, as_theirs = first.value(sums.sum(axis=0)), second.value(second.sums.sum(axis=0))
+        if not np.isclose(as_ours, as_theirs, rtol=1e-9, atol=1e-12):
             return "the metric makes different things of the runs' sums: its settings differ between them"
     return sums
+
+
+def _one_each(statistics: Statistics) -> bool:
+    """Whether every column of the sums has a meaning of its own, so that columns can be put in another order."""
+    meanings = statistics.columns or ()
+    return len(set(meanings)) == len(meanings) == int(statistics.sums.shape[1])
 
 
 def check_same_rows(first: Run, run: Run) -> None:

@@ -252,6 +252,8 @@ class SeedEffect:
         p: two-sided p-value of a mean of 0; 1 without an interval.
         by_seed: value of each seed.
         images: number of images.
+        error: standard error of the mean; None where there is none, or where it was not stored.
+        freedom: degrees of freedom of the error.
     """
 
     mean: float
@@ -260,6 +262,15 @@ class SeedEffect:
     p: float
     by_seed: tuple[float, ...]
     images: int
+    error: float | None = None
+    freedom: float | None = None
+
+    def bounds(self, level: float) -> tuple[float, float] | None:
+        """Interval of another level, e.g. 0.9875 for one of four that hold together; None without an error."""
+        if self.error is None or self.freedom is None:
+            return None
+        half = student_quantile(1 - level, self.freedom) * self.error if self.error else 0.0
+        return self.mean - half, self.mean + half
 
 
 def over_seeds(
@@ -298,20 +309,26 @@ def over_seeds(
     if images > 1 and resamples > 1:
         weights = Bootstrap(resamples, seed).weights(images)
         drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
-        drawn = drawn[np.isfinite(drawn)]
+        known = np.isfinite(drawn)
+        # The resamples that have a value are no sample of what could have been where many have none.
+        if 1 - known.mean() > _MOST_VALUELESS:
+            return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
+        drawn = drawn[known]
         if len(drawn) > 1:
             spread = float(drawn.var(ddof=1))
             parts.append((spread if spread > _ROUNDING**2 else least_variance, images - 1))
     if not parts or not np.isfinite(mean):
         return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
     variance = sum(part for part, _ in parts)
+    values = tuple(by_seed.tolist())
     if variance < _ROUNDING**2:
-        return SeedEffect(mean, mean, mean, float(abs(mean) < _ROUNDING), tuple(by_seed.tolist()), images)
+        p = float(abs(mean) < _ROUNDING)
+        return SeedEffect(mean, mean, mean, p, values, images, 0.0, float(_MOST_FREEDOM))
     freedom = variance**2 / sum(part**2 / f for part, f in parts)
     error = float(np.sqrt(variance))
     half = student_quantile(1 - LEVEL, freedom) * error
     return SeedEffect(
-        mean, mean - half, mean + half, student_tail(mean / error, freedom), tuple(by_seed.tolist()), images
+        mean, mean - half, mean + half, student_tail(mean / error, freedom), values, images, error, freedom
     )
 
 

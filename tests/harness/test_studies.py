@@ -47,7 +47,12 @@ def _effect(mean: float, low: float | None, high: float | None) -> SeedEffect:
     [
         (GREATER, (0.05, 0.02, 0.08), 0.0499, "supported", "greater, p 0.0499 after Holm"),
         (GREATER, (0.05, 0.02, 0.08), 0.05, "undecided", "neither excluded nor shown"),
-        (GREATER, (0.004, 0.001, 0.007), 0.01, "supported", "greater"),
+        (GREATER, (0.004, 0.001, 0.007), 0.01, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (GREATER, (0.002, 0.001, 0.003), 1e-6, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (GREATER, (0.008, 0.002, 0.014), 0.01, "undecided", "differs from 0, but a difference of 0.01 is neither"),
+        (GREATER, (0.01, 0.002, 0.018), 0.01, "supported", "greater"),
+        (LESS, (-0.002, -0.003, -0.001), 1e-6, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (LESS, (-0.008, -0.014, -0.002), 0.01, "undecided", "differs from 0"),
         (GREATER, (-0.001, -0.011, 0.009), 0.9, "not supported", "a difference of 0.01 is excluded"),
         (GREATER, (0.001, -0.008, 0.01), 0.9, "undecided", "neither excluded nor shown"),
         (GREATER, (-0.01, -0.02, 0.0), 0.04, "not supported", "a difference of 0.01 is excluded"),
@@ -91,15 +96,62 @@ def test_without_an_interval_nothing_is_decided(contrast: Contrast, bounds: tupl
 
 
 def test_a_rate_at_0_has_nothing_left_to_fall() -> None:
-    excluded, fallen = _effect(0.0, -0.001, 0.001), _effect(-0.009, -0.01, -0.008)
-    for effect, adjusted in ((excluded, 1.0), (fallen, 0.001)):
-        verdict, why = judge(LESS, (0.0, 0.0099), effect, adjusted)
-        assert verdict == "undecided"
-        assert "nothing left to fall" in why
-    assert judge(LESS, (0.0, 0.01), excluded, 1.0)[0] == "not supported"
-    assert judge(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported"
+    excluded = _effect(0.0, -0.001, 0.001)
+    verdict, why = judge(LESS, (0.0, 0.0), excluded, 1.0)
+    assert (verdict, why) == ("undecided", "both stand at 0: there is nothing left to fall")
+    verdict, why = judge(GREATER, (1.0, 1.0), excluded, 1.0)
+    assert (verdict, why) == ("undecided", "both stand at 1: there is nothing left to rise")
+    assert judge(GREATER, (100.0, 100.0), excluded, 1.0, limits=(0.0, 100.0))[0] == "undecided"
+    assert judge(LESS, (-1.0, -1.0), excluded, 1.0, limits=(-1.0, 1.0))[0] == "undecided"
+    assert judge(LESS, (0.001, 0.001), excluded, 1.0)[0] == "undecided", "a fall of all that is left is possible"
+    assert judge(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported", "what rises from 0 does not fall"
     assert judge(GREATER, (0.0, 0.0), excluded, 1.0)[0] == "not supported", "only what was to fall"
     assert judge(NO_LESS, (0.0, 0.0), excluded, 1.0)[0] == "supported"
+
+
+def test_less_than_the_margin_is_left_to_fall() -> None:
+    """A false-positive rate of .045 cannot fall by .05, but it can fall to 0."""
+    fall = replace(LESS, margin=0.05)
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.052, -0.038), 1e-6)[0] == "supported"
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.045, -0.045), 0.0)[0] == "supported"
+    assert judge(fall, (0.001, 0.045), _effect(-0.044, -0.051, -0.037), 1e-6)[0] == "supported", "nearly to 0"
+    verdict, why = judge(fall, (0.03, 0.045), _effect(-0.015, -0.02, -0.01), 1e-6)
+    assert (verdict, why) == (
+        "not supported",
+        "it differs from 0, but a difference of 0.045, all that is left, is excluded",
+    )
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.1, 0.01), 0.3)[0] == "undecided"
+    rise = replace(GREATER, margin=0.05)
+    assert judge(rise, (1.0, 0.97), _effect(0.03, 0.02, 0.04), 1e-6)[0] == "supported"
+    assert judge(rise, (0.98, 0.97), _effect(0.01, 0.005, 0.015), 1e-6)[0] == "not supported"
+
+
+@pytest.mark.parametrize("expect", ["greater", "less", "no less", "no more"])
+def test_two_seeds_give_no_verdict(expect: Any) -> None:
+    two = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.29, 0.31), 100)
+    verdict, why = judge(replace(GREATER, expect=expect), (0.5, 0.2), two, 1e-9)
+    assert (verdict, "fewer than 3 seeds" in why) == ("no verdict", True)
+    one = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.3,), 100)
+    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9, seeds=1)[0] == "no verdict"
+    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9)[0] != "no verdict", "nothing was trained"
+
+
+def test_no_contrast_is_both() -> None:
+    """Over a grid of effects and intervals: supported never where the interval excludes the margin."""
+    for mean in np.linspace(-0.03, 0.03, 25):
+        for half in (0.0, 0.001, 0.004, 0.009, 0.03):
+            for base in (0.005, 0.02, 0.5):
+                p = 0.001 if abs(mean) > half else 0.5
+                effect = _effect(float(mean), float(mean - half), float(mean + half))
+                values = (base + float(mean), base)
+                less, greater = judge(LESS, values, effect, p)[0], judge(GREATER, values, effect, p)[0]
+                if mean + half < 0.01 - 1e-9:
+                    assert greater == "not supported"
+                if greater == "supported":
+                    assert mean >= 0.01 - 1e-9
+                    assert less == "not supported"
+                if less == "supported":
+                    assert greater == "not supported"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +163,8 @@ def test_a_rate_at_0_has_nothing_left_to_fall() -> None:
         (["supported", "undecided"], "undecided"),
         (["undecided", "not supported"], "not supported"),
         (["supported", "not supported", "supported"], "not supported"),
+        (["no verdict", "undecided", "supported"], "no verdict"),
+        (["no verdict", "not supported"], "not supported"),
     ],
 )
 def test_a_claim_holds_if_all_of_its_contrasts_do(verdicts: list[Any], whole: str) -> None:
@@ -529,7 +583,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
     least = _least_variance([none, none])
-    found = over_seeds(_means(np.zeros((2, 6))), 6, resamples=50, least_variance=least)
+    found = over_seeds(_means(np.zeros((3, 6))), 6, resamples=50, least_variance=least)
     bound = wilson(0, 6)
     assert bound is not None
     assert found.high is not None
@@ -537,7 +591,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     more = Contrast("rate", "a", "b", "no more", 0.02)
     assert judge(more, (0.0, 0.0), found, found.p)[0] == "undecided"
     many = np.stack([np.zeros(2000), np.ones(2000)], axis=1)
-    sure = over_seeds(_means(np.zeros((2, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
+    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
     assert judge(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
 
 
