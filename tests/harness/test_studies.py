@@ -23,11 +23,15 @@ from harness.studies import (
     Question,
     Study,
     answer,
+    by_today,
     judge,
     read_study,
+    seed_note,
+    study_lines,
     whole_verdict,
     write_study,
 )
+from tests.benchmarks import studies as simulation
 from tests.run_folders import questions, write_run
 
 GREATER = Contrast("exact_match", "a", "b", "greater")
@@ -363,6 +367,116 @@ def test_a_definition_that_depends_on_settings_is_the_one_used(runs: dict[str, l
     assert [info.definition for info in study.metrics] == ["Encoder X."]
 
 
+def test_one_or_two_seeds_give_no_verdict_and_say_so(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    asked = _question(Contrast("exact_match", "good", "poor"), Contrast("exact_match", "good", "poor", "no less"))
+    for count in (1, 2):
+        given = {arm: paths[:count] for arm, paths in runs.items()}
+        study = answer(asked, given, tuple(range(count)), metrics=metrics, resamples=100)
+        assert [one.verdict for one in study.findings] == ["no verdict"] * 2
+        assert study.verdict == "no verdict"
+        assert study.findings[0].effect.low is not None, "the interval over images is still there"
+        lines = study_lines(study)
+        assert "made: no verdict" in lines
+        assert any(line.startswith(f"  {count} seed") and "hold for other" in line for line in lines)
+        assert max(map(len, lines)) <= 80
+        content = json.loads(write_study(tmp_path / str(count), study).read_text(encoding="utf-8"))
+        assert content["verdict"] == "no verdict"
+        assert "fewer than 3 seeds" in content["findings"][0]["why"]
+
+
+def test_three_seeds_against_an_arm_without_training(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (0, 1, 0)), "blind": _runs(tmp_path, "blind", (12,))}
+    runs |= {"fixed": _runs(tmp_path, "fixed", (0,))}
+    asked = _question(
+        Contrast("exact_match", "good", "blind"), Contrast("exact_match", "fixed", "blind"),
+        Contrast("exact_match", "good", against=0.2), arms=tuple(runs),
+    )  # fmt: skip
+    study = answer(asked, runs, (0, 1, 2), metrics=metrics, resamples=100)
+    assert [one.verdict for one in study.findings] == ["supported"] * 3
+    assert len(study.findings[0].effect.by_seed) == 3
+    assert seed_note(study) is None
+    untrained = {arm: runs[arm] for arm in ("fixed", "blind")}
+    asked = _question(Contrast("exact_match", "fixed", "blind"), arms=tuple(untrained))
+    assert answer(asked, untrained, (), metrics=metrics, resamples=100).verdict == "supported", "nothing was trained"
+    assert answer(asked, untrained, (0,), metrics=metrics, resamples=100).verdict == "no verdict"
+
+
+def test_intervals_of_contrasts_stay_where_differences_can_be(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (0, 1, 0)), "poor": _runs(tmp_path, "poor", (12, 12, 11))}
+    asked = _question(
+        Contrast("exact_match", "good", "poor"), Contrast("exact_match", "poor", "good"),
+        Contrast("exact_match", "good", against=0.5), Contrast("exact_match", "poor", against=0.5),
+    )  # fmt: skip
+    found = answer(asked, runs, (0, 1, 2), metrics=metrics, resamples=100).findings
+    assert [one.effect.high for one in found] == [1.0, pytest.approx(-found[0].effect.low), 0.5, found[3].effect.high]
+    assert found[1].effect.low == -1.0
+    assert found[3].effect.low == -0.5
+    for one in found:
+        assert one.simultaneous is not None
+        assert -1.0 <= one.simultaneous[0] <= one.effect.low <= one.effect.mean
+        assert one.effect.mean <= one.effect.high <= one.simultaneous[1] <= 1.0
+
+
+def test_intervals_that_decide_hold_for_all_contrasts_together(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (3, 4, 5)), "poor": _runs(tmp_path, "poor", (4, 4, 6))}
+    one = Contrast("exact_match", "good", "poor")
+    alone = answer(_question(one), runs, (0, 1, 2), metrics=metrics, resamples=300).findings[0]
+    four = answer(_question(*[one] * 4), runs, (0, 1, 2), metrics=metrics, resamples=300).findings[0]
+    effect = alone.effect
+    assert alone.simultaneous == pytest.approx((effect.low, effect.high))
+    assert effect.error is not None
+    assert effect.freedom is not None
+    half = student_quantile(0.05 / 4, effect.freedom) * effect.error
+    assert four.simultaneous == pytest.approx((effect.mean - half, effect.mean + half))
+    assert (four.effect.low, four.effect.high) == (effect.low, effect.high), "shown is the 95 % interval"
+
+
+def test_studies_refuse_other_references_and_survive_a_metric_that_fails(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    rows = [replace(questions()[0], answer="two polyps"), *questions()[1:]]
+    other = _runs(tmp_path / "other", "poor", (8, 6), rows=rows)
+    with pytest.raises(RunError, match="references of the runs differ"):
+        answer(_question(), {**runs, "poor": other}, (0, 1), metrics=metrics)
+
+    def fail(run: Any) -> Statistics:
+        raise KeyError("what")
+
+    broken = Metric(MetricInfo("broken", "broken", "Made.", "nowhere"), fail)
+    asked = _question(Contrast("broken", "good", "poor"), metrics=("exact_match", "broken"))
+    study = answer(asked, runs, (0, 1), metrics={**metrics, "broken": broken}, resamples=50)
+    assert study.findings[0].effect.low is None
+    assert any("KeyError" in note for note in study.notes)
+
+
+def test_verdicts_of_an_older_rule_are_made_anew(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    """A file of the first rule names no rule, no standard errors and no simultaneous intervals."""
+    runs = {"good": _runs(tmp_path, "good", (3, 4, 5)), "poor": _runs(tmp_path, "poor", (4, 4, 6))}
+    one = Contrast("exact_match", "good", "poor")
+    study = answer(_question(*[one] * 4), runs, (0, 1, 2), metrics=metrics, resamples=300)
+    path = write_study(tmp_path, study)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["rule_version"]
+    for finding in content["findings"]:
+        del finding["simultaneous"], finding["effect"]["error"], finding["effect"]["freedom"]
+        finding["verdict"] = "supported"
+    content["verdict"] = "supported"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    old = read_study(path)
+    assert (old.rule_version, old.verdict) == (1, "supported")
+    new = by_today(old)
+    assert [a.verdict for a in new.findings] == [a.verdict for a in study.findings]
+    assert new.findings[0].simultaneous == pytest.approx(study.findings[0].simultaneous, rel=1e-3)
+    assert new.verdict == study.verdict != "supported"
+    assert "made by an older rule" in new.notes[-1]
+    assert f"supported, now {study.verdict}" in new.notes[-1]
+    assert by_today(study) is study
+
+
 # study.json
 
 
@@ -534,6 +648,19 @@ def test_intervals_over_seeds_cover_the_truth(seed_sd: float, image_sd: float, r
         false_alarms += null.p < 0.05
     assert 0.93 <= covered / trials <= 0.995
     assert false_alarms == trials - covered, "the p-value of 0 and the interval tell the same"
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.02, 0.1])
+def test_intervals_cover_in_the_published_simulation(seeds: int, seed_sd: float) -> None:
+    """docs/studies.md has the figures of many more trials."""
+    assert 0.89 <= simulation.coverage(simulation.Design(seeds, 20, seed_sd), 150, resamples=100) <= 1.0
+
+
+def test_verdicts_are_seldom_wrong_with_four_contrasts() -> None:
+    design = simulation.Design(3, 40, 0.0)
+    for expect, truth, wrong in simulation.WRONG:
+        assert simulation.wrong_verdicts(design, expect, truth, wrong, 60, resamples=60) <= 0.1, (expect, wrong)
 
 
 def test_one_seed_alone_covers_too_little() -> None:
