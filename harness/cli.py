@@ -278,23 +278,31 @@ def compare(
         list[Path], typer.Argument(metavar="BASELINE RUN...", help="Run folders; the first is the baseline.")
     ],
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable.")] = None,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples and permutations.")] = 2000,
+    everything: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
+    resamples: Annotated[
+        int | None,
+        typer.Option(
+            "--resamples",
+            min=100,
+            help="Resamples and permutations (default: 2000, and as many permutations as the table needs).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of both.")] = 0,
     as_json: JsonOption = False,
     plugin: PluginOption = None,
 ) -> None:
     """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
     _load_plugins(plugin)
-    from dataclasses import asdict
+    from harness.comparing import compare_runs, comparison_json, comparison_lines, run_notes
 
-    from harness.comparing import compare_runs, comparison_lines
-
-    found, missing = compare_runs(runs, names=metric, resamples=resamples, seed=seed)
+    if metric and everything:
+        raise GiBenchError("--metric and --all exclude each other", do="give one of them")
+    found, missing = compare_runs(runs, names=metric, everything=everything, resamples=resamples, seed=seed)
+    notes = run_notes(runs)
     if as_json:
-        rows = [{**asdict(one), "verdict": one.verdict} for one in found]
-        typer.echo(json.dumps({"comparisons": rows, "not_computed": missing}, indent=1, ensure_ascii=False))
+        typer.echo(comparison_json(found, missing, notes))
         return
-    for line in comparison_lines(found, missing):
+    for line in comparison_lines(found, missing, notes):
         typer.echo(line)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.permutation import permutation_test
+
 Floats = npt.NDArray[np.float64]
 Value = Callable[[Any], Any]
 
@@ -112,9 +114,15 @@ class Difference:
 
     Attributes:
         difference: value of the first run minus value of the second.
-        low, high: 95 % percentile bootstrap interval of the difference; None with fewer than two images.
+        low, high: 95 % percentile bootstrap interval of the difference; None with fewer than two images, or where more
+            than one resample in twenty has no value.
         p: two-sided p-value of the permutation test that swaps the runs image by image.
         images: number of images.
+        smallest: the smallest p-value that the test could have given.
+        swaps: permutations looked at.
+        exact: whether they are all there are.
+        valueless_swaps: permutations without a value, which count as extreme.
+        valueless_draws: resamples without a value, which the interval leaves out.
     """
 
     difference: float
@@ -122,52 +130,77 @@ class Difference:
     high: float | None
     p: float
     images: int
+    smallest: float = 0.0
+    swaps: int = 0
+    exact: bool = False
+    valueless_swaps: int = 0
+    valueless_draws: int = 0
 
 
-def paired(first: Floats, second: Floats, value: Value, *, resamples: int = 2000, seed: int = 0) -> Difference:
+# Share of resamples that may lack a value; with more, those that have one are no sample of what could have been.
+_MOST_VALUELESS = 0.05
+
+
+def paired(
+    first: Floats,
+    second: Floats,
+    value: Value,
+    *,
+    second_value: Value | None = None,
+    resamples: int = 2000,
+    permutations: int | None = None,
+    seed: int = 0,
+) -> Difference:
     """Compare two runs on the same images.
 
     Args:
         first, second: (images, k) sums of sufficient statistics per image, rows aligned.
         value: (..., k) -> (...).
-        resamples: bootstrap resamples and permutations, each.
+        second_value: of the second run, where it is another function of the same columns; None for ``value``.
+        resamples: bootstrap resamples.
+        permutations: to draw at most, where the images are too many for all of them; None for as many as resamples.
         seed: seed of both.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or the difference has no value.
     """
     if first.shape != second.shape:
         raise ValueError(f"runs on different images: {first.shape} and {second.shape}")
-    observed = float(value(first.sum(axis=0)) - value(second.sum(axis=0)))
-    interval = None
+    theirs = second_value or value
+    observed = float(value(first.sum(axis=0)) - theirs(second.sum(axis=0)))
+    tested = permutation_test(first, second, value, most=permutations or resamples, seed=seed)
+    interval, valueless = None, 0
     if len(first) > 1:
         draws = Bootstrap(resamples, seed).weights(len(first))
-        interval = _percentiles(np.concatenate([value(w @ first) - value(w @ second) for w in draws]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = np.concatenate([value(w @ first) - theirs(w @ second) for w in draws])
+        valueless = int((~np.isfinite(drawn)).sum())
+        if valueless <= _MOST_VALUELESS * len(drawn):
+            interval = _percentiles(drawn)
     low, high = interval if interval else (None, None)
-    return Difference(observed, low, high, _permutation(first, second, value, observed, resamples, seed), len(first))
-
-
-def _permutation(first: Floats, second: Floats, value: Value, observed: float, permutations: int, seed: int) -> float:
-    """Share of label swaps, the observed one included, with a difference at least as large."""
-    random = np.random.default_rng([seed, len(first), 1])
-    gap, total_first, total_second = first - second, first.sum(axis=0), second.sum(axis=0)
-    rows = max(1, _CHUNK_ELEMENTS // max(1, len(first)))
-    extreme, left = 1, permutations
-    while left > 0:
-        swapped = random.integers(0, 2, size=(min(rows, left), len(first))).astype(np.float64) @ gap
-        differences = value(total_first - swapped) - value(total_second + swapped)
-        # Ties count as extreme; sums in another order differ in the last digits.
-        extreme += int((np.abs(differences) >= abs(observed) - 1e-12).sum())
-        left -= rows
-    return extreme / (permutations + 1)
+    return Difference(
+        observed,
+        low,
+        high,
+        tested.p,
+        len(first),
+        tested.smallest,
+        tested.swaps,
+        tested.exact,
+        tested.valueless,
+        valueless,
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number (Holm 1979), in the order given, each at most 1."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+    """P-values adjusted for their number (Holm 1979), in the order given, each at most 1.
+
+    What has no p-value (NaN) was not tested: it keeps none and costs the others nothing.
+    """
+    tested = [i for i in np.argsort(p_values, kind="stable").tolist() if not np.isnan(p_values[i])]
+    adjusted, largest = [float("nan")] * len(p_values), 0.0
+    for rank, i in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p_values[i]))
         adjusted[i] = largest
     return adjusted
 
@@ -182,6 +215,8 @@ class SeedEffect:
         p: two-sided p-value of a mean of 0; 1 without an interval.
         by_seed: value of each seed.
         images: number of images.
+        error: standard error of the mean; None where there is none, or where it was not stored.
+        freedom: degrees of freedom of the error.
     """
 
     mean: float
@@ -190,6 +225,15 @@ class SeedEffect:
     p: float
     by_seed: tuple[float, ...]
     images: int
+    error: float | None = None
+    freedom: float | None = None
+
+    def bounds(self, level: float) -> tuple[float, float] | None:
+        """Interval of another level, e.g. 0.9875 for one of four that hold together; None without an error."""
+        if self.error is None or self.freedom is None:
+            return None
+        half = student_quantile(1 - level, self.freedom) * self.error if self.error else 0.0
+        return self.mean - half, self.mean + half
 
 
 def over_seeds(
@@ -228,20 +272,26 @@ def over_seeds(
     if images > 1 and resamples > 1:
         weights = Bootstrap(resamples, seed).weights(images)
         drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
-        drawn = drawn[np.isfinite(drawn)]
+        known = np.isfinite(drawn)
+        # The resamples that have a value are no sample of what could have been where many have none.
+        if 1 - known.mean() > _MOST_VALUELESS:
+            return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
+        drawn = drawn[known]
         if len(drawn) > 1:
             spread = float(drawn.var(ddof=1))
             parts.append((spread if spread > _ROUNDING**2 else least_variance, images - 1))
     if not parts or not np.isfinite(mean):
         return SeedEffect(mean, None, None, 1.0, tuple(by_seed.tolist()), images)
     variance = sum(part for part, _ in parts)
+    values = tuple(by_seed.tolist())
     if variance < _ROUNDING**2:
-        return SeedEffect(mean, mean, mean, float(abs(mean) < _ROUNDING), tuple(by_seed.tolist()), images)
+        p = float(abs(mean) < _ROUNDING)
+        return SeedEffect(mean, mean, mean, p, values, images, 0.0, float(_MOST_FREEDOM))
     freedom = variance**2 / sum(part**2 / f for part, f in parts)
     error = float(np.sqrt(variance))
     half = student_quantile(1 - LEVEL, freedom) * error
     return SeedEffect(
-        mean, mean - half, mean + half, student_tail(mean / error, freedom), tuple(by_seed.tolist()), images
+        mean, mean - half, mean + half, student_tail(mean / error, freedom), values, images, error, freedom
     )
 
 

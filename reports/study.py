@@ -12,7 +12,7 @@ from harness.errors import GiBenchError
 from harness.schema import MetricInfo, Score
 from harness.statistics import SeedEffect
 from harness.store import write_bytes
-from harness.studies import Cell, Contrast, Finding, Study, read_study
+from harness.studies import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
 from reports import charts
 from reports.pages import SMALL_N, environment
 
@@ -21,6 +21,7 @@ _VERDICTS = {
     "supported": ("Supported", "yes"),
     "not supported": ("Not supported", "no"),
     "undecided": ("Undecided at this n", "open"),
+    "no verdict": ("No verdict", "open"),
 }
 
 
@@ -38,6 +39,7 @@ class ContrastRow:
     margin: str
     difference: str
     interval: str
+    simultaneous: str
     by_seed: tuple[str, ...]
     p: str
     adjusted: str
@@ -77,6 +79,7 @@ class StudyPage:
     colour: str
     images: int
     seeds: str
+    notes: tuple[str, ...]
     contrasts: tuple[ContrastRow, ...]
     differences: tuple[tuple[str, str], ...]
     values: tuple[tuple[str, str], ...]
@@ -97,6 +100,14 @@ def _interval(effect: SeedEffect, sign: str = "") -> str:
     if effect.low is None or effect.high is None:
         return "no interval"
     return f"{effect.low:{sign}.3f} to {effect.high:{sign}.3f}"
+
+
+def _simultaneous(finding: Finding) -> str:
+    """The interval that the verdict rests on, where it is another than the 95 % interval."""
+    bounds = finding.simultaneous
+    if bounds is None or bounds == (finding.effect.low, finding.effect.high):
+        return ""
+    return f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
 
 
 def _by_seed(effect: SeedEffect, sign: str = "") -> tuple[str, ...]:
@@ -143,6 +154,7 @@ def _contrast_row(finding: Finding) -> ContrastRow:
         margin=margin,
         difference=_difference(effect.mean),
         interval=_interval(effect, "+"),
+        simultaneous=_simultaneous(finding),
         by_seed=_by_seed(effect, "+") or ("none",),
         p=_p(effect.p, effect),
         adjusted=_p(finding.adjusted, effect),
@@ -257,7 +269,9 @@ def _settings(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def build_study_page(study: Study, title: str | None = None) -> StudyPage:
-    """Collect everything that the page of a study shows."""
+    """Collect everything that the page of a study shows; verdicts of an older rule are made anew, which is noted."""
+    study = by_today(study)
+    few = seed_note(study)
     infos = {info.name: info for info in study.metrics}
     verdict, colour = _verdict(study.verdict)
     effects = [*(finding.effect for finding in study.findings), *(cell.effect for cell in study.cells)]
@@ -268,6 +282,7 @@ def build_study_page(study: Study, title: str | None = None) -> StudyPage:
         colour=colour,
         images=max((effect.images for effect in effects), default=0),
         seeds=", ".join(map(str, study.seeds)),
+        notes=(*study.notes, *([few] if few is not None else [])),
         contrasts=tuple(_contrast_row(finding) for finding in study.findings),
         differences=_difference_panels(study),
         values=_value_panels(study, infos),

@@ -24,7 +24,12 @@ def study(
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...")] = 3,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...; fewer than 3 give no verdict."
+        ),
+    ] = 3,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")] = 1,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
     rows: Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")] = None,

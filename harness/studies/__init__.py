@@ -4,7 +4,7 @@ A study states a claim and the contrasts that it rests on. What the runs say of 
 come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
 """
 
-from harness.studies.answering import answer, judge, whole_verdict
+from harness.studies.answering import answer, by_today, judge, whole_verdict
 from harness.studies.records import (
     STUDY,
     Cell,
@@ -14,6 +14,7 @@ from harness.studies.records import (
     Study,
     Verdict,
     read_study,
+    seed_note,
     study_lines,
     write_study,
 )
@@ -27,8 +28,10 @@ __all__ = [
     "Study",
     "Verdict",
     "answer",
+    "by_today",
     "judge",
     "read_study",
+    "seed_note",
     "study_lines",
     "whole_verdict",
     "write_study",

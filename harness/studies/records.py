@@ -17,7 +17,12 @@ from harness.statistics import SeedEffect
 from harness.store import read_json, write_bytes
 
 STUDY = "study.json"
-Verdict = Literal["supported", "not supported", "undecided"]
+# Of the rule by which verdicts are made, see docs/studies.md. 1, in files that do not name it: supported whatever the
+# margin, intervals not corrected for the number of contrasts, verdicts from one seed.
+RULE_VERSION = 2
+# Trainings below which an interval says nothing of other seeds.
+LEAST_SEEDS = 3
+Verdict = Literal["supported", "not supported", "undecided", "no verdict"]
 Expectation = Literal["greater", "less", "no less", "no more"]
 
 
@@ -81,6 +86,8 @@ class Finding:
         adjusted: p-value after Holm's correction over the study's contrasts.
         verdict: see :func:`judge`.
         why: the verdict in words.
+        simultaneous: interval that holds together with those of the other contrasts; the verdict rests on it. None
+            where there is none, and in files of the first rule.
     """
 
     contrast: Contrast
@@ -90,6 +97,7 @@ class Finding:
     adjusted: float
     verdict: Verdict
     why: str
+    simultaneous: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +122,13 @@ class Study:
         seeds: of the trainings.
         cells: the tables.
         findings: the contrasts.
-        verdict: supported if every contrast is, not supported if one is not, else undecided.
+        verdict: supported if every contrast is, not supported if one is not, else undecided; no verdict from too few
+            seeds.
         metrics: definitions.
         runs: by arm, the run folders, relative to the study's.
         notes: what has to be said beside the numbers.
         settings: how the trainings were made.
+        rule_version: of the rule that made the verdicts.
     """
 
     question: Question
@@ -133,6 +143,18 @@ class Study:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    rule_version: int = RULE_VERSION
+
+
+def seed_note(study: Study) -> str | None:
+    """What has to be said of a study with too few seeds; None where there are enough, or nothing was trained."""
+    count = len(study.seeds)
+    if not 0 < count < LEAST_SEEDS:
+        return None
+    return (
+        f"{count} seed{'s' if count > 1 else ''}: the intervals hold for other images, not for other seeds; with fewer "
+        f"than {LEAST_SEEDS} seeds there is no verdict"
+    )
 
 
 def study_lines(study: Study) -> list[str]:
@@ -145,10 +167,19 @@ def study_lines(study: Study) -> list[str]:
         other = contrast.second or f"{contrast.against:g}"
         where = "" if contrast.slice_by == "all" else f", {contrast.slice_value}"
         interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
-        lines.append(f"  {one.title}{where}: {contrast.first} - {other}")
-        lines.append(f"    {effect.mean:+.4f}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})")
-    seeds = "1 seed" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds"
-    return [*lines, f"  {study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}"]
+        lines += _wrapped(f"{one.title}{where}: {contrast.first} - {other}", 2)
+        lines += _wrapped(f"{effect.mean:+.4f}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})", 4)
+    note = seed_note(study)
+    if note is not None:
+        lines += _wrapped(note, 2)
+    seeds = {0: "nothing trained", 1: "1 seed"}.get(len(study.seeds), f"{len(study.seeds)} seeds")
+    return [*lines, *_wrapped(f"{study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}", 2)]
+
+
+def _wrapped(text: str, indent: int, width: int = 80) -> list[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2), break_on_hyphens=False
+    )
 
 
 def write_study(folder: Path, study: Study) -> Path:
@@ -205,6 +236,7 @@ def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:
         return {**row, "mean": _nan(row["mean"]), "by_seed": [_nan(value) for value in row["by_seed"]]}
 
     return {
+        "rule_version": 1,
         **content,
         "cells": [{**one, "effect": effect(one["effect"])} for one in content["cells"]],
         "findings": [

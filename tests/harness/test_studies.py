@@ -23,11 +23,15 @@ from harness.studies import (
     Question,
     Study,
     answer,
+    by_today,
     judge,
     read_study,
+    seed_note,
+    study_lines,
     whole_verdict,
     write_study,
 )
+from tests.benchmarks import studies as simulation
 from tests.run_folders import questions, write_run
 
 GREATER = Contrast("exact_match", "a", "b", "greater")
@@ -47,7 +51,12 @@ def _effect(mean: float, low: float | None, high: float | None) -> SeedEffect:
     [
         (GREATER, (0.05, 0.02, 0.08), 0.0499, "supported", "greater, p 0.0499 after Holm"),
         (GREATER, (0.05, 0.02, 0.08), 0.05, "undecided", "neither excluded nor shown"),
-        (GREATER, (0.004, 0.001, 0.007), 0.01, "supported", "greater"),
+        (GREATER, (0.004, 0.001, 0.007), 0.01, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (GREATER, (0.002, 0.001, 0.003), 1e-6, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (GREATER, (0.008, 0.002, 0.014), 0.01, "undecided", "differs from 0, but a difference of 0.01 is neither"),
+        (GREATER, (0.01, 0.002, 0.018), 0.01, "supported", "greater"),
+        (LESS, (-0.002, -0.003, -0.001), 1e-6, "not supported", "differs from 0, but a difference of 0.01 is excluded"),
+        (LESS, (-0.008, -0.014, -0.002), 0.01, "undecided", "differs from 0"),
         (GREATER, (-0.001, -0.011, 0.009), 0.9, "not supported", "a difference of 0.01 is excluded"),
         (GREATER, (0.001, -0.008, 0.01), 0.9, "undecided", "neither excluded nor shown"),
         (GREATER, (-0.01, -0.02, 0.0), 0.04, "not supported", "a difference of 0.01 is excluded"),
@@ -91,15 +100,62 @@ def test_without_an_interval_nothing_is_decided(contrast: Contrast, bounds: tupl
 
 
 def test_a_rate_at_0_has_nothing_left_to_fall() -> None:
-    excluded, fallen = _effect(0.0, -0.001, 0.001), _effect(-0.009, -0.01, -0.008)
-    for effect, adjusted in ((excluded, 1.0), (fallen, 0.001)):
-        verdict, why = judge(LESS, (0.0, 0.0099), effect, adjusted)
-        assert verdict == "undecided"
-        assert "nothing left to fall" in why
-    assert judge(LESS, (0.0, 0.01), excluded, 1.0)[0] == "not supported"
-    assert judge(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported"
+    excluded = _effect(0.0, -0.001, 0.001)
+    verdict, why = judge(LESS, (0.0, 0.0), excluded, 1.0)
+    assert (verdict, why) == ("undecided", "both stand at 0: there is nothing left to fall")
+    verdict, why = judge(GREATER, (1.0, 1.0), excluded, 1.0)
+    assert (verdict, why) == ("undecided", "both stand at 1: there is nothing left to rise")
+    assert judge(GREATER, (100.0, 100.0), excluded, 1.0, limits=(0.0, 100.0))[0] == "undecided"
+    assert judge(LESS, (-1.0, -1.0), excluded, 1.0, limits=(-1.0, 1.0))[0] == "undecided"
+    assert judge(LESS, (0.001, 0.001), excluded, 1.0)[0] == "undecided", "a fall of all that is left is possible"
+    assert judge(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported", "what rises from 0 does not fall"
     assert judge(GREATER, (0.0, 0.0), excluded, 1.0)[0] == "not supported", "only what was to fall"
     assert judge(NO_LESS, (0.0, 0.0), excluded, 1.0)[0] == "supported"
+
+
+def test_less_than_the_margin_is_left_to_fall() -> None:
+    """A false-positive rate of .045 cannot fall by .05, but it can fall to 0."""
+    fall = replace(LESS, margin=0.05)
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.052, -0.038), 1e-6)[0] == "supported"
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.045, -0.045), 0.0)[0] == "supported"
+    assert judge(fall, (0.001, 0.045), _effect(-0.044, -0.051, -0.037), 1e-6)[0] == "supported", "nearly to 0"
+    verdict, why = judge(fall, (0.03, 0.045), _effect(-0.015, -0.02, -0.01), 1e-6)
+    assert (verdict, why) == (
+        "not supported",
+        "it differs from 0, but a difference of 0.045, all that is left, is excluded",
+    )
+    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.1, 0.01), 0.3)[0] == "undecided"
+    rise = replace(GREATER, margin=0.05)
+    assert judge(rise, (1.0, 0.97), _effect(0.03, 0.02, 0.04), 1e-6)[0] == "supported"
+    assert judge(rise, (0.98, 0.97), _effect(0.01, 0.005, 0.015), 1e-6)[0] == "not supported"
+
+
+@pytest.mark.parametrize("expect", ["greater", "less", "no less", "no more"])
+def test_two_seeds_give_no_verdict(expect: Any) -> None:
+    two = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.29, 0.31), 100)
+    verdict, why = judge(replace(GREATER, expect=expect), (0.5, 0.2), two, 1e-9)
+    assert (verdict, "fewer than 3 seeds" in why) == ("no verdict", True)
+    one = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.3,), 100)
+    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9, seeds=1)[0] == "no verdict"
+    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9)[0] != "no verdict", "nothing was trained"
+
+
+def test_no_contrast_is_both() -> None:
+    """Over a grid of effects and intervals: supported never where the interval excludes the margin."""
+    for mean in np.linspace(-0.03, 0.03, 25):
+        for half in (0.0, 0.001, 0.004, 0.009, 0.03):
+            for base in (0.005, 0.02, 0.5):
+                p = 0.001 if abs(mean) > half else 0.5
+                effect = _effect(float(mean), float(mean - half), float(mean + half))
+                values = (base + float(mean), base)
+                less, greater = judge(LESS, values, effect, p)[0], judge(GREATER, values, effect, p)[0]
+                if mean + half < 0.01 - 1e-9:
+                    assert greater == "not supported"
+                if greater == "supported":
+                    assert mean >= 0.01 - 1e-9
+                    assert less == "not supported"
+                if less == "supported":
+                    assert greater == "not supported"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +167,8 @@ def test_a_rate_at_0_has_nothing_left_to_fall() -> None:
         (["supported", "undecided"], "undecided"),
         (["undecided", "not supported"], "not supported"),
         (["supported", "not supported", "supported"], "not supported"),
+        (["no verdict", "undecided", "supported"], "no verdict"),
+        (["no verdict", "not supported"], "not supported"),
     ],
 )
 def test_a_claim_holds_if_all_of_its_contrasts_do(verdicts: list[Any], whole: str) -> None:
@@ -309,6 +367,116 @@ def test_a_definition_that_depends_on_settings_is_the_one_used(runs: dict[str, l
     assert [info.definition for info in study.metrics] == ["Encoder X."]
 
 
+def test_one_or_two_seeds_give_no_verdict_and_say_so(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    asked = _question(Contrast("exact_match", "good", "poor"), Contrast("exact_match", "good", "poor", "no less"))
+    for count in (1, 2):
+        given = {arm: paths[:count] for arm, paths in runs.items()}
+        study = answer(asked, given, tuple(range(count)), metrics=metrics, resamples=100)
+        assert [one.verdict for one in study.findings] == ["no verdict"] * 2
+        assert study.verdict == "no verdict"
+        assert study.findings[0].effect.low is not None, "the interval over images is still there"
+        lines = study_lines(study)
+        assert "made: no verdict" in lines
+        assert any(line.startswith(f"  {count} seed") and "hold for other" in line for line in lines)
+        assert max(map(len, lines)) <= 80
+        content = json.loads(write_study(tmp_path / str(count), study).read_text(encoding="utf-8"))
+        assert content["verdict"] == "no verdict"
+        assert "fewer than 3 seeds" in content["findings"][0]["why"]
+
+
+def test_three_seeds_against_an_arm_without_training(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (0, 1, 0)), "blind": _runs(tmp_path, "blind", (12,))}
+    runs |= {"fixed": _runs(tmp_path, "fixed", (0,))}
+    asked = _question(
+        Contrast("exact_match", "good", "blind"), Contrast("exact_match", "fixed", "blind"),
+        Contrast("exact_match", "good", against=0.2), arms=tuple(runs),
+    )  # fmt: skip
+    study = answer(asked, runs, (0, 1, 2), metrics=metrics, resamples=100)
+    assert [one.verdict for one in study.findings] == ["supported"] * 3
+    assert len(study.findings[0].effect.by_seed) == 3
+    assert seed_note(study) is None
+    untrained = {arm: runs[arm] for arm in ("fixed", "blind")}
+    asked = _question(Contrast("exact_match", "fixed", "blind"), arms=tuple(untrained))
+    assert answer(asked, untrained, (), metrics=metrics, resamples=100).verdict == "supported", "nothing was trained"
+    assert answer(asked, untrained, (0,), metrics=metrics, resamples=100).verdict == "no verdict"
+
+
+def test_intervals_of_contrasts_stay_where_differences_can_be(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (0, 1, 0)), "poor": _runs(tmp_path, "poor", (12, 12, 11))}
+    asked = _question(
+        Contrast("exact_match", "good", "poor"), Contrast("exact_match", "poor", "good"),
+        Contrast("exact_match", "good", against=0.5), Contrast("exact_match", "poor", against=0.5),
+    )  # fmt: skip
+    found = answer(asked, runs, (0, 1, 2), metrics=metrics, resamples=100).findings
+    assert [one.effect.high for one in found] == [1.0, pytest.approx(-found[0].effect.low), 0.5, found[3].effect.high]
+    assert found[1].effect.low == -1.0
+    assert found[3].effect.low == -0.5
+    for one in found:
+        assert one.simultaneous is not None
+        assert -1.0 <= one.simultaneous[0] <= one.effect.low <= one.effect.mean
+        assert one.effect.mean <= one.effect.high <= one.simultaneous[1] <= 1.0
+
+
+def test_intervals_that_decide_hold_for_all_contrasts_together(metrics: dict[str, Metric], tmp_path: Path) -> None:
+    runs = {"good": _runs(tmp_path, "good", (3, 4, 5)), "poor": _runs(tmp_path, "poor", (4, 4, 6))}
+    one = Contrast("exact_match", "good", "poor")
+    alone = answer(_question(one), runs, (0, 1, 2), metrics=metrics, resamples=300).findings[0]
+    four = answer(_question(*[one] * 4), runs, (0, 1, 2), metrics=metrics, resamples=300).findings[0]
+    effect = alone.effect
+    assert alone.simultaneous == pytest.approx((effect.low, effect.high))
+    assert effect.error is not None
+    assert effect.freedom is not None
+    half = student_quantile(0.05 / 4, effect.freedom) * effect.error
+    assert four.simultaneous == pytest.approx((effect.mean - half, effect.mean + half))
+    assert (four.effect.low, four.effect.high) == (effect.low, effect.high), "shown is the 95 % interval"
+
+
+def test_studies_refuse_other_references_and_survive_a_metric_that_fails(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    rows = [replace(questions()[0], answer="two polyps"), *questions()[1:]]
+    other = _runs(tmp_path / "other", "poor", (8, 6), rows=rows)
+    with pytest.raises(RunError, match="references of the runs differ"):
+        answer(_question(), {**runs, "poor": other}, (0, 1), metrics=metrics)
+
+    def fail(run: Any) -> Statistics:
+        raise KeyError("what")
+
+    broken = Metric(MetricInfo("broken", "broken", "Made.", "nowhere"), fail)
+    asked = _question(Contrast("broken", "good", "poor"), metrics=("exact_match", "broken"))
+    study = answer(asked, runs, (0, 1), metrics={**metrics, "broken": broken}, resamples=50)
+    assert study.findings[0].effect.low is None
+    assert any("KeyError" in note for note in study.notes)
+
+
+def test_verdicts_of_an_older_rule_are_made_anew(
+    runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
+) -> None:
+    """A file of the first rule names no rule, no standard errors and no simultaneous intervals."""
+    runs = {"good": _runs(tmp_path, "good", (3, 4, 5)), "poor": _runs(tmp_path, "poor", (4, 4, 6))}
+    one = Contrast("exact_match", "good", "poor")
+    study = answer(_question(*[one] * 4), runs, (0, 1, 2), metrics=metrics, resamples=300)
+    path = write_study(tmp_path, study)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["rule_version"]
+    for finding in content["findings"]:
+        del finding["simultaneous"], finding["effect"]["error"], finding["effect"]["freedom"]
+        finding["verdict"] = "supported"
+    content["verdict"] = "supported"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    old = read_study(path)
+    assert (old.rule_version, old.verdict) == (1, "supported")
+    new = by_today(old)
+    assert [a.verdict for a in new.findings] == [a.verdict for a in study.findings]
+    assert new.findings[0].simultaneous == pytest.approx(study.findings[0].simultaneous, rel=1e-3)
+    assert new.verdict == study.verdict != "supported"
+    assert "made by an older rule" in new.notes[-1]
+    assert f"supported, now {study.verdict}" in new.notes[-1]
+    assert by_today(study) is study
+
+
 # study.json
 
 
@@ -482,6 +650,19 @@ def test_intervals_over_seeds_cover_the_truth(seed_sd: float, image_sd: float, r
     assert false_alarms == trials - covered, "the p-value of 0 and the interval tell the same"
 
 
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.02, 0.1])
+def test_intervals_cover_in_the_published_simulation(seeds: int, seed_sd: float) -> None:
+    """docs/studies.md has the figures of many more trials."""
+    assert 0.89 <= simulation.coverage(simulation.Design(seeds, 20, seed_sd), 150, resamples=100) <= 1.0
+
+
+def test_verdicts_are_seldom_wrong_with_four_contrasts() -> None:
+    design = simulation.Design(3, 40, 0.0)
+    for expect, truth, wrong in simulation.WRONG:
+        assert simulation.wrong_verdicts(design, expect, truth, wrong, 60, resamples=60) <= 0.1, (expect, wrong)
+
+
 def test_one_seed_alone_covers_too_little() -> None:
     """Why several seeds are trained: an interval over images alone misses what another seed would give."""
     random = np.random.default_rng(12)
@@ -529,7 +710,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
     least = _least_variance([none, none])
-    found = over_seeds(_means(np.zeros((2, 6))), 6, resamples=50, least_variance=least)
+    found = over_seeds(_means(np.zeros((3, 6))), 6, resamples=50, least_variance=least)
     bound = wilson(0, 6)
     assert bound is not None
     assert found.high is not None
@@ -537,7 +718,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     more = Contrast("rate", "a", "b", "no more", 0.02)
     assert judge(more, (0.0, 0.0), found, found.p)[0] == "undecided"
     many = np.stack([np.zeros(2000), np.ones(2000)], axis=1)
-    sure = over_seeds(_means(np.zeros((2, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
+    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
     assert judge(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
 
 

@@ -364,3 +364,28 @@ def test_after_a_study_its_page_stands_in_its_folder(tmp_path: Path) -> None:
     ((what, path),) = after_study(tmp_path)
     assert (what, path) == ("report", tmp_path / "study.html")
     assert path.stat().st_size > 10_000
+
+
+def test_the_interval_that_decides_is_shown_where_it_is_another() -> None:
+    study = _study()
+    first = replace(study.findings[0], simultaneous=(0.0101, 0.0741))
+    same = replace(study.findings[1], simultaneous=(-0.0202, 0.0464))
+    rows = _rows(_html(replace(study, findings=(first, same))))
+    assert rows[1][4] == "+0.0421 +0.021 to +0.063 all contrasts together: +0.010 to +0.074"
+    assert rows[2][4] == "+0.0131 -0.020 to +0.046"
+
+
+def test_a_study_with_too_few_seeds_says_so() -> None:
+    text = _html(_study(verdict="no verdict", seeds=(3,)))
+    assert '<p class="said">Verdict: <span class="verdict open">No verdict</span></p>' in text
+    assert "<li>1 seed: the intervals hold for other images, not for other seeds" in text
+    assert "hold for other images" not in _html(_study(seeds=(1, 2, 3)))
+
+
+def test_verdicts_of_an_older_rule_are_made_anew_on_the_page(tmp_path: Path) -> None:
+    path = write_study(tmp_path, _study(seeds=(3, 5, 7), verdict="supported"))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"rule_version": 2', '"rule_version": 1'), encoding="utf-8")
+    page = write_study_report(path, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "the verdicts of this study.json were made by an older rule" in page
+    assert "ROUGE-L, rank_128: supported, now no verdict" in page, "its effects rest on two seeds"
