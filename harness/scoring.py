@@ -151,7 +151,7 @@ def _score(
     images: int,
     bootstrap: Bootstrap,
 ) -> Score:
-    sums = statistics.sums[rows]
+    sums = statistics.sums_of(rows)
     if statistics.point is not None:
         value = statistics.point(rows)
     else:

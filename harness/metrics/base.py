@@ -45,6 +45,8 @@ class Statistics:
             used for the score itself, while intervals use the sums.
         columns: what each column of ``sums`` means, where that depends on the run (levels of its confidences); None
             where the metric alone decides it. Runs can be permuted only where their columns mean the same.
+        part: row numbers -> (m, k) sums of these rows alone, where a row's sums depend on the other rows (pairs of
+            rows, a shared origin); None where they do not.
         interval: ``bootstrap`` over images, or ``wilson`` for shares of rare events (column 0 hits, column 1 rows).
     """
 
@@ -57,6 +59,11 @@ class Statistics:
     point: Callable[[npt.NDArray[np.int64]], float] | None = None
     columns: tuple[Hashable, ...] | None = None
     interval: Literal["bootstrap", "wilson"] = "bootstrap"
+    part: Callable[[npt.NDArray[np.int64]], Sums] | None = None
+
+    def sums_of(self, rows: npt.NDArray[np.int64]) -> Sums:
+        """(m, k) sums of some rows, as if there were no others."""
+        return self.sums[rows] if self.part is None else self.part(rows)
 
 
 @dataclass(frozen=True)

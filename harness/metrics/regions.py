@@ -117,7 +117,8 @@ def _distance(boundary: Mask) -> Floats:
     import cv2
 
     found = cv2.distanceTransform((~boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(found, dtype=np.float64).round(3)
+    distance: Floats = np.round(found.astype(np.float64), 3)
+    return distance
 
 
 def average_precision(confidence: Floats, hit: npt.NDArray[np.bool_], positives: float) -> float:
