@@ -224,7 +224,8 @@ class MetricInfo:
         group: ``answers``, ``facts``, ``regions``, ``negatives``, ``explanations``, ``confidence``.
         comparable: whether the number can be put beside the challenge's published one on the same rows.
         ranked: whether one direction is better at all; a length has none.
-        headline: shown in the terminal; the others stand in ``scores.json`` and in the report.
+        headline: shown by default; the others with ``--all`` in the terminal, in a fold of the report, and in
+            ``scores.json``.
         version: of the definition; a change of value, rows or interval raises it. Scores that were stored under a lower
             one stay readable, and whoever shows them says so.
     """
