@@ -256,8 +256,10 @@ def _constant(found: Judged) -> str | None:
 
 def _within(found: Judged) -> Statistics | str:
     """AUROC over pairs of answers to questions of the same classes."""
-    strata, _ = encode([" ".join(sorted(set(classes))) for classes in found.classes])
-    return _constant(found) or _by_pairs(found, [(found.confidence, strata)], pair_value)
+    strata, count = encode([" ".join(sorted(set(classes))) for classes in found.classes])
+    if len(set(zip(strata.tolist(), found.confidence.tolist(), strict=True))) == count:
+        return _constant(found) or "uninformative: answers to questions of the same classes have the same confidence"
+    return _by_pairs(found, [(found.confidence, strata)], pair_value)
 
 
 def _base(found: Judged) -> tuple[Floats, Codes] | str:

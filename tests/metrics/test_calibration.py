@@ -190,6 +190,14 @@ def test_auroc_within_classes_equals_its_definition_on_every_slice() -> None:
     assert float(statistics.value(statistics.sums[one].sum(axis=0))) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_confidence_by_class_alone_says_nothing_within() -> None:
+    found = _classed(5)
+    names = sorted(set(found.classes))
+    flat = replace(found, confidence=np.array([0.1 + 0.2 * names.index(k) for k in found.classes]))
+    assert c._within(flat) == "uninformative: answers to questions of the same classes have the same confidence"
+    assert not isinstance(c._ranked(flat, c.auroc_value), str)
+
+
 def test_shuffles_within_classes_give_one_half_within_and_more_over_all() -> None:
     random = np.random.default_rng(6)
     within, pooled = [], []
