@@ -261,7 +261,8 @@ def _charts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _risk_coverage(runs: Sequence[Run], names: Sequence[str]) -> str | None:
     """Risk-coverage curves of the runs whose confidence is not constant."""
-    from harness.metrics.calibration import judged, risk_coverage
+    from harness.metrics.calibration import risk_coverage
+    from harness.metrics.sureness import judged
 
     curves = []
     for run, name in zip(runs, names, strict=True):
