@@ -85,6 +85,7 @@ def run(
     split: Annotated[
         str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -109,7 +110,7 @@ def run(
     )
     from harness.summary import score_lines
 
-    for line in score_lines([entry.scores for entry in finished]):
+    for line in score_lines([entry.scores for entry in finished], everything=everything):
         typer.echo(line)
     for what, path in _after_run([entry.path for entry in finished]):
         typer.echo(f"{what}: {path}")

@@ -1,11 +1,11 @@
-"""Which stored scores were made by an older definition of their metric than the one registered today."""
+"""Stored scores beside today's definitions: which were made by an older one, and which are shown first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from harness.intervals import INTERVAL_VERSION
-from harness.schema import Scores
+from harness.schema import MetricInfo, Scores
 
 
 def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]:
@@ -39,3 +39,20 @@ def older_note(scores: Scores, current: Mapping[str, int] | None = None) -> str 
     if not said:
         return None
     return f"{scores.variant}: {'; '.join(said)}; gi-bench score RUN makes them by today's, from the stored predictions"
+
+
+def headlines(infos: Iterable[MetricInfo], current: Mapping[str, bool] | None = None) -> frozenset[str]:
+    """Names of the metrics that are shown by default.
+
+    What a metric means is stored with its scores; which ones come first is today's choice. A metric that is not
+    registered here (a plugin's) goes by what was stored.
+
+    Args:
+        infos: stored descriptions.
+        current: today's choice by metric; None for that of the registered ones.
+    """
+    if current is None:
+        from harness.registry import registered
+
+        current = {name: metric.info.headline for name, metric in registered("gi_bench.metrics").items()}
+    return frozenset(info.name for info in infos if current.get(info.name, info.headline))

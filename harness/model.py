@@ -48,8 +48,9 @@ class GroundAsk:
 class Answer:
     """Text with a confidence in [0, 1] (None if the model has none) and the tokens it took.
 
-    ``log_prob`` (mean over the tokens, at most 0) and ``margin`` (mean difference between the two likeliest tokens,
-    in [0, 1]) are two more ways to say how sure the model was; None if it does not say.
+    ``log_prob`` (mean over the tokens, at most 0), ``margin`` (mean difference between the two likeliest tokens, in
+    [0, 1]) and ``entropy`` (mean over the tokens, as a share of that of a uniform choice over the vocabulary, in [0,
+    1]) are three more ways to say how sure the model was; None if it does not say.
     """
 
     text: str
@@ -58,6 +59,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     log_prob: float | None = None
     margin: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,8 @@ class Prediction:
         warnings: what had to be repaired in the model's output, a short slug each.
         log_prob: mean log-probability of the answer's tokens, at most 0; None if the model gives none.
         margin: mean difference between the two likeliest tokens of the answer, in [0, 1]; None likewise.
+        entropy: mean entropy of the distributions that the answer's tokens were chosen from, as a share of that of a
+            uniform choice over the vocabulary, in [0, 1]; None likewise.
     """
 
     kind: Kind
@@ -169,6 +171,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     log_prob: float | None = None
     margin: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,8 @@ class MetricInfo:
         group: ``answers``, ``facts``, ``regions``, ``negatives``, ``explanations``, ``confidence``.
         comparable: whether the number can be put beside the challenge's published one on the same rows.
         ranked: whether one direction is better at all; a length has none.
-        headline: shown in the terminal; the others stand in ``scores.json`` and in the report.
+        headline: shown by default; the others with ``--all`` in the terminal, in a fold of the report, and in
+            ``scores.json``.
         version: of the definition; a change of value, rows or interval raises it. Scores that were stored under a lower
             one stay readable, and whoever shows them says so.
     """

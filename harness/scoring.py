@@ -159,7 +159,7 @@ class _Scorer:
         """The score of some rows; those that its value does not rest on count nowhere."""
         statistics = self._statistics
         rows = rows[self._counted[rows]]
-        sums = statistics.sums[rows]
+        sums = statistics.sums_of(rows)
         value = math.nan
         if len(rows):
             value = statistics.point(rows) if statistics.point else float(statistics.value(sums.sum(axis=0)))

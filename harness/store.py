@@ -67,8 +67,11 @@ PREDICTION_SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("log_prob", pa.float32()),
         ("margin", pa.float32()),
+        ("entropy", pa.float32()),
     ]
 )
+# Columns that came after the first stored runs: a file without one has null there.
+_ADDED_LATER = frozenset({"entropy"})
 
 REFERENCE_SCHEMA = pa.schema(
     [
@@ -159,7 +162,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read one Parquet file of a run and check its columns.
+    """Read one Parquet file of a run and check its columns; one that a newer version added is read as null.
 
     Raises:
         RunError: missing, truncated, or with other columns.
@@ -172,6 +175,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         raise RunError(
             "damaged Parquet file", where=path, do="delete this file and run the same command again"
         ) from error
+    for place, name in enumerate(schema.names):
+        if name in _ADDED_LATER and name not in table.schema.names:
+            table = table.add_column(place, schema.field(name), pa.nulls(len(table), schema.field(name).type))
     if table.schema.names != schema.names:
         raise RunError(
             "Parquet file of another version or another tool",
@@ -205,6 +211,7 @@ def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
             "warnings": list(p.warnings),
             "log_prob": p.log_prob,
             "margin": p.margin,
+            "entropy": p.entropy,
         }
         for p in predictions
     ]

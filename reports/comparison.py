@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.definitions import older_note
+from harness.definitions import headlines, older_note
 from harness.errors import GiBenchError
 from harness.schema import MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
@@ -54,13 +54,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a head of metrics or variants."""
+    """A table with a head of metrics or variants.
+
+    ``more`` holds the columns that stand in a fold below it.
+    """
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     arrows: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
+    more: Table | None = None
 
 
 @dataclass
@@ -82,6 +86,7 @@ class Page:
     recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    small_n: int = SMALL_N
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -119,8 +124,9 @@ def _metrics(runs: Sequence[Run]) -> dict[str, MetricInfo]:
     return {info.name: info for run in runs for info in run.scores.metrics}
 
 
-def _best(values: Sequence[float | None], info: MetricInfo) -> float | None:
-    known = [value for value in values if value is not None]
+def _best(scores: Sequence[Score | None], info: MetricInfo) -> float | None:
+    """The best of the values that rest on enough rows; None where there are not two of them to choose from."""
+    known = [score.value for score in scores if score is not None and score.value is not None and score.n >= SMALL_N]
     if len(known) < 2 or not info.ranked:
         return None
     return max(known) if info.higher_is_better else min(known)
@@ -139,7 +145,7 @@ def _cell(score: Score | None, best: float | None, reason: str = "") -> Cell:
         interval=interval,
         n=score.n,
         images=score.image_count,
-        best=best is not None and round(score.value, 4) == round(best, 4),
+        best=best is not None and score.n >= SMALL_N and round(score.value, 4) == round(best, 4),
         small=score.n < SMALL_N,
     )
 
@@ -151,32 +157,37 @@ def _head_note(info: MetricInfo) -> str:
     return direction if info.comparable else f"{direction}; gi-bench's own, not comparable with published numbers"
 
 
+def _table(title: str, infos: Sequence[MetricInfo], runs: Sequence[Run], names: Sequence[str]) -> Table:
+    """A row per run, a column per metric."""
+    found = {info.name: [run.scores.find(info.name) for run in runs] for info in infos}
+    best = {info.name: _best(found[info.name], info) for info in infos}
+    reasons: dict[str, list[str]] = {}
+    rows = []
+    for i, (run, name) in enumerate(zip(runs, names, strict=True)):
+        cells = []
+        for info in infos:
+            reason = run.scores.not_computed.get(info.name, "")
+            if reason and name not in reasons.setdefault(reason, []):
+                reasons[reason].append(name)
+            cells.append(_cell(found[info.name][i], best[info.name], reason))
+        rows.append((name, tuple(cells)))
+    arrows = tuple(_head_note(info) for info in infos)
+    footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())
+    return Table(title, tuple(info.title for info in infos), tuple(rows), arrows, footnotes)
+
+
 def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]:
-    """One table a group: a row per run, a column per metric."""
+    """One table a group: the headline metrics, and below them the others."""
     tables = []
+    shown = headlines(_metrics(runs).values())
     for group, title in _GROUPS:
         infos = [info for info in _metrics(runs).values() if info.group == group]
-        if not infos:
-            continue
-        found = {(info.name, i): run.scores.find(info.name) for info in infos for i, run in enumerate(runs)}
-        best = {
-            info.name: _best([s.value if (s := found[info.name, i]) else None for i in range(len(runs))],
-                             info)
-            for info in infos
-        }  # fmt: skip
-        reasons: dict[str, list[str]] = {}
-        rows = []
-        for i, (run, name) in enumerate(zip(runs, names, strict=True)):
-            cells = []
-            for info in infos:
-                reason = run.scores.not_computed.get(info.name, "")
-                if reason and name not in reasons.setdefault(reason, []):
-                    reasons[reason].append(name)
-                cells.append(_cell(found[info.name, i], best[info.name], reason))
-            rows.append((name, tuple(cells)))
-        arrows = tuple(_head_note(info) for info in infos)
-        footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())
-        tables.append(Table(title, tuple(info.title for info in infos), tuple(rows), arrows, footnotes))
+        first = [info for info in infos if info.name in shown]
+        others = [info for info in infos if info.name not in shown]
+        if infos:
+            more = _table(f"{title}: {len(others)} more metrics", others, runs, names) if others else None
+            table = _table(title, first, runs, names) if first else Table(title, (), ())
+            tables.append(replace(table, more=more))
     nowhere: dict[str, list[str]] = {}
     for run in runs:
         for name, reason in run.scores.not_computed.items():
@@ -204,7 +215,7 @@ def _detail_tables(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str,
             rows = []
             for value in sorted(by_value):
                 scores = [by_value[value].get(i) for i in range(len(runs))]
-                best = _best([s.value if s else None for s in scores], info)
+                best = _best(scores, info)
                 rows.append((value, tuple(_cell(score, best) for score in scores)))
             arrow = "" if info.higher_is_better or not info.ranked else " (lower is better)"
             tables.append(Table(info.title + arrow, tuple(names), tuple(rows)))
@@ -250,7 +261,8 @@ def _charts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _risk_coverage(runs: Sequence[Run], names: Sequence[str]) -> str | None:
     """Risk-coverage curves of the runs whose confidence is not constant."""
-    from harness.metrics.calibration import judged, risk_coverage
+    from harness.metrics.calibration import risk_coverage
+    from harness.metrics.sureness import judged
 
     curves = []
     for run, name in zip(runs, names, strict=True):

@@ -1,4 +1,4 @@
-"""Generation from features that were encoded once, with three confidences out of the same pass."""
+"""Generation from features that were encoded once, with four confidences out of the same pass."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Generated:
             the score that the paper submits.
         log_prob: mean log-probability of the generated tokens, at most 0.
         margin: mean difference between the two largest probabilities, in [0, 1].
+        entropy: mean entropy of the tokens' distributions over that of a uniform one, in [0, 1].
         token_count: generated tokens, the end token included.
     """
 
@@ -30,6 +31,7 @@ class Generated:
     confidence: float
     log_prob: float
     margin: float
+    entropy: float
     token_count: int
 
 

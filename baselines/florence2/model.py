@@ -104,7 +104,13 @@ class Florence2Model:
 
     def _reply(self, reply: decoding.Generated, task: str) -> Answer:
         return Answer(
-            reply.text, reply.confidence, reply.token_count, self._cut(reply, task), reply.log_prob, reply.margin
+            reply.text,
+            reply.confidence,
+            reply.token_count,
+            self._cut(reply, task),
+            reply.log_prob,
+            reply.margin,
+            reply.entropy,
         )
 
     def _cut(self, reply: decoding.Generated, task: str) -> tuple[str, ...]:

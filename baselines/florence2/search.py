@@ -8,6 +8,7 @@ is greedy search. Prompts do not influence each other; one that is done leaves t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from baselines.florence2.decoder import Cache, Memory, StepDecoder
 
 TOP_K = 5
+MEASURED = 4  # numbers kept of every step
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Hypothesis:
     Attributes:
         tokens: generated tokens, the end token included.
         score: sum of log-probabilities over length ** length_penalty.
-        steps: (tokens, 3) top-k mass, log-probability of the token, margin between the two likeliest tokens.
+        steps: (tokens, 4) top-k mass, log-probability of the token, margin between the two likeliest tokens, entropy of
+            the distribution as a share of log(vocabulary).
     """
 
     tokens: tuple[int, ...]
@@ -79,7 +82,7 @@ def search(decoder: StepDecoder, memory: Memory, rules: Rules) -> list[Hypothesi
         prompts=torch.arange(count),
         tokens=torch.full((count, beams, 1), rules.start, dtype=torch.int64, device=device),
         scores=torch.full((count, beams), -1e9, device=device),
-        steps=torch.empty((count, beams, 0, 3), device=device),
+        steps=torch.empty((count, beams, 0, MEASURED), device=device),
         memory=memory,
     )
     live.scores[:, 0] = 0.0  # all hypotheses are equal at first: only one of them may branch
@@ -98,8 +101,8 @@ def search(decoder: StepDecoder, memory: Memory, rules: Rules) -> list[Hypothesi
         history = live.tokens.gather(1, origins[:, :, None].expand(-1, -1, length))
         live.tokens = torch.cat([history, tokens[:, :, None]], dim=2)
         live.scores = scores.gather(1, order)
-        past = live.steps.gather(1, origins[:, :, None, None].expand(-1, -1, length - 1, 3))
-        now = steps.gather(1, order[:, :, None].expand(-1, -1, 3))
+        past = live.steps.gather(1, origins[:, :, None, None].expand(-1, -1, length - 1, MEASURED))
+        now = steps.gather(1, order[:, :, None].expand(-1, -1, MEASURED))
         live.steps = torch.cat([past, now[:, :, None]], dim=2)
         open_ = torch.tensor([len(finished[i]) < beams for i in live.prompts.tolist()], device=device)
         if not bool(open_.any()):
@@ -114,7 +117,7 @@ def _candidates(
     """The 2 x beams best continuations of every prompt.
 
     Returns:
-        Summed scores, the hypothesis each continues, its token, all (n, 2 x beams), best first, and (n, 2 x beams, 3)
+        Summed scores, the hypothesis each continues, its token, all (n, 2 x beams), best first, and (n, 2 x beams, 4)
         what :class:`Hypothesis` keeps of the step.
     """
     import torch
@@ -126,6 +129,7 @@ def _candidates(
     likeliest = (top.values - total).exp()
     mass = likeliest[..., :TOP_K].sum(-1)
     margin = likeliest[..., 0] - likeliest[..., 1]
+    entropy = torch.special.entr((logits - total).exp()).sum(-1) / math.log(vocabulary)
     forced = rules.forced_first if length == 1 else rules.forced_last if length == rules.limit else None
     if forced is not None:
         allowed = torch.full((count, beams, wanted), float("-inf"), device=logits.device)
@@ -141,7 +145,7 @@ def _candidates(
     chosen = tokens.reshape(count, -1).gather(1, best.indices)
     rows = torch.arange(count, device=logits.device)[:, None]
     log_probability = logits[rows, origins, chosen] - total[rows, origins, 0]
-    steps = torch.stack([mass[rows, origins], log_probability, margin[rows, origins]], dim=-1)
+    steps = torch.stack([mass[rows, origins], log_probability, margin[rows, origins], entropy[rows, origins]], dim=-1)
     return best.values, origins, chosen, steps
 
 
@@ -203,10 +207,10 @@ def _carry_on(live: _Live, cache: Cache, origins: torch.Tensor, open_: torch.Ten
         cache.reorder(flat)
 
 
-def confidences(hypothesis: Hypothesis) -> tuple[float, float, float]:
-    """Mean top-k mass (k = 5; the paper's score), mean token log-probability, mean margin, of one reply."""
-    mass, log_probability, margin = hypothesis.steps.double().mean(dim=0).tolist()
-    return min(1.0, mass), min(0.0, log_probability), margin
+def confidences(hypothesis: Hypothesis) -> tuple[float, float, float, float]:
+    """Mean top-k mass (k = 5; the paper's score), token log-probability, margin and normalised entropy of one reply."""
+    mass, log_probability, margin, entropy = hypothesis.steps.double().mean(dim=0).tolist()
+    return min(1.0, mass), min(0.0, log_probability), margin, min(1.0, entropy)
 
 
 __all__: Sequence[str] = ["TOP_K", "Hypothesis", "Rules", "confidences", "search"]

@@ -213,6 +213,7 @@ def _answer(
             confidence=answer.confidence,
             log_prob=answer.log_prob,
             margin=answer.margin,
+            entropy=answer.entropy,
             token_count=row.token_count + answer.token_count,
             warnings=row.warnings + answer.warnings,
         )

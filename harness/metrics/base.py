@@ -45,6 +45,8 @@ class Statistics:
             used for the score itself, while intervals use the sums.
         columns: what each column of ``sums`` means, where that depends on the run (levels of its confidences); None
             where the metric alone decides it. Runs can be permuted only where their columns mean the same.
+        part: row numbers -> (m, k) sums of these rows alone, where a row's sums depend on the other rows (pairs of
+            rows, a shared origin); None where they do not.
         interval: ``rate`` where the metric is a share of rows (column 0 hits, column 1 rows), of which
             :func:`harness.intervals.rate_interval` knows more than a bootstrap; ratios of zeros and ones are found to
             be rates without saying so. ``wilson`` is its older name.
@@ -59,6 +61,7 @@ class Statistics:
     point: Callable[[npt.NDArray[np.int64]], float] | None = None
     columns: tuple[Hashable, ...] | None = None
     interval: Literal["bootstrap", "rate", "wilson"] = "bootstrap"
+    part: Callable[[npt.NDArray[np.int64]], Sums] | None = None
 
     @property
     def is_rate(self) -> bool:
@@ -74,6 +77,10 @@ class Statistics:
         if self.value is ratio and self.sums.shape[1] == 2:
             return np.asarray(self.sums[:, 1] != 0)
         return np.asarray((self.sums != 0).any(axis=1))
+
+    def sums_of(self, rows: npt.NDArray[np.int64]) -> Sums:
+        """(m, k) sums of some rows, as if there were no others."""
+        return self.sums[rows] if self.part is None else self.part(rows)
 
 
 @dataclass(frozen=True)

@@ -1,85 +1,32 @@
 """Does the confidence of an answer say how likely it is to be right?
 
 An answer is right if it states every atomic fact that its question asks for (:mod:`harness.metrics.correctness`), or,
-where a suite has no atomic answers, if it equals the reference. Rows without a confidence are left out and counted.
+where a suite has no atomic answers, if it equals the reference. Rows without a confidence, or with one outside of its
+range, are left out and counted. What else a model says of how sure it is (log-probability, margin and entropy of
+its tokens) is ranked in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics, Sums, ratio
-from harness.metrics.text import exact_match
-from harness.reading.readers import read
-from harness.reading.values import atomic_value
-from harness.schema import MetricInfo, Question
-from harness.statistics import levels
+from harness.metrics.levels import grid_levels, own_edges
+from harness.metrics.pairs import base_rates, folds, pair_sums, pair_value
+from harness.metrics.sureness import Judged, judged
+from harness.schema import MetricInfo
+from harness.statistics import encode, levels
 
 if TYPE_CHECKING:
     from harness.store import Run
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 BINS = 15
-
-
-def is_right(answer: str, question: Question) -> bool | None:
-    """Whether an answer states every atomic fact asked for, or equals the reference; None without either."""
-    facts = [
-        (slug, atomic_value(slug, pair.answer))
-        for slug, pair in zip(question.question_class, question.original, strict=False)
-    ]
-    facts = [(slug, wanted) for slug, wanted in facts if wanted is not None]
-    if facts:
-        return all(read(answer, slug, question.question_class) == wanted for slug, wanted in facts)
-    return None if question.answer is None else bool(exact_match(answer, question.answer))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Answers with a confidence.
-
-    Attributes:
-        confidence: (n,) in [0, 1].
-        right: (n,) 0 or 1.
-        images, classes: image and question classes of each row.
-        counts: rows left out, by reason.
-    """
-
-    confidence: Floats
-    right: Floats
-    images: tuple[str, ...]
-    classes: tuple[tuple[str, ...], ...]
-    counts: dict[str, int]
-
-
-def judged(run: Run) -> Judged | str:
-    """The run's answers with their confidence and whether they are right, or why there are none."""
-    rows: list[tuple[float, bool]] = []
-    images, classes = [], []
-    counts = {"no confidence": 0, "missing prediction": 0}
-    for question in run.questions:
-        prediction = run.predictions.get(("question", question.index))
-        if prediction is None or prediction.answer is None:
-            counts["missing prediction"] += 1
-            continue
-        if prediction.confidence is None:
-            counts["no confidence"] += 1
-            continue
-        right = is_right(prediction.answer, question)
-        if right is None:
-            continue
-        rows.append((prediction.confidence, right))
-        images.append(question.img_id)
-        classes.append(question.question_class)
-    if not rows:
-        return "the run gives no confidence for answers" if counts["no confidence"] else "no answer can be judged"
-    table = np.array(rows, dtype=np.float64)
-    return Judged(table[:, 0], table[:, 1], tuple(images), tuple(classes), counts)
 
 
 def _in_bins(found: Judged, codes: npt.NDArray[np.int64], bins: int) -> Floats:
@@ -154,10 +101,11 @@ def risk_coverage(confidence: Floats, right: Floats) -> tuple[Floats, Floats]:
 
 
 def _ranked(found: Judged, value: Callable[[Sums], Sums]) -> Statistics | str:
-    """Statistics of a measure of ranking: exact for the score, over 256 levels of confidence for its interval."""
-    if len(np.unique(found.confidence)) < 2:
-        return f"uninformative: every answer has the confidence {found.confidence[0]:g}"
-    codes, count = levels(found.confidence)
+    """Statistics of a measure of ranking: exact for the score, over levels of confidence for its interval."""
+    if reason := _constant(found):
+        return reason
+    codes, edges = grid_levels(found.confidence, found.right, 1 - found.right)
+    count = len(edges) + 1
     sums = np.zeros((len(codes), 2 * count))
     rows = np.arange(len(codes))
     sums[rows, codes], sums[rows, count + codes] = found.right, 1 - found.right
@@ -170,18 +118,94 @@ def _ranked(found: Judged, value: Callable[[Sums], Sums]) -> Statistics | str:
         return float(value(np.concatenate([right, wrong])))
 
     return Statistics(
-        sums, found.images, {"question_class": found.classes}, value=value, counts=found.counts, point=point
+        sums,
+        found.images,
+        {"question_class": found.classes},
+        value=value,
+        counts=found.counts,
+        point=point,
+        columns=edges,
     )
 
 
-def _binned(found: Judged, codes: npt.NDArray[np.int64], bins: int) -> Statistics:
+def _by_pairs(found: Judged, scored: Sequence[tuple[Floats, Codes]], value: Callable[[Sums], Sums]) -> Statistics:
+    """Statistics over pairs of a right and a wrong answer, two columns for each ranking.
+
+    Args:
+        found: the answers.
+        scored: rankings as (n,) scores and (n,) strata; pairs are formed within a stratum.
+        value: of the sums.
+    """
+
+    def part(rows: npt.NDArray[np.int64]) -> Sums:
+        return np.concatenate(
+            [pair_sums(score[rows], found.right[rows], strata[rows]) for score, strata in scored], axis=1
+        )
+
+    return Statistics(
+        part(np.arange(len(found.right))),
+        found.images,
+        {"question_class": found.classes},
+        value=value,
+        counts=found.counts,
+        part=part,
+    )
+
+
+def _constant(found: Judged) -> str | None:
+    values = found.confidence
+    return f"uninformative: every answer has the confidence {values[0]:g}" if len(np.unique(values)) < 2 else None
+
+
+def _within(found: Judged) -> Statistics | str:
+    """AUROC over pairs of answers to questions of the same classes."""
+    strata, count = encode([" ".join(sorted(set(classes))) for classes in found.classes])
+    if len(set(zip(strata.tolist(), found.confidence.tolist(), strict=True))) == count:
+        return _constant(found) or "uninformative: answers to questions of the same classes have the same confidence"
+    return _by_pairs(found, [(found.confidence, strata)], pair_value)
+
+
+def _base(found: Judged) -> tuple[Floats, Codes] | str:
+    """Base rate of every answer and the fold of its image."""
+    if len(set(found.images)) < 2:
+        return "a base rate needs a second image"
+    fold = folds(found.images)
+    return base_rates(found.right, [tuple(sorted(set(c))) for c in found.classes], found.said, fold), fold
+
+
+def _base_rate(found: Judged) -> Statistics | str:
+    """AUROC of the share right among answers of other images that say the same to the same classes."""
+    base = _base(found)
+    return base if isinstance(base, str) else _by_pairs(found, [base], pair_value)
+
+
+def _gain(found: Judged) -> Statistics | str:
+    """AUROC of confidence minus AUROC of the base rate."""
+    base = _base(found)
+    if isinstance(base, str):
+        return base
+    pooled = (found.confidence, np.zeros(len(found.right), dtype=np.int64))
+    return _constant(found) or _by_pairs(
+        found, [pooled, base], lambda total: pair_value(total[..., :2]) - pair_value(total[..., 2:])
+    )
+
+
+def _binned(
+    found: Judged, codes: npt.NDArray[np.int64], bins: int, columns: tuple[float, ...] | None = None
+) -> Statistics:
     return Statistics(
         _in_bins(found, codes, bins),
         found.images,
         {"question_class": found.classes},
         value=calibration_error,
         counts=found.counts,
+        columns=columns,
     )
+
+
+def _adaptive(found: Judged) -> Statistics:
+    codes, count = levels(found.confidence, BINS)
+    return _binned(found, codes, count, own_edges(found.confidence, codes))
 
 
 def _brier(found: Judged) -> Statistics:
@@ -191,13 +215,28 @@ def _brier(found: Judged) -> Statistics:
 
 
 def correlation_value(total: Sums) -> Sums:
-    """Pearson's correlation from sums of x, y, x squared, y squared, xy and 1; NaN where one side is constant."""
+    """Pearson's correlation from sums of x, y, x squared, y squared, xy and 1; NaN where one side is constant.
+
+    x and y have to lie near 0 for their spread: see :func:`_moments`.
+    """
     x, y, xx, yy, xy, n = (total[..., i] for i in range(6))
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = (n * xx - x * x) * (n * yy - y * y)
-        # Rounding leaves a constant side a spread of about 1e-16 of its square.
-        found = (n * xy - x * y) / np.sqrt(np.where(spread > 1e-12 * n**4, spread, np.nan))
+        spread_x, spread_y = n * xx - x * x, n * yy - y * y
+        # Sums of squares are exact to about 1e-15 of themselves: a smaller spread is rounding.
+        varied = (spread_x > 1e-12 * n * xx) & (spread_y > 1e-12 * n * yy)
+        found = (n * xy - x * y) / np.sqrt(np.where(varied, spread_x, np.nan)) / np.sqrt(spread_y)
     return np.asarray(np.clip(found, -1, 1))
+
+
+def _origin(values: Floats) -> float:
+    """Where values are counted from: 0, or their mean where they lie closer together than a thousandth."""
+    return float(values.mean()) if values.std() < 1e-3 else 0.0
+
+
+def _moments(x: Floats, y: Floats) -> Sums:
+    """(n, 6) x, y, x squared, y squared, xy and 1, from an origin that keeps their spread above rounding."""
+    x, y = x - _origin(x), y - _origin(y)
+    return np.stack([x, y, x * x, y * y, x * y, np.ones_like(x)], axis=1)
 
 
 def confidence_and_explanation(run: Run) -> Statistics | str:
@@ -205,41 +244,78 @@ def confidence_and_explanation(run: Run) -> Statistics | str:
     from harness.metrics.explanations import fact_quality
 
     rows, images, classes = [], [], []
+    outside = "confidence outside its range"
+    counts = {outside: 0}
     for question in run.questions:
         prediction = run.predictions.get(("question", question.index))
         if prediction is None or prediction.explanation is None or prediction.confidence is None:
             continue
         quality = fact_quality(prediction.explanation, question)
-        if quality is not None:
-            x = prediction.confidence
-            rows.append((x, quality, x * x, quality * quality, x * quality, 1.0))
-            images.append(question.img_id)
-            classes.append(question.question_class)
+        if quality is None:
+            continue
+        if not 0.0 <= prediction.confidence <= 1.0:
+            counts[outside] += 1
+            continue
+        rows.append((prediction.confidence, quality))
+        images.append(question.img_id)
+        classes.append(question.question_class)
     if not rows:
         return "the run gives no explanation with a confidence"
-    if len({row[0] for row in rows}) < 2:
-        return f"uninformative: every answer has the confidence {rows[0][0]:g}"
-    return Statistics(np.array(rows), tuple(images), {"question_class": tuple(classes)}, value=correlation_value)
+    x, y = np.array(rows, dtype=np.float64).T
+    if len(np.unique(x)) < 2:
+        return f"uninformative: every answer has the confidence {x[0]:g}"
+    return Statistics(
+        _moments(x, y),
+        tuple(images),
+        {"question_class": tuple(classes)},
+        value=correlation_value,
+        counts=counts,
+        columns=(("confidence from", _origin(x)), ("fact score from", _origin(y))),
+        part=lambda chosen: _moments(x[chosen], y[chosen]),
+    )
 
 
-_RIGHT = "An answer is right if it states every atomic fact asked for; rows without a confidence are left out."
+_RIGHT = (
+    "An answer is right if it states every atomic fact asked for; rows without {measure}, or with one outside its "
+    "range, are left out and counted."
+)
+_NAMED = {
+    "confidence": "a confidence",
+    "log_prob": "a log-probability",
+    "margin": "a margin",
+    "entropy": "an entropy",
+}
 _Shape = Callable[[Judged], "Statistics | str"]
+_HEADLINE = ("confidence_ece", "confidence_auroc_within")
 
 
-def _metric(name: str, title: str, text: str, source: str, shape: _Shape, *, higher: bool = False) -> Metric:
+def _metric(
+    name: str,
+    title: str,
+    text: str,
+    source: str,
+    shape: _Shape,
+    *,
+    higher: bool = False,
+    low: float = 0.0,
+    version: int = 1,
+    measure: str = "confidence",
+) -> Metric:
     info = MetricInfo(
         name,
         title,
-        f"{text} {_RIGHT}",
+        f"{text} {_RIGHT.format(measure=_NAMED[measure])}",
         source,
         higher_is_better=higher,
+        low=low,
         group="confidence",
         comparable=False,
-        headline=name in ("confidence_ece", "confidence_auroc"),
+        headline=name in _HEADLINE,
+        version=version,
     )
 
     def compute(run: Run) -> Statistics | str:
-        found = run.once("confidence", judged)
+        found = run.once(f"confidence: {measure}", lambda run: judged(run, measure))
         return found if isinstance(found, str) else shape(found)
 
     return Metric(info, compute)
@@ -258,7 +334,7 @@ METRICS: list[Metric] = [
         "adaptive calibration error",
         "Expected calibration error over at most 15 bins of equal numbers of rows; equal confidences share a bin.",
         "Nixon et al. 2019",
-        lambda found: _binned(found, *levels(found.confidence, BINS)),
+        _adaptive,
     ),
     _metric(
         "confidence_brier",
@@ -270,10 +346,43 @@ METRICS: list[Metric] = [
     _metric(
         "confidence_auroc",
         "AUROC of confidence",
-        "Probability that a right answer is more confident than a wrong one; 0.5 says nothing.",
+        "Probability that a right answer is more confident than a wrong one, over all questions; 0.5 says nothing, but "
+        "knowing which questions are easy is enough for more (see confidence_auroc_within, confidence_gain).",
         "Fawcett 2006",
         lambda found: _ranked(found, auroc_value),
         higher=True,
+        version=2,
+    ),
+    _metric(
+        "confidence_auroc_within",
+        "AUROC of confidence within classes",
+        "Probability that a right answer is more confident than a wrong one to a question of the same classes: the "
+        "pairs of all combinations of classes together, so that each combination weighs as many pairs as it has; 0.5 "
+        "says nothing.",
+        "Fawcett 2006, over pairs within strata (van Elteren 1960)",
+        _within,
+        higher=True,
+    ),
+    _metric(
+        "confidence_auroc_base_rate",
+        "AUROC of base rates",
+        "What a confidence has to beat: the AUROC of the share of right answers among those that say the same to "
+        "questions of the same classes on other images (five folds of images; one more row with the share of the "
+        "classes stands in each). Over pairs within a fold, since between folds a base rate is the lower the more of "
+        "its own rows are right.",
+        "gi-bench",
+        _base_rate,
+        higher=True,
+    ),
+    _metric(
+        "confidence_gain",
+        "gain of confidence over base rates",
+        "AUROC of confidence minus AUROC of base rates; 0 or less: how often such answers are right elsewhere tells as "
+        "much.",
+        "gi-bench",
+        _gain,
+        higher=True,
+        low=-1.0,
     ),
     _metric(
         "confidence_auprc",
@@ -283,6 +392,7 @@ METRICS: list[Metric] = [
         "Davis and Goadrich 2006",
         lambda found: _ranked(found, auprc_value),
         higher=True,
+        version=2,
     ),
     _metric(
         "confidence_aurc",
@@ -290,6 +400,27 @@ METRICS: list[Metric] = [
         "Share of wrong answers among the most confident ones, averaged over all coverages.",
         "Geifman and El-Yaniv 2017",
         lambda found: _ranked(found, aurc_value),
+        version=2,
+    ),
+    *(
+        _metric(
+            f"confidence_auroc{suffix}_{measure}",
+            f"AUROC of {title}{where}",
+            f"As confidence_auroc{suffix}, ranked by {text}.",
+            "Fawcett 2006",
+            shape,
+            higher=True,
+            measure=measure,
+        )
+        for measure, title, text in (
+            ("log_prob", "log-probability", "the mean log-probability of the answer's tokens"),
+            ("margin", "margin", "the mean difference between the two likeliest tokens"),
+            ("entropy", "low entropy", "the mean entropy of the answer's tokens, the lowest first"),
+        )
+        for suffix, where, shape in (
+            ("", "", lambda found: _ranked(found, auroc_value)),
+            ("_within", " within classes", _within),
+        )
     ),
     Metric(
         MetricInfo(
@@ -301,6 +432,7 @@ METRICS: list[Metric] = [
             group="confidence",
             comparable=False,
             headline=False,
+            version=2,
         ),
         confidence_and_explanation,
     ),

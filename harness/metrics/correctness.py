@@ -110,7 +110,7 @@ def _metric(name: str, title: str, definition: str, points: Points) -> Metric:
         "gi-bench",
         group="facts",
         comparable=False,
-        headline=name in ("fact_accuracy", "fact_coverage"),
+        headline=name == "fact_accuracy",
         version=2,
     )
     return Metric(info, lambda run: structured(run, points))

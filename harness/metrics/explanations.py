@@ -205,7 +205,7 @@ def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
         group="explanations",
         comparable=False,
         ranked=info.name not in ("explanation_length", "explanation_novelty", "explanation_attributes"),
-        headline=info.name in ("explanation_contradiction", "explanation_fact_score"),
+        headline=info.name == "explanation_fact_score",
     )
     return Metric(info, lambda run: _statistics(run, row, left_out))
 

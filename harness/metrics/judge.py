@@ -159,7 +159,8 @@ def _statistics(run: Run, criterion: str, info: MetricInfo) -> Statistics | str:
         tuple(question.img_id for question, _ in found.rows),
         {"question_class": tuple(question.question_class for question, _ in found.rows)},
         counts=found.counts,
-        info=replace(info, definition=f"{info.definition} Judge: {found.name}, prompt {PROMPT_DIGEST}."),
+        # Whoever asks for a judge wants to see its ratings.
+        info=replace(info, headline=True, definition=f"{info.definition} Judge: {found.name}, prompt {PROMPT_DIGEST}."),
     )
 
 
@@ -171,6 +172,7 @@ def _metric(criterion: str, meaning: str) -> Metric:
         "criteria of the published results of MediaEval Medico 2025, subtask 2; prompt and scale are gi-bench's",
         group="explanations",
         comparable=False,
+        headline=False,
     )
     return Metric(info, lambda run: _statistics(run, criterion, info))
 

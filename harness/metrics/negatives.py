@@ -90,7 +90,7 @@ def _metric(name: str, title: str, text: str, compute: _Compute, *, higher_is_be
         higher_is_better=higher_is_better,
         group="negatives",
         comparable=False,
-        headline="specificity" not in name and name != "region_false_negative_rate",
+        headline=name in ("answer_false_positive_rate", "answer_false_negative_rate", "region_false_positive_rate"),
     )
     return Metric(info, compute)
 

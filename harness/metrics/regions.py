@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics, Sums
+from harness.metrics.levels import grid_levels
 from harness.schema import MetricInfo, Prediction, Region
-from harness.statistics import encode, levels
+from harness.statistics import encode
 
 if TYPE_CHECKING:
     from harness.store import Run
@@ -76,27 +77,48 @@ def _box(mask: Mask) -> tuple[int, int, int, int]:
 
 
 def boundary_f(predicted: Mask, reference: Mask) -> float:
-    """F-score of boundaries in [0, 1]; 0 if either mask is empty.
+    """F-score of boundaries in [0, 1], as DAVIS's published evaluation computes it.
 
-    A boundary pixel counts as found within 0.8 % of the image's diagonal (Perazzi et al. 2016, DAVIS).
+    A boundary pixel counts as found if the other mask has one within 0.8 % of the image's diagonal, rounded up to whole
+    pixels. A mask without a boundary (empty, or as large as the image) against one with a boundary gives 0, two masks
+    without a boundary give 1.
+
+    Args:
+        predicted, reference: masks of one shape (height, width).
+
+    Source: Perazzi et al. 2016; davis2017-evaluation, ``f_measure`` with its defaults.
     """
-    import cv2
-
-    if not predicted.any() or not reference.any():
-        return 0.0
-    radius = max(1, int(np.ceil(0.008 * np.hypot(*reference.shape))))
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     ours, theirs = _boundary(predicted), _boundary(reference)
-    precision = float((ours & (cv2.dilate(theirs.astype(np.uint8), disk) > 0)).sum() / ours.sum())
-    recall = float((theirs & (cv2.dilate(ours.astype(np.uint8), disk) > 0)).sum() / theirs.sum())
+    if not ours.any() or not theirs.any():
+        return float(ours.any() == theirs.any())
+    radius = np.ceil(0.008 * np.hypot(*reference.shape))
+    # What is asked is how far boundary pixels are from each other: beyond their common box nothing matters.
+    x1, y1, x2, y2 = _box(ours | theirs)
+    ours, theirs = ours[y1:y2, x1:x2], theirs[y1:y2, x1:x2]
+    precision = float((_distance(theirs)[ours] <= radius).mean())
+    recall = float((_distance(ours)[theirs] <= radius).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _boundary(mask: Mask) -> Mask:
-    """Pixels of a mask with a 4-neighbour outside of it; what lies beyond the image's edge is outside."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return np.asarray(mask & ~inner)
+    """Pixels that differ from the one to the right, below, or right below; the image's edge itself is no boundary."""
+    found = np.zeros_like(mask)
+    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    found[:-1] |= mask[:-1] != mask[1:]
+    found[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+    return found
+
+
+def _distance(boundary: Mask) -> Floats:
+    """Distance of each pixel to the nearest boundary pixel, whole where the exact one is.
+
+    Square roots of whole numbers in float32 are off by less than 1e-3 and lie further apart than that up to 500.
+    """
+    import cv2
+
+    found = cv2.distanceTransform((~boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance: Floats = np.round(found.astype(np.float64), 3)
+    return distance
 
 
 def average_precision(confidence: Floats, hit: npt.NDArray[np.bool_], positives: float) -> float:
@@ -126,7 +148,8 @@ def _values(predicted: tuple[Region, ...], reference: Region) -> tuple[float, ..
         box_iou(shown, target),
         both / ours if ours else 0.0,
         both / theirs if theirs else 0.0,
-        boundary_f(shown, target),
+        # An empty mask has no boundary, one as large as the image has none either: an empty prediction earns nothing.
+        boundary_f(shown, target) if ours and theirs else 0.0,
     )
 
 
@@ -194,7 +217,9 @@ def _macro(scored: _Scored, position: int) -> Statistics:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.nanmean(total[..., :count] / total[..., count:], axis=-1))
 
-    return Statistics(sums, scored.images, {}, value=value)
+    labels = tuple(dict.fromkeys(scored.labels))
+    columns = (*(("IoU", label) for label in labels), *(("phrases", label) for label in labels))
+    return Statistics(sums, scored.images, {}, value=value, columns=columns)
 
 
 def _metric(info: MetricInfo, shape: Callable[[_Scored, int], Statistics], position: int) -> Metric:
@@ -212,6 +237,7 @@ def detection(run: Run) -> Statistics | str:
     """
     rows: list[tuple[float, bool, bool, bool]] = []
     images = []
+    counts = {"region confidence outside 0 to 1, ranked last": 0}
     for phrase in run.phrases:
         prediction = run.predictions.get(("phrase", phrase.index))
         if (phrase.region is None and not phrase.is_negative) or prediction is None or prediction.regions is None:
@@ -221,14 +247,18 @@ def detection(run: Run) -> Statistics | str:
             return "the run gives no confidence for regions"
         right = not phrase.is_negative and phrase.region is not None and shown
         right = right and _values(tuple(prediction.regions), phrase.region)[0] >= 0.5  # type: ignore[arg-type]
-        rows.append((float(prediction.confidence or 0.0), shown, right, not phrase.is_negative))
+        stated = prediction.confidence or 0.0
+        usable = 0.0 <= stated <= 1.0  # not for NaN
+        counts["region confidence outside 0 to 1, ranked last"] += shown and not usable
+        rows.append((stated if usable else 0.0, shown, right, not phrase.is_negative))
         images.append(phrase.img_id)
     if not any(row[1] for row in rows):
         return "the run shows no region"
     confidence, shown_, right_, positive = (np.array(column) for column in zip(*rows, strict=True))
     if len(np.unique(confidence[shown_])) < 2:
         return f"uninformative: every region has the confidence {confidence[shown_][0]:g}"
-    codes, count = levels(confidence)
+    codes, edges = grid_levels(confidence, right_, shown_ & ~right_)
+    count = len(edges) + 1
     sums = np.zeros((len(rows), 2 * count + 1))
     sums[np.arange(len(rows)), codes], sums[np.arange(len(rows)), count + codes] = right_, shown_
     sums[:, -1] = positive
@@ -244,7 +274,7 @@ def detection(run: Run) -> Statistics | str:
         some = chosen[shown_[chosen]]
         return average_precision(confidence[some], right_[some], float(positive[chosen].sum()))
 
-    return Statistics(sums, tuple(images), {}, value=value, point=point)
+    return Statistics(sums, tuple(images), {}, value=value, counts=counts, point=point, columns=edges)
 
 
 _POLICY = (
@@ -253,12 +283,13 @@ _POLICY = (
     "them as 0)."
 )
 _SOURCE = "arXiv 2511.04384, evaluation code; Jaccard 1912, Dice 1945"
-_DAVIS = "Perazzi et al. 2016"
+_DAVIS = "Perazzi et al. 2016, as davis2017-evaluation computes it"
 
 
-def _info(name: str, title: str, text: str, source: str = _SOURCE) -> MetricInfo:
-    headline = name in ("region_iou", "region_dice", "region_average_precision")
-    return MetricInfo(name, title, text, source, group="regions", comparable=False, headline=headline)
+def _info(name: str, title: str, text: str, source: str = _SOURCE, version: int = 1) -> MetricInfo:
+    return MetricInfo(
+        name, title, text, source, group="regions", comparable=False, headline=name == "region_iou", version=version
+    )
 
 
 _DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ...] = (
@@ -283,8 +314,11 @@ _DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ..
         _info(
             "region_boundary_f",
             "boundary F",
-            f"Mean F-score of boundary pixels within 0.8 % of the image's diagonal. {_POLICY}",
+            "Mean F-score of boundary pixels within 0.8 % of the image's diagonal (rounded up to whole pixels); the "
+            "image's edge is no boundary, and a mask as large as the image has none: two such masks count 1, one "
+            f"against another mask 0. {_POLICY}",
             _DAVIS,
+            version=2,
         ),
         _by_phrase,
         5,
@@ -303,8 +337,10 @@ METRICS: list[Metric] = [
             "region_average_precision",
             "average precision of regions",
             "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
-            "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence.",
+            "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence, the "
+            "same for every run whose confidences they tell apart.",
             "Everingham et al. 2010, without interpolation",
+            version=2,
         ),
         detection,
     ),

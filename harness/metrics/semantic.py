@@ -52,9 +52,15 @@ _BERTSCORE_INFO = MetricInfo(
     "BERTScore F1",
     _MATCHING.format(name="roberta-large", layer=17),
     "Zhang et al. 2020; organisers' extended metrics",
+    headline=False,
 )
 _BLEURT_INFO = MetricInfo(
-    "bleurt", "BLEURT", _BLEURT, "Sellam et al. 2020; organisers' extended metrics (bleurt-base-128)", low=-2.0
+    "bleurt",
+    "BLEURT",
+    _BLEURT,
+    "Sellam et al. 2020; organisers' extended metrics (bleurt-base-128)",
+    low=-2.0,
+    headline=False,
 )
 
 

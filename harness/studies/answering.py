@@ -319,7 +319,7 @@ class _Columns:
         sums = []
         for one, rows in zip(found, picked, strict=True):
             codes, count = encode([*images, *(one.images[row] for row in rows)])
-            sums.append(sums_by_image(one.sums[rows], codes[len(images) :], count))
+            sums.append(sums_by_image(one.sums_of(rows), codes[len(images) :], count))
         least = _least_variance(sums) if found[0].is_rate else 0.0
         return _Column(tuple(sums), tuple(one.value for one in found), images, len(picked[0]), least)
 

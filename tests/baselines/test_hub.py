@@ -110,7 +110,7 @@ def test_the_whole_path_by_hub_id(gi_bench: Run, tmp_path: Path) -> None:
     assert any("subset of 12 rows" in note for note in scores["notes"])
     assert (run.parent / "report.html").exists() or list(tmp_path.rglob("report.html"))
     table = pq.read_table(sorted((run / "predictions").glob("*.parquet"))[0])
-    for name in ("confidence", "log_prob", "margin"):
+    for name in ("confidence", "log_prob", "margin", "entropy"):
         assert all(value is not None for value in table[name].to_pylist()), name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from baselines.florence2 import prompts, vision
 from baselines.florence2.backbone import Backbone, load_backbone
 from baselines.florence2.decoder import StepDecoder
 from baselines.florence2.decoding import encode_prompts, generate
-from baselines.florence2.search import Rules, search
+from baselines.florence2.search import Rules, confidences, search
 from baselines.registration import HERE
 from harness.suites.phantom.suite import PhantomSuite
 from tests.florence_layout import random_network
@@ -79,7 +80,7 @@ def test_replies_are_those_of_transformers(
 
 
 def test_confidences_are_those_of_a_second_pass(backbone: Backbone, asked: Any) -> None:
-    """Mass, log-probability and margin of greedy and beam replies, against teacher forcing over their tokens."""
+    """Mass, log-probability, margin and entropy of greedy and beam replies, against teacher forcing."""
     import torch
 
     pictures, texts = asked
@@ -105,9 +106,12 @@ def test_confidences_are_those_of_a_second_pass(backbone: Backbone, asked: Any) 
                 assert torch.allclose(hypothesis.steps[:, 0], top.sum(-1), atol=1e-4)
                 assert torch.allclose(hypothesis.steps[:, 1], sure.log()[range(len(said)), said], atol=1e-3)
                 assert torch.allclose(hypothesis.steps[:, 2], top[:, 0] - top[:, 1], atol=1e-4)
+                entropy = torch.distributions.Categorical(probs=sure).entropy() / math.log(sure.shape[-1])
+                assert torch.allclose(hypothesis.steps[:, 3], entropy, atol=1e-4)
+                assert confidences(hypothesis)[3] == pytest.approx(float(entropy.mean()), abs=1e-4)
 
 
-def test_generate_gives_all_three_confidences(backbone: Backbone, asked: Any) -> None:
+def test_generate_gives_all_four_confidences(backbone: Backbone, asked: Any) -> None:
     import torch
 
     pictures, texts = asked
@@ -117,6 +121,7 @@ def test_generate_gives_all_three_confidences(backbone: Backbone, asked: Any) ->
         assert 0 <= reply.confidence <= 1
         assert reply.log_prob <= 0
         assert 0 <= reply.margin <= 1
+        assert 0 < reply.entropy <= 1
 
 
 def test_the_vision_tower_equals_that_of_transformers(backbone: Backbone, asked: Any) -> None:

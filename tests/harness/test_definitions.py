@@ -31,3 +31,16 @@ def test_scores_stored_before_definitions_had_versions_are_readable_and_count_as
 def test_scores_of_a_newer_definition_are_not_older() -> None:
     newer = replace(SCORES, metrics=(replace(INFO, version=3),))
     assert older(newer, {"region_iou": 2}) == []
+
+
+def test_ten_metrics_are_shown_by_default() -> None:
+    from harness.definitions import headlines
+    from harness.registry import registered
+
+    infos = [metric.info for metric in registered("gi_bench.metrics").values()]
+    assert headlines(infos) == {
+        "bleu", "rougeL", "fact_accuracy", "region_iou", "answer_false_positive_rate", "answer_false_negative_rate",
+        "region_false_positive_rate", "explanation_fact_score", "confidence_auroc_within", "confidence_ece",
+    }  # fmt: skip
+    mine = replace(infos[0], name="mine", headline=True)
+    assert headlines([mine, replace(mine, name="bleu", headline=False), replace(mine, name="chrf")]) == {"mine", "bleu"}

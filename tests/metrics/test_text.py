@@ -245,3 +245,32 @@ def test_a_real_submission_gets_its_official_scores(shared: Path) -> None:
     found = text.corpus_scores(list(zip(predictions, references, strict=True)))
     expected = {"bleu": 0.0033, "rouge1": 0.0853, "rouge2": 0.0193, "rougeL": 0.0820, "meteor": 0.057}
     assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_sacrebleu_differs_from_the_library_on_line_ends_only() -> None:
+    """The library strips a text's end first, and so keeps a hyphen that tokenizer 13a takes away with the line end."""
+    from sacrebleu.metrics import BLEU, CHRF
+
+    reference = "a red polyp of 5 mm lies in the upper left, text-"
+    same = ("{}", "{}\n", "{} \r\n", "\n{}", "{}\t", "{}\x0b")
+    kept = "a red polyp of 5 mm\nlies in the up-\nper left, text"
+    ends = [form.format(kept) for form in same] + [kept + "- ", kept + "-\r\n"]
+    differing = [kept + "-\n", kept + "-\n\n", kept + "-\n  "]
+
+    def ours(prediction: str) -> float:
+        return float(text.sacrebleu_value(text.bleu_rows([(prediction, reference)]).sum(axis=0)))
+
+    def theirs(prediction: str) -> float:
+        return float(BLEU().corpus_score([prediction], [[reference]]).score)
+
+    for prediction in ends:
+        assert ours(prediction) == pytest.approx(theirs(prediction), abs=1e-9), prediction
+    for prediction in differing:
+        assert ours(prediction) == pytest.approx(theirs(kept), abs=1e-9)
+        assert theirs(prediction) == pytest.approx(theirs(kept + "-"), abs=1e-9)
+        assert abs(ours(prediction) - theirs(prediction)) > 1
+    for prediction in (*ends, *differing):
+        found = float(text.chrf_value(text.chrf_rows([(prediction, reference)]).sum(axis=0)))
+        assert found == pytest.approx(CHRF().corpus_score([prediction], [[reference]]).score, abs=1e-9)
+    definition = next(metric.info.definition for metric in text.METRICS if metric.name == "sacrebleu")
+    assert "hyphen and a line end" in definition

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,12 +76,89 @@ def pair(tmp_path: Path) -> list[Path]:
     return [good, poor]
 
 
-def test_values_intervals_n_and_the_best_mark(pair: list[Path]) -> None:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs with enough rows for a star, and one without."""
+
+    def made(name: str, rows: int, **options: object) -> Path:
+        shown = phrases(rows // 2)
+        return _run(
+            tmp_path_factory.mktemp(name) / f"{name}-1", variant=name, rows=questions(rows), shown=shown, **options
+        )
+
+    return [
+        made("good", 72),
+        made(
+            "poor",
+            72,
+            answer=lambda q: "one instrument visible in the image" if q.is_negative else "no polyps there at all",
+            ground=lambda p: (square(p.label, 0, 0, 12),),
+            explain=lambda q: None,
+        ),
+        made("small", 12),
+    ]
+
+
+def test_stars_need_thirty_rows_and_somebody_to_beat(large: list[Path]) -> None:
+    good, poor, small = large
+
+    def stars(paths: list[Path]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for table in build_page(paths).tables:
+            for part in (table, table.more):
+                for name, cells in part.rows if part else ():
+                    assert not any(cell.best and cell.small for cell in cells)
+                    found.setdefault(name, set()).update(
+                        head
+                        for head, cell in zip(part.heads, cells, strict=True)
+                        if cell.best  # type: ignore[union-attr]
+                    )
+        return found
+
+    both = stars([good, poor])
+    assert {"BLEU", "ROUGE-L", "METEOR", "fact accuracy", "IoU", "false-positive rate of regions"} <= both["good"]
+    assert not both["poor"] & {"BLEU", "IoU", "fact accuracy"}
+    # A run of 12 rows is as good, and neither gets a star nor takes one away.
+    assert stars([good, poor, small]) == {**both, "small": set()}
+    assert stars([poor, small]) == {"poor": set(), "small": set()}
+    assert stars([good]) == {"good": set()}
+
+
+def test_headline_metrics_come_first_and_the_others_in_a_fold(large: list[Path]) -> None:
+    built = build_page(large)
+    answers = built.tables[0]
+    assert answers.heads == ("BLEU", "ROUGE-L")
+    assert answers.more is not None
+    assert sorted(answers.more.heads) == ["METEOR", "ROUGE-1", "ROUGE-2", "chrF", "exact match", "sacreBLEU"]
+    # The tenth, AUROC within classes, is not computed: the confidence is constant.
+    assert sum(len(table.heads) for table in built.tables) == 9
+    text = render(built)
+    assert "<summary>Answers: 6 more metrics</summary>" in text
+    everything = {head for table in built.tables for part in (table, table.more) if part for head in part.heads}
+    assert everything == {info.title for info in built.definitions}, "nothing is lost"
+
+
+def test_runs_scored_with_other_headlines_are_shown_with_todays(large: list[Path], tmp_path: Path) -> None:
+    path = shutil.copytree(large[0], tmp_path / "run") / "scores.json"
+    content = json.loads(path.read_text())
+    for metric in content["metrics"]:
+        metric["headline"] = True
+    content["metrics"].append({**content["metrics"][0], "name": "of_a_plugin", "title": "of a plugin"})
+    score = next(s for s in content["scores"] if s["metric"] == content["metrics"][0]["name"])
+    content["scores"].append({**score, "metric": "of_a_plugin"})
+    path.write_text(json.dumps(content))
+    heads = {head for table in build_page([path.parent]).tables for head in table.heads}
+    assert "of a plugin" in heads
+    assert len(heads) == 10
+
+
+def test_values_intervals_n_and_the_best_mark(large: list[Path]) -> None:
+    pair = large[:2]
     text = render(build_page(pair))
     page = _Page(text)
-    good = next(row for row in page.rows if row and row[0].strip() == "good" and len(row) == 9)
+    good = next(row for row in page.rows if row and row[0].strip() == "good")
     assert "1.0000" in good[1]
-    assert "n 12" in good[1]
+    assert "n 72" in good[1]
     assert "to" in good[1]
     best = [attributes for tag, attributes in page.tags if tag == "td" and attributes.get("class") == "best"]
     assert best
@@ -89,7 +168,7 @@ def test_values_intervals_n_and_the_best_mark(pair: list[Path]) -> None:
     assert not any(cell.best for cell in answers.rows[1][1])
     negatives = next(table for table in built.tables if table.title == "Absent findings")
     assert all("is better; gi-bench's own, not comparable" in arrow for arrow in negatives.arrows)
-    assert sum(arrow.startswith("lower") for arrow in negatives.arrows) >= 4
+    assert sum(arrow.startswith("lower") for arrow in negatives.arrows) == 3
     both = zip(negatives.rows[0][1], negatives.rows[1][1], strict=True)
     assert all(cell.best for cell, other in both if other.interval), "lower is better is marked as best"
     few = [cell for _, tables in built.details for table in tables for _, row in table.rows for cell in row]
