@@ -67,8 +67,12 @@ PREDICTION_SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("log_prob", pa.float32()),
         ("margin", pa.float32()),
+        ("region_state", pa.string()),
+        ("region_reply", pa.string()),
     ]
 )
+# Columns that runs stored before do not have; they are read as null.
+_ADDED = frozenset({"region_state", "region_reply"})
 
 REFERENCE_SCHEMA = pa.schema(
     [
@@ -172,6 +176,10 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         raise RunError(
             "damaged Parquet file", where=path, do="delete this file and run the same command again"
         ) from error
+    for name in [name for name in schema.names if name in _ADDED and name not in table.schema.names]:
+        table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    if set(table.schema.names) == set(schema.names):
+        table = table.select(schema.names)
     if table.schema.names != schema.names:
         raise RunError(
             "Parquet file of another version or another tool",
@@ -205,6 +213,8 @@ def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
             "warnings": list(p.warnings),
             "log_prob": p.log_prob,
             "margin": p.margin,
+            "region_state": p.region_state,
+            "region_reply": p.region_reply,
         }
         for p in predictions
     ]

@@ -212,16 +212,21 @@ def detection(run: Run) -> Statistics | str:
     """
     rows: list[tuple[float, bool, bool, bool]] = []
     images = []
+    missing = 0
     for phrase in run.phrases:
         prediction = run.predictions.get(("phrase", phrase.index))
-        if (phrase.region is None and not phrase.is_negative) or prediction is None or prediction.regions is None:
+        if phrase.region is None and not phrase.is_negative:
             continue
-        shown = any(region.area for region in prediction.regions)
-        if shown and prediction.confidence is None:
+        # A phrase without a prediction is one for which nothing is shown: it stays among those to be found.
+        regions = tuple((prediction.regions if prediction is not None else None) or ())
+        sure = prediction.confidence if prediction is not None else None
+        missing += prediction is None or prediction.regions is None
+        shown = any(region.area for region in regions)
+        if shown and sure is None:
             return "the run gives no confidence for regions"
         right = not phrase.is_negative and phrase.region is not None and shown
-        right = right and _values(tuple(prediction.regions), phrase.region)[0] >= 0.5  # type: ignore[arg-type]
-        rows.append((float(prediction.confidence or 0.0), shown, right, not phrase.is_negative))
+        right = right and _values(regions, phrase.region)[0] >= 0.5  # type: ignore[arg-type]
+        rows.append((float(sure or 0.0), shown, right, not phrase.is_negative))
         images.append(phrase.img_id)
     if not any(row[1] for row in rows):
         return "the run shows no region"
@@ -244,7 +249,7 @@ def detection(run: Run) -> Statistics | str:
         some = chosen[shown_[chosen]]
         return average_precision(confidence[some], right_[some], float(positive[chosen].sum()))
 
-    return Statistics(sums, tuple(images), {}, value=value, point=point)
+    return Statistics(sums, tuple(images), {}, value=value, counts={"missing prediction": missing}, point=point)
 
 
 _POLICY = (
@@ -258,7 +263,8 @@ _DAVIS = "Perazzi et al. 2016"
 
 def _info(name: str, title: str, text: str, source: str = _SOURCE) -> MetricInfo:
     headline = name in ("region_iou", "region_dice", "region_average_precision")
-    return MetricInfo(name, title, text, source, group="regions", comparable=False, headline=headline)
+    version = 2 if name == "region_average_precision" else 1
+    return MetricInfo(name, title, text, source, group="regions", comparable=False, headline=headline, version=version)
 
 
 _DEFINED: tuple[tuple[MetricInfo, Callable[[_Scored, int], Statistics], int], ...] = (
@@ -303,7 +309,8 @@ METRICS: list[Metric] = [
             "region_average_precision",
             "average precision of regions",
             "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
-            "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence.",
+            "IoU of at least 0.5, a region for an absent thing is wrong. A missing prediction and a reply that cannot be "
+            "read show nothing: what they should have shown is missed. Interval over 256 levels of confidence.",
             "Everingham et al. 2010, without interpolation",
         ),
         detection,
