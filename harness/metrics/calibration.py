@@ -300,8 +300,8 @@ METRICS: list[Metric] = [
         MetricInfo(
             "confidence_explanation_correlation",
             "confidence and explanation",
-            "Pearson's correlation of an answer's confidence and the fact score of its explanation, over rows that have "
-            "both; explanations that repeat answer or question are left out.",
+            "Pearson's correlation of an answer's confidence and the fact score of its explanation, over rows "
+            "that have both; explanations that repeat answer or question are left out.",
             "gi-bench; second open question of arXiv 2511.04384",
             low=-1.0,
             group="confidence",

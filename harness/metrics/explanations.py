@@ -203,8 +203,8 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
 
 
 _OVER = (
-    "Over explanations that are any: those that repeat answer or question, refuse, cannot be read or are missing are left "
-    "out and counted (explanation_participation); no value where these are more than half."
+    "Over explanations that are any: those that repeat answer or question, refuse, cannot be read or are missing are "
+    "left out and counted (explanation_participation); no value where these are more than half."
 )
 
 

@@ -309,8 +309,8 @@ METRICS: list[Metric] = [
             "region_average_precision",
             "average precision of regions",
             "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
-            "IoU of at least 0.5, a region for an absent thing is wrong. A missing prediction and a reply that cannot be "
-            "read show nothing: what they should have shown is missed. Interval over 256 levels of confidence.",
+            "IoU of at least 0.5, a region for an absent thing is wrong. A missing prediction and a reply that cannot "
+            "be read show nothing: what they should have shown is missed. Interval over 256 levels of confidence.",
             "Everingham et al. 2010, without interpolation",
         ),
         detection,
