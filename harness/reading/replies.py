@@ -148,7 +148,7 @@ _EVIDENCE = re.compile(
     r"\d+mm|mm|cm|round\w*|oval|flat|raised|elevat\w*|sessile|pedunculat\w*|stalk\w*|protru\w*|irregular\w*|smooth|"
     r"nodul\w*|lobul\w*|bump\w*|dome\w*|tubular|linear|circular|shape\w*|square|rectang\w*|ulcerat\w*|granular\w*|"
     r"fold\w*|vessel\w*|vascular\w*|wall|lining|mucos\w*|tissue|surface\w*|lumen|normal\w*|healthy|inflam\w*|swollen|"
-    r"bleed\w*|metal\w*|text\w*|pattern\w*|bord\w*|margin\w*|light|reflect\w*|empty|nothing)"
+    r"bleed\w*|metal\w*|textur\w*|pattern\w*|bord\w*|margin\w*|light|reflect\w*|empty|nothing)"
 )
 # What an endoscopy image may hold at all; a text without any of it and without a denial is about something else.
 _DOMAIN = re.compile(

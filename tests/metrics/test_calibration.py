@@ -144,4 +144,5 @@ def test_explanation_scores_of_a_run(tmp_path: Path) -> None:
     assert scores.find("explanation_attributes").n == 6, "an empty text is none"  # type: ignore[union-attr]
     assert scores.find("explanation_length").value == pytest.approx(6.0)  # type: ignore[union-attr]
     assert scores.find("explanation_contradiction").value == 0.0  # type: ignore[union-attr]
-    assert scores.find("explanation_false_positive_rate").value == 0.0  # type: ignore[union-attr]
+    assert scores.find("explanation_false_positive_rate") is None, "no explanation where the finding is absent"
+    assert "0 of 6 explanations" in scores.not_computed["explanation_false_positive_rate"]
