@@ -382,7 +382,7 @@ def test_the_state_of_a_region_is_stored(run_scripted: Any) -> None:
             return [replies.get(len(ask.phrase) % 4, found) for ask, found in zip(asks, shown, strict=True)]
 
     finished = run_scripted(Sorry())
-    run = store.open_run(finished.folder)
+    run = store.open_run(finished.path)
     found = [(p.phrase or "", p) for p in run.predictions.values() if p.kind == "phrase"]
     expected = {0: ("refused", "I am sorry"), 1: ("denied", None), 2: ("unreadable", "no polyp to measure"),
                 3: ("stated", None)}  # fmt: skip
