@@ -39,7 +39,11 @@ _REFUSAL = re.compile(
     r"\b(?:not|n't|never) (?:really |entirely |quite |completely |at all )?(?:sure|certain|confident)\b|\bunsure\b|"
     r"\bno idea\b|\b(?:consult|see|ask|contact|seek)\b(?: \w+){0,3} "
     r"(?:doctor|physician|professional|gastroenterologist|specialist|advice)|"
-    r"\b(?:not enough|insufficient|lack of|no) (?:information|context|data|detail)\b|\bno comment\b|\bno answer\b"
+    r"\b(?:not enough|insufficient|lack of|no) (?:information|context|data|detail)\b|\bno comment\b|\bno answer\b|"
+    r"\bi(?:'m| am)? (?:must |have to |will |would )?(?:declin|refus)\w*|\bmust decline\b|\bdunno\b|"
+    r"\bartificial intelligence\b|\b(?:policy|policies|guidelines)\b|\bneed more (?:information|context|data|detail)|"
+    r"\bplease (?:provide|upload|attach|send|share)\b|\b(?:not|n't) (?:allow|permit) (?:an? |any |for )|"
+    r"\bno image (?:was |is |has been )?(?:provided|attached|given|available|uploaded|found|shared|received)\b"
 )
 # Where nothing else can be read, these say why.
 _DOUBT = re.compile(
@@ -138,6 +142,7 @@ _FILLER = frozenset(
         "found find evident evidence exist exists appear appears appearing show shows showing contain contains include "
         "includes depict depicts display displays reveal reveals answer answers question explanation explain reason "
         "correct right true indeed clearly clear say says said state states stated mean means meaning given "
+        "concluded certainty certain sure think thought believe model said above below mentioned explained described i'd "
         "consistent support supports supported based conclude conclusion result 1 no yes"
     )
 )

@@ -48,6 +48,9 @@ HIDDEN = Question(0, "i", "Which procedure is it?", None, (), 1)
         ("not sure", POLYP, "refused"),
         ("I don't know", POLYP, "refused"),
         ("Please consult a doctor.", POLYP, "refused"),
+        ("I must decline to answer.", POLYP, "refused"),
+        ("No image was provided", POLYP, "refused"),
+        ("The image does not allow an assessment", POLYP, "refused"),
         ("unknown", POLYP, "refused"),
         ("It is unclear.", POLYP, "refused"),
         ("", POLYP, "not given"),
@@ -94,6 +97,7 @@ QUESTION = "How many polyps are there in the image?"
         "one polyp", "One polyp.", "one polyp. one polyp.", "The answer is: one polyp.", "There is 1 polyp.",
         "Because one polyp can be seen.", QUESTION, f"{QUESTION} one polyp", "A single polyp is visible here.",
         "This supports the answer: one polyp.", "one polyp identified", "one polyp; text",
+        "It can be concluded with certainty that one polyp is visible, as explained above.",
     ],
 )  # fmt: skip
 def test_repetitions_are_no_explanation(text: str) -> None:
