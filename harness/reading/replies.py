@@ -142,7 +142,7 @@ _FILLER = frozenset(
         "found find evident evidence exist exists appear appears appearing show shows showing contain contains include "
         "includes depict depicts display displays reveal reveals answer answers question explanation explain reason "
         "correct right true indeed clearly clear say says said state states stated mean means meaning given "
-        "concluded certainty certain sure think thought believe model said above below mentioned explained described i'd "
+        "concluded certainty certain sure think thought believe model said above below mentioned explained described "
         "consistent support supports supported based conclude conclusion result 1 no yes"
     )
 )
