@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.answers import asserts
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.participation import TOOK_PART, replies, rest_on, share, too_few
-from harness.reading.replies import without_refusals
+from harness.reading.replies import names_finding
 from harness.schema import MetricInfo, Question, ReplyState
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def _explanation(run: Run, question: Question) -> ReplyState:
     prediction = run.predictions.get(("question", question.index))
     if state != "stated" or prediction is None or prediction.explanation is None or question.finding is None:
         return state
-    said = without_refusals(prediction.explanation)
-    return "stated" if asserts(said, question.finding, question.question) else "unreadable"
+    return "stated" if names_finding(prediction.explanation, question) else "unreadable"
 
 
 def _regions(run: Run, *, asserted: bool) -> Statistics | str:

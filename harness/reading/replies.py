@@ -126,6 +126,11 @@ def _says_nothing(slug: str, value: Value) -> bool:
     return value == 0 or value == "no" or value == frozenset()
 
 
+def names_finding(text: str, question: Question) -> bool:
+    """Whether a text asserts the one finding that a row is about."""
+    return question.finding is not None and asserts(without_refusals(text), question.finding, question.question) is True
+
+
 _WORD = re.compile(r"[a-z0-9]+")
 _NUMBER_WORDS = {
     "zero": "0", "one": "1", "single": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",

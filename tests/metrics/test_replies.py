@@ -259,6 +259,12 @@ _GIVEN = {
 _GIVEN_GROUPS = {"confidence": "answer_participation", "explanations": "explanation_participation"}
 
 
+def _explain(question: Question, *, wrong: bool) -> str:
+    if question.is_negative:
+        return "One metal instrument enters from the left." if wrong else "No instrument enters the smooth, pink field."
+    return "Two polyps: blue bumps in the corner." if wrong else "One polyp: a red bump of 5 mm is seen."
+
+
 def _mixed(folder: Path, keep: object = None) -> Path:
     """Twelve images, every third of them answered, explained and shown wrongly; ``keep`` sees the image's number."""
     rows, shown = questions(24), phrases(12)
@@ -268,7 +274,7 @@ def _mixed(folder: Path, keep: object = None) -> Path:
         rows=rows,
         shown=shown,
         answer=lambda q: ("two polyps" if not q.is_negative else "one instrument") if q.index in wrong else q.answer,
-        explain=lambda q: "Blue box in the corner." if q.index in wrong else f"A red bump of 5 mm. {q.explanation}",
+        explain=lambda q: _explain(q, wrong=q.index in wrong),
         ground=lambda p: (square(p.label, 30, 30, 8),) if int(p.img_id[3:]) % 3 == 0 else
         ((p.region,) if p.region and p.region.area else ()),
     )  # fmt: skip
