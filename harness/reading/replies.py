@@ -153,7 +153,7 @@ _FILLER = frozenset(
 )
 # What an explanation can point to: one new word of these is more than a repetition.
 _EVIDENCE = re.compile(
-    rf"(?:{'|'.join(COLOURS.values())}|colou?r\w*|discolou?r\w*|pale|dark\w*|bright\w*|shiny|gloss\w*|upper|lower|top|"
+    rf"(?:{'|'.join(COLOURS.values())}|colou?r\w*|discolou?r\w*|redness|erythema\w*|pale|dark\w*|bright\w*|shiny|gloss\w*|upper|lower|top|"
     r"bottom|cent(?:er|re|ral)|left|right|middle|corner|edge|quadrants?|periphery|small\w*|large\w*|tiny|big|sizes?|"
     r"\d+mm|mm|cm|round\w*|oval|flat|raised|elevat\w*|sessile|pedunculat\w*|stalk\w*|protru\w*|irregular\w*|smooth|"
     r"nodul\w*|lobul\w*|bump\w*|dome\w*|tubular|linear|circular|shape\w*|square|rectang\w*|ulcerat\w*|granular\w*|"
@@ -214,6 +214,9 @@ def explanation_state(text: str | None, answer: str | None, question: Question) 
     said = without_refusals(text)
     if not said.strip() or (said != text and repeats(said, answer or "", question.question)):
         return "refused"
+    nothing_new = _words(said) <= _words(answer or "") | _words(question.question)
+    if _WORD.search(said.lower()) and nothing_new:
+        return "not given"
     if not _DOMAIN.search(said.lower()):
         return "refused" if refuses(text) else "unreadable"
     if repeats(said, answer or "", question.question):

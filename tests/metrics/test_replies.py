@@ -94,7 +94,7 @@ QUESTION = "How many polyps are there in the image?"
 @pytest.mark.parametrize(
     "text",
     [
-        "one polyp", "One polyp.", "one polyp. one polyp.", "The answer is: one polyp.", "There is 1 polyp.",
+        "one polyp", "One polyp.", "Yes.", "one polyp. one polyp.", "The answer is: one polyp.", "There is 1 polyp.",
         "Because one polyp can be seen.", QUESTION, f"{QUESTION} one polyp", "A single polyp is visible here.",
         "This supports the answer: one polyp.", "one polyp identified", "one polyp; text",
         "It can be concluded with certainty that one polyp is visible, as explained above.",
