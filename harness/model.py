@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from harness.schema import Region, Task
+from harness.schema import REPLY_STATES, Region, ReplyState, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,12 +64,40 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Regions for one phrase; empty if the model shows nothing."""
+    """Regions for one phrase; empty if the model shows nothing.
+
+    Attributes:
+        regions: what is shown.
+        confidence: of the regions, in [0, 1]; None if the model has none.
+        token_count: tokens it took.
+        warnings: what had to be repaired in the model's output, a short slug each.
+        state: what the reply is. None if the model has no other replies than regions and denials: something shown is
+            ``stated`` then, nothing is ``denied``. A model that writes text says more: ``refused`` ("I am sorry"),
+            ``unreadable`` (text without a region in it), ``not given`` (no text at all).
+        reply: what the model wrote, kept where no region could be read from it.
+    """
 
     regions: tuple[Region, ...]
     confidence: float | None = None
     token_count: int = 0
     warnings: tuple[str, ...] = ()
+    state: ReplyState | None = None
+    reply: str | None = None
+
+    def reply_state(self) -> ReplyState:
+        """The state as given, or the one that follows from the regions.
+
+        Raises:
+            ValueError: an unknown state, or one that does not fit the regions.
+        """
+        shown = any(region.area for region in self.regions)
+        if self.state is None:
+            return "stated" if shown else "denied"
+        if self.state not in REPLY_STATES:
+            raise ValueError(f"{self.state!r} is no state of a reply: use {', '.join(REPLY_STATES)}")
+        if shown != (self.state == "stated"):
+            raise ValueError(f"a reply called {self.state!r} shows {'a region' if shown else 'nothing'}")
+        return self.state
 
 
 @runtime_checkable

@@ -20,6 +20,9 @@ SCHEMA_VERSION = 2
 Task = Literal["answer", "explain", "ground"]
 TASKS: tuple[Task, ...] = ("answer", "ground", "explain")
 Kind = Literal["question", "phrase"]
+# What a reply is: it states something, denies it in the task's own way, refuses, cannot be read, or is not there.
+ReplyState = Literal["stated", "denied", "refused", "unreadable", "not given"]
+REPLY_STATES: tuple[ReplyState, ...] = ("stated", "denied", "refused", "unreadable", "not given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,10 @@ class Prediction:
         margin: mean difference between the two likeliest tokens of the answer, in [0, 1]; None likewise.
         entropy: mean entropy of the distributions that the answer's tokens were chosen from, as a share of that of a
             uniform choice over the vocabulary, in [0, 1]; None likewise.
+        region_state: what the reply to ``phrase`` was; None if nothing was grounded, and in runs stored before states
+            were.
+        region_reply: what the model wrote where no region could be read from it; None if it says no more than the
+            state does.
     """
 
     kind: Kind
@@ -172,6 +179,8 @@ class Prediction:
     log_prob: float | None = None
     margin: float | None = None
     entropy: float | None = None
+    region_state: ReplyState | None = None
+    region_reply: str | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +293,8 @@ class Scores:
         notes: warnings that belong beside the numbers (partial run, not comparable, ...).
         counts: rows by kind, missing predictions, missing reference masks and other counts.
         interval_version: of the way in which intervals were made; 1 where the file does not say.
+        states: replies by what they are: task (``answers``, ``regions``, ``explanations``), then question class or
+            region label (``all`` for every row), then one of :data:`REPLY_STATES`; empty in scores of before.
     """
 
     suite: str
@@ -298,6 +309,7 @@ class Scores:
     counts: Mapping[str, int] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     interval_version: int = 1
+    states: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
 
     def find(self, metric: str, slice_by: str = "all", slice_value: str = "all") -> Score | None:
         """The score of one metric and slice, or None."""

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from harness.intervals import INTERVAL_VERSION, METHOD, Bounds, beside_unseen, bootstrap_interval, rate_interval
 from harness.metrics.base import Metric, Statistics
+from harness.metrics.participation import notes as participation_notes
+from harness.metrics.participation import tally
 from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Score, Scores
 from harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
@@ -85,6 +87,7 @@ def score_run(
         not_computed=not_computed,
         notes=tuple(_notes(run)),
         counts=counts,
+        states=tally(run),
     )
     write_json(run.path / "scores.json", scores_to_json(result))
     return result
@@ -123,6 +126,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"partial run: only the first {limit} questions"
     if not run.manifest.get("complete", True):
         yield "the run is not finished: missing predictions count as empty"
+    yield from participation_notes(run)
 
 
 def metric_scores(

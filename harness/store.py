@@ -68,10 +68,12 @@ PREDICTION_SCHEMA = pa.schema(
         ("log_prob", pa.float32()),
         ("margin", pa.float32()),
         ("entropy", pa.float32()),
+        ("region_state", pa.string()),
+        ("region_reply", pa.string()),
     ]
 )
 # Columns that came after the first stored runs: a file without one has null there.
-_ADDED_LATER = frozenset({"entropy"})
+_ADDED_LATER = frozenset({"entropy", "region_state", "region_reply"})
 
 REFERENCE_SCHEMA = pa.schema(
     [
@@ -212,6 +214,8 @@ def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
             "log_prob": p.log_prob,
             "margin": p.margin,
             "entropy": p.entropy,
+            "region_state": p.region_state,
+            "region_reply": p.region_reply,
         }
         for p in predictions
     ]

@@ -43,9 +43,23 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
     own = [info.title for info in ordered if not info.comparable]
     if own:
         lines += _wrapped(f"not comparable with published numbers: {', '.join(own)}")
+    lines += [line for scores in runs for line in _replies(scores)]
     for note in dict.fromkeys(note for scores in runs for note in scores.notes):
         lines += _wrapped(f"note: {note}")
     return [*lines, ""]
+
+
+def _replies(scores: Scores) -> list[str]:
+    """One sentence on replies that neither state nor deny anything; none where all do."""
+    parts = []
+    for task, by_class in scores.states.items():
+        counts = by_class.get("all", {})
+        others = [
+            f"{count:,} {state}" for state, count in counts.items() if count and state not in ("stated", "denied")
+        ]
+        if others:
+            parts.append(f"of {sum(counts.values()):,} {task} {', '.join(others)}")
+    return _wrapped(f"replies of {scores.variant}: {'; '.join(parts)}") if parts else []
 
 
 def _wrapped(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.definitions import headlines, older_note
 from harness.errors import GiBenchError
-from harness.schema import MetricInfo, Score
+from harness.schema import REPLY_STATES, MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
 from reports import charts
 from reports.examples import Example, pick_examples
@@ -67,6 +67,21 @@ class Table:
     more: Table | None = None
 
 
+@dataclass(frozen=True)
+class ReplyTable:
+    """What the replies of all runs to one task are.
+
+    Attributes:
+        task: answers, regions or explanations.
+        rows: a run with its counts, in the order of :data:`REPLY_STATES`, and the share that states or denies.
+        by_class: the same for every run and question class or region label: (run, class), counts, share.
+    """
+
+    task: str
+    rows: tuple[tuple[str, tuple[int, ...], str], ...]
+    by_class: tuple[tuple[str, str, tuple[int, ...], str], ...]
+
+
 @dataclass
 class Page:
     """Everything that the template shows."""
@@ -87,6 +102,7 @@ class Page:
     published: list[dict[str, Any]] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
     small_n: int = SMALL_N
+    replies: list[ReplyTable] = field(default_factory=list)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -196,6 +212,25 @@ def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]
     if nowhere:
         notes = tuple(f"{', '.join(sorted(names))}: {reason}" for reason, names in sorted(nowhere.items()))
         tables.append(Table("Not computed for any run", (), (), (), notes))
+    return tables
+
+
+def reply_tables(runs: Sequence[Run], names: Sequence[str]) -> list[ReplyTable]:
+    """States of the replies of every run, one table a task; runs scored before states were counted are left out."""
+    tables = []
+    for task in ("answers", "regions", "explanations"):
+        rows, by_class = [], []
+        for run, name in zip(runs, names, strict=True):
+            for value, counts in run.scores.states.get(task, {}).items():
+                found = tuple(int(counts.get(state, 0)) for state in REPLY_STATES)
+                part = counts.get("stated", 0) + counts.get("denied", 0)
+                share = f"{100 * part / max(1, sum(found)):.1f} %"
+                if value == "all":
+                    rows.append((name, found, share))
+                else:
+                    by_class.append((name, value, found, share))
+        if rows:
+            tables.append(ReplyTable(task, tuple(rows), tuple(sorted(by_class, key=lambda row: row[1]))))
     return tables
 
 
@@ -340,6 +375,7 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         examples=pick_examples(runs, names),
         recipes=[(name, _recipe(run)) for name, run in zip(names, runs, strict=True)],
         published=_published(runs),
+        replies=reply_tables(runs, names),
         counted=[(name, sorted(run.scores.counts.items())) for name, run in zip(names, runs, strict=True)],
     )
 

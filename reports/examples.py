@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.metrics.participation import region_state
 from harness.metrics.regions import iou, overlap, united
 from harness.schema import Phrase, Prediction, Question, Region
 from harness.store import Run
@@ -134,17 +135,21 @@ def _said(
         confidence="" if confidence is None else f"{confidence:.2f}",
         explanation=(answer.explanation if answer else None) or "",
         picture="" if regions is None else overlay(jpeg, reference, regions),
-        overlap=_overlap(shown, regions),
+        overlap=_overlap(shown, region),
         exact=bool(asked and asked.answer and text.strip().lower() == asked.answer.strip().lower()),
     )
 
 
-def _overlap(shown: Phrase | None, regions: tuple[Region, ...] | None) -> str:
-    """The IoU in words, or whether a false alarm was raised."""
-    if shown is None or regions is None:
+def _overlap(shown: Phrase | None, prediction: Prediction | None) -> str:
+    """The IoU in words, or whether a false alarm was raised; what was written where it is no region."""
+    if shown is None or prediction is None or prediction.regions is None:
         return ""
+    regions, state = prediction.regions, region_state(prediction)
+    if state not in ("stated", "denied"):
+        wrote = f": {prediction.region_reply[:80]}" if prediction.region_reply else ""
+        return f"nothing shown, reply {state}{wrote}"
     if shown.is_negative:
-        return "false alarm" if any(region.area for region in regions) else "rightly nothing shown"
+        return "false alarm" if state == "stated" else "rightly nothing shown"
     if shown.region is None:
         return "no reference mask"
     reference = shown.region

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness import store
+from harness.model import Grounding
 from harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Prediction, Question, Region
 
 SIZE = 48
@@ -82,7 +83,15 @@ def write_run(
         regions = ground(p)
         predictions.append(
             Prediction(
-                "phrase", p.index, p.img_id, None, 0.5, None, p.phrase, None if regions is None else tuple(regions)
+                "phrase",
+                p.index,
+                p.img_id,
+                None,
+                0.5,
+                None,
+                p.phrase,
+                None if regions is None else tuple(regions),
+                region_state=None if regions is None else Grounding(tuple(regions)).reply_state(),
             )
         )
     recipe = {

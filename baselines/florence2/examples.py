@@ -29,8 +29,6 @@ class TargetStyle:
 
 
 TINY_STYLE = TargetStyle(corners=8, steps=50)
-# What a model trained with negatives says to a phrase that nothing in the image fits.
-NOTHING_THERE = "none"
 
 
 @dataclass
@@ -91,7 +89,7 @@ def task_examples(
             prompt = prompts.ground_prompt(phrase.phrase)
             if phrase.is_negative:
                 if negatives:
-                    found.add("negative", phrase.img_id, prompt, NOTHING_THERE)
+                    found.add("negative", phrase.img_id, prompt, prompts.NOTHING_THERE)
             elif region is not None and region.area:
                 target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
                 if target:
@@ -120,7 +118,7 @@ def _add_extra(extra: ExtraRows, tasks: Sequence[str], negatives: bool, found: E
         if "answer" in tasks:
             found.add("answer", img_id, prompts.answer_prompt(question), answer)
         if "ground" in tasks and phrase:
-            found.add("negative", img_id, prompts.ground_prompt(phrase), NOTHING_THERE)
+            found.add("negative", img_id, prompts.ground_prompt(phrase), prompts.NOTHING_THERE)
 
 
 def _answers_as_phrases(

@@ -3,7 +3,7 @@
 Florence-2 writes a region as one polygon per component: ``<loc_x><loc_y>...`` with 1,000 bins a side and ``<sep>``
 between components. A bin stands for its centre. A hole is cut into its component's polygon by a bridge of no width,
 which any reader of the format fills correctly. Model output is read leniently: whatever is not a pair of locations
-is skipped and counted, never an error.
+is skipped and counted, never an error. What a reply without a region is, :func:`reply_state` says.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from baselines.florence2.prompts import NOTHING_THERE
+from harness.reading.replies import refuses
+from harness.schema import ReplyState
 
 BINS = 1000
 SEPARATOR = "<sep>"
@@ -190,6 +194,28 @@ def parse_tokens(text: str) -> Parsed:
         elif values:
             warnings.add("short-polygon")
     return Parsed(tuple(polygons), tuple(sorted(warnings)))
+
+
+def reply_state(text: str, *, shown: bool) -> ReplyState:
+    """What a reply to a phrase is.
+
+    Only the word that training puts where nothing fits (``none``) denies. Words about the image ("no polyp to measure")
+    are an answer to another question, not a region, and a reply of control tokens alone says nothing.
+
+    Args:
+        text: the reply.
+        shown: whether a region was read from it.
+    """
+    if shown:
+        return "stated"
+    words = re.sub(r"[^\w]+", " ", re.sub(r"<[^<>\s]*>", "", text)).strip().lower()
+    if _LOCATION.search(text):
+        return "unreadable"
+    if words == NOTHING_THERE:
+        return "denied"
+    if not words:
+        return "unreadable" if re.sub(r"<[^<>\s]*>", "", text).strip() else "not given"
+    return "refused" if refuses(text) else "unreadable"
 
 
 def decode_mask(text: str, width: int, height: int) -> tuple[Mask, tuple[str, ...]]:

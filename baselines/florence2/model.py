@@ -85,7 +85,7 @@ class Florence2Model:
         return [self._reply(reply, "answer") for reply in replies]
 
     def ground(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
-        """Regions from location tokens; a reply without locations shows nothing."""
+        """Regions from location tokens; a reply without locations shows nothing, and its state says what it is."""
         microsoft = self._decoding.microsoft_prompts
         asked = [prompts.ground_prompt(ask.phrase, microsoft=microsoft) for ask in asks]
         replies = self._generate(features, asked, self._decoding.ground_tokens)
@@ -93,7 +93,11 @@ class Florence2Model:
         for ask, reply in zip(asks, replies, strict=True):
             mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)
             regions = (Region.from_mask(ask.label, mask, reply.confidence),) if mask.any() else ()
-            found.append(Grounding(regions, reply.confidence, reply.token_count, warnings + self._cut(reply, "ground")))
+            state = locations.reply_state(reply.text, shown=bool(regions))
+            if state not in ("stated", "denied"):
+                warnings += (f"region-{state.replace(' ', '-')}",)
+            warnings += self._cut(reply, "ground")
+            found.append(Grounding(regions, reply.confidence, reply.token_count, warnings, state, reply.text))
         return found
 
     def explain(self, features: Sequence[torch.Tensor], asks: Sequence[Ask], answers: Sequence[str]) -> list[Answer]:

@@ -12,6 +12,9 @@ EXPLAIN_TOKEN = "<MedVQA_EXPLAIN>"
 GROUND_TOKEN = "<REFERRING_EXPRESSION_SEGMENTATION>"
 TASK_TOKENS = (ANSWER_TOKEN, EXPLAIN_TOKEN, GROUND_TOKEN)
 
+# What a model trained with negatives says to a phrase that nothing in the image fits.
+NOTHING_THERE = "none"
+
 CAPTION_PROMPT = "What does the image describe?"
 DETECTION_PROMPT = "Locate the objects with category name in the image."
 

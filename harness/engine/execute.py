@@ -250,6 +250,14 @@ def _ground(
 
     groundings = _ordered(todo, lambda item: len(item[2].phrase), lambda batch: in_batches(batch, call, size))
     for (kind, i, ask), grounding in zip(todo, groundings, strict=True):
+        try:
+            state = grounding.reply_state()
+        except ValueError as error:
+            raise RunError(
+                str(error),
+                where=f"{ask.img_id}: {ask.phrase[:80]}",
+                do="repair the model plugin (harness.model.Grounding)",
+            ) from error
         target = shown if kind == "phrase" else rows
         row = target[i]
         target[i] = replace(
@@ -259,6 +267,8 @@ def _ground(
             confidence=grounding.confidence if kind == "phrase" else row.confidence,
             token_count=row.token_count + grounding.token_count,
             warnings=row.warnings + grounding.warnings,
+            region_state=state,
+            region_reply=None if state == "stated" else grounding.reply,
         )
     return rows, shown
 

@@ -242,15 +242,20 @@ def _moments(x: Floats, y: Floats) -> Sums:
 def confidence_and_explanation(run: Run) -> Statistics | str:
     """Confidence of an answer against the fact score of its explanation (the paper's second open question)."""
     from harness.metrics.explanations import fact_quality
+    from harness.metrics.participation import mostly_none, real_explanation
 
+    reason = mostly_none(run)
+    if reason:
+        return reason
     rows, images, classes = [], [], []
     outside = "confidence outside its range"
     counts = {outside: 0}
     for question in run.questions:
         prediction = run.predictions.get(("question", question.index))
-        if prediction is None or prediction.explanation is None or prediction.confidence is None:
+        explanation = real_explanation(run, question)
+        if prediction is None or explanation is None or prediction.confidence is None:
             continue
-        quality = fact_quality(prediction.explanation, question)
+        quality = fact_quality(explanation, question)
         if quality is None:
             continue
         if not 0.0 <= prediction.confidence <= 1.0:
@@ -426,7 +431,8 @@ METRICS: list[Metric] = [
         MetricInfo(
             "confidence_explanation_correlation",
             "confidence and explanation",
-            "Pearson's correlation of an answer's confidence and the fact score of its explanation.",
+            "Pearson's correlation of an answer's confidence and the fact score of its explanation, over rows "
+            "that have both; explanations that repeat answer or question are left out.",
             "gi-bench; second open question of arXiv 2511.04384",
             low=-1.0,
             group="confidence",

@@ -17,6 +17,13 @@ import numpy as np
 
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.correctness import partial
+from harness.metrics.participation import (
+    left_out_counts,
+    mostly_none,
+    real_explanation,
+    replies,
+    share,
+)
 from harness.metrics.tokens import tokenize_rouge
 from harness.reading.readers import read
 from harness.reading.values import atomic_value
@@ -105,31 +112,29 @@ _Row = Callable[[str, str, Question], "float | None"]
 
 
 def _statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
+    reason = mostly_none(run)
+    if reason:
+        return reason
     values, images, classes = [], [], []
-    missing = skipped = 0
-    explained = False
+    skipped = 0
     for question in run.questions:
-        prediction = run.predictions.get(("question", question.index))
-        if prediction is None or prediction.explanation is None:
-            missing += question.wants_explanation
+        explanation = real_explanation(run, question)
+        if explanation is None:
             continue
-        explained = True
-        value = row(prediction.explanation, prediction.answer or "", question)
+        value = row(explanation, run.predictions["question", question.index].answer or "", question)
         if value is None:
             skipped += 1
             continue
         values.append((float(value), 1.0))
         images.append(question.img_id)
         classes.append(question.question_class)
-    if not explained:
-        return "the run explained nothing"
     if not values:
         return f"no row can be scored: {left_out}"
     return Statistics(
         np.array(values),
         tuple(images),
         {"question_class": tuple(classes)},
-        counts={"missing prediction": missing, left_out: skipped},
+        counts={**left_out_counts(run), left_out: skipped},
     )
 
 
@@ -197,10 +202,24 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
 )
 
 
+_OVER = (
+    "Over explanations that are any: those that repeat answer or question, refuse, cannot be read or are missing are "
+    "left out and counted (explanation_participation); no value where these are more than half."
+)
+
+
+def _given(run: Run) -> Statistics | str:
+    slices = {"question_class": {question.index: question.question_class for question in run.questions}}
+    found = share(run.questions, replies(run).explanations, slices, "the run explained nothing")
+    return found if isinstance(found, str) else replace(found, counts=left_out_counts(run))
+
+
 def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
     info = replace(
         info,
         title=f"{info.title} (explanations)",
+        definition=f"{info.definition} {_OVER}",
+        version=2,
         source="gi-bench",
         group="explanations",
         comparable=False,
@@ -210,4 +229,19 @@ def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
     return Metric(info, lambda run: _statistics(run, row, left_out))
 
 
-METRICS: list[Metric] = [_metric(*row) for row in _DEFINED]
+METRICS: list[Metric] = [
+    *(_metric(*row) for row in _DEFINED),
+    Metric(
+        MetricInfo(
+            "explanation_participation",
+            "explanations that are any",
+            "Share of rows that want an explanation and got one which adds anything to answer and question; the others "
+            "repeat them, refuse, cannot be read or are missing.",
+            "gi-bench",
+            group="explanations",
+            comparable=False,
+            headline=False,
+        ),
+        _given,
+    ),
+]

@@ -19,6 +19,7 @@ import numpy as np
 from harness.errors import GiBenchError
 from harness.language_model import Cache, Chat, Endpoint, LocalModel, ask
 from harness.metrics.base import Metric, Statistics
+from harness.metrics.participation import left_out_counts, mostly_none, real_explanation
 from harness.metrics.settings import MetricSettings
 from harness.schema import MetricInfo, Prediction, Question
 
@@ -99,11 +100,11 @@ class Judgement:
             (question, prediction)
             for question in run.questions
             if (prediction := run.predictions.get(("question", question.index))) is not None
-            and prediction.explanation is not None
+            and real_explanation(run, question) is not None
         ]
         chosen = _choose(len(rows), run.settings.judge_limit)
         self.rows: list[tuple[Question, dict[str, int]]] = []
-        self.counts = {"not judged (limit)": len(rows) - len(chosen), "verdict not readable": 0}
+        self.counts = {**left_out_counts(run), "not judged (limit)": len(rows) - len(chosen), "verdict not readable": 0}
         asked = {i: messages_for(*rows[i]) for i in chosen}
         distinct = {json.dumps(messages): messages for messages in asked.values()}
         # A server batches what comes at once; a local model has one row at a time.
@@ -138,8 +139,9 @@ def _judgement(run: Run) -> Judgement | str:
     """Verdicts on a run, or why there are none."""
     if run.settings.judge_model is None:
         return "no judge configured: give --judge-model, and --judge-url for a server"
-    if not any(p.kind == "question" and p.explanation is not None for p in run.predictions.values()):
-        return "the run explained nothing"
+    reason = mostly_none(run)
+    if reason:
+        return reason
     try:
         judge = make_judge(run.settings)
         return Judgement(run, judge) if judge is not None else "no judge configured"
@@ -168,11 +170,13 @@ def _metric(criterion: str, meaning: str) -> Metric:
     info = MetricInfo(
         f"judge_{criterion}",
         f"judge: {criterion.replace('_', ' ')}",
-        f"Mean rating by a language model, 0 to 1: {meaning}.",
+        f"Mean rating by a language model, 0 to 1: {meaning}. Over explanations that are any: those that repeat answer "
+        "or question, refuse, cannot be read or are missing are not judged, and counted.",
         "criteria of the published results of MediaEval Medico 2025, subtask 2; prompt and scale are gi-bench's",
         group="explanations",
         comparable=False,
         headline=False,
+        version=2,
     )
     return Metric(info, lambda run: _statistics(run, criterion, info))
 

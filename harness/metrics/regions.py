@@ -237,17 +237,21 @@ def detection(run: Run) -> Statistics | str:
     """
     rows: list[tuple[float, bool, bool, bool]] = []
     images = []
-    counts = {"region confidence outside 0 to 1, ranked last": 0}
+    counts = {"region confidence outside 0 to 1, ranked last": 0, "missing prediction": 0}
     for phrase in run.phrases:
         prediction = run.predictions.get(("phrase", phrase.index))
-        if (phrase.region is None and not phrase.is_negative) or prediction is None or prediction.regions is None:
+        if phrase.region is None and not phrase.is_negative:
             continue
-        shown = any(region.area for region in prediction.regions)
-        if shown and prediction.confidence is None:
+        # A phrase without a prediction is one for which nothing is shown: it stays among those to be found.
+        regions = tuple((prediction.regions if prediction is not None else None) or ())
+        sure = prediction.confidence if prediction is not None else None
+        counts["missing prediction"] += prediction is None or prediction.regions is None
+        shown = any(region.area for region in regions)
+        if shown and sure is None:
             return "the run gives no confidence for regions"
         right = not phrase.is_negative and phrase.region is not None and shown
-        right = right and _values(tuple(prediction.regions), phrase.region)[0] >= 0.5  # type: ignore[arg-type]
-        stated = prediction.confidence or 0.0
+        right = right and _values(regions, phrase.region)[0] >= 0.5  # type: ignore[arg-type]
+        stated = sure or 0.0
         usable = 0.0 <= stated <= 1.0  # not for NaN
         counts["region confidence outside 0 to 1, ranked last"] += shown and not usable
         rows.append((stated if usable else 0.0, shown, right, not phrase.is_negative))
@@ -337,7 +341,8 @@ METRICS: list[Metric] = [
             "region_average_precision",
             "average precision of regions",
             "Area under the precision-recall curve of phrases ranked by the confidence of their region; right is an "
-            "IoU of at least 0.5, a region for an absent thing is wrong. Interval over 256 levels of confidence, the "
+            "IoU of at least 0.5, a region for an absent thing is wrong. A missing prediction and a reply that cannot "
+            "be read show nothing: what they should have shown is missed. Interval over 256 levels of confidence, the "
             "same for every run whose confidences they tell apart.",
             "Everingham et al. 2010, without interpolation",
             version=2,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics, Sums, ratio
 from harness.metrics.overlap import longest_common_subsequence, shared_ngrams
+from harness.metrics.participation import left_out_counts, mostly_none, real_explanation
 from harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
 from harness.schema import MetricInfo
 
@@ -170,6 +171,9 @@ def text_statistics(
     """
     what = "explanation" if explanations else "answer"
     predictions = run.predictions
+    reason = mostly_none(run) if explanations else None
+    if reason:
+        return reason
     if not any(p.kind == "question" and getattr(p, what) is not None for p in predictions.values()):
         return "the run explained nothing" if explanations else "the run answered no question"
     pairs: list[tuple[str, str]] = []
@@ -179,7 +183,9 @@ def text_statistics(
         if reference is None:
             continue
         prediction = predictions.get(("question", question.index))
-        text = getattr(prediction, what) if prediction is not None else None
+        text = prediction.answer if prediction is not None else None
+        if explanations:
+            text = real_explanation(run, question)
         missing += text is None
         pairs.append((text or "", reference))
         kept.append(question)
@@ -193,7 +199,7 @@ def text_statistics(
         images=tuple(q.img_id for q in kept),
         slices=slices,
         value=value,
-        counts={"missing prediction": missing},
+        counts=left_out_counts(run) if explanations else {"missing prediction": missing},
     )
 
 
@@ -268,7 +274,10 @@ def _metric(info: MetricInfo, rows_of: _Rows, value: _Value, *, explanations: bo
             info,
             name=f"explanation_{info.name}",
             title=f"{info.title} of explanations",
-            definition=f"{info.definition} Against the suite's reference explanations.",
+            definition=f"{info.definition} Against the suite's reference explanations; one that repeats answer or "
+            "question, refuses or is missing counts as an empty text, and where these are more than half there is no "
+            "value.",
+            version=2,
             source="gi-bench; the challenge rates explanations by experts and language models",
             group="explanations",
             comparable=False,

@@ -167,3 +167,27 @@ def test_phantom_masks_survive() -> None:
     large = [mask for mask in masks if mask.sum() > 1000]
     assert len(large) > 30
     assert min(_iou_of_round_trip(mask) for mask in large) >= 0.97
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("none", "denied"),
+        (" None. ", "denied"),
+        ("", "not given"),
+        ("<s></s>", "not given"),
+        ("I am sorry", "refused"),
+        ("I cannot locate this. I'm sorry.", "refused"),
+        ("no polyp to measure", "unreadable"),
+        ("no instrument present", "unreadable"),
+        ("???", "unreadable"),
+        ("[120, 30, 200, 90]", "unreadable"),
+        ("<loc_5>", "unreadable"),
+        ("polyp <loc_5><loc_6>", "unreadable"),
+        ("<loc_1><loc_1><loc_500><loc_1><loc_500><loc_500>", "stated"),
+        ("polyp <loc_1><loc_1><loc_500><loc_1><loc_500><loc_500>", "stated"),
+    ],
+)
+def test_what_a_reply_to_a_phrase_is(text: str, state: str) -> None:
+    mask, _ = locations.decode_mask(text, 64, 48)
+    assert locations.reply_state(text, shown=bool(mask.any())) == state

@@ -9,10 +9,10 @@ import pytest
 
 from baselines.florence2 import prompts
 from baselines.florence2.backbone import load_backbone
-from baselines.florence2.examples import NOTHING_THERE, TINY_STYLE, Examples, check_examples, task_examples
+from baselines.florence2.examples import TINY_STYLE, Examples, check_examples, task_examples
 from baselines.florence2.locations import decode_mask
 from baselines.florence2.pretraining import caption, dense_labels, draw_batches, neutral_examples, shapes_of
-from baselines.florence2.prompts import ground_prompt
+from baselines.florence2.prompts import NOTHING_THERE, ground_prompt
 from baselines.florence2.recipes import Choices, train_adapter
 from baselines.florence2.training import Running
 from baselines.registration import HERE, recipes

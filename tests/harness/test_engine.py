@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import store
@@ -21,7 +22,8 @@ from harness.engine.execute import BatchSize, chain_label, execute_part, in_batc
 from harness.engine.plan import make_plan
 from harness.engine.progress import Progress, duration
 from harness.errors import GiBenchError, RunError
-from harness.schema import TASKS
+from harness.model import GroundAsk, Grounding
+from harness.schema import TASKS, Region
 from harness.suites.phantom.suite import PhantomSuite
 from tests.scripted import ScriptedModel, entry
 
@@ -366,3 +368,32 @@ def test_dtype_follows_the_hardware_and_embedded_suites_stay_exact(
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
         assert local._dtype("auto", "cuda", suite) == ("bfloat16" if has else "float16")
     assert local._dtype("float32", "cuda", real) == "float32"
+
+
+def test_the_state_of_a_region_is_stored(run_scripted: Any) -> None:
+    class Sorry(ScriptedModel):
+        def ground(self, features: Sequence[float], asks: Sequence[GroundAsk]) -> list[Grounding]:
+            shown = super().ground(features, asks)
+            replies = {
+                0: Grounding((), state="refused", reply="I am sorry"),
+                1: Grounding(()),
+                2: Grounding((), state="unreadable", reply="no polyp to measure"),
+            }
+            return [replies.get(len(ask.phrase) % 4, found) for ask, found in zip(asks, shown, strict=True)]
+
+    finished = run_scripted(Sorry())
+    run = store.open_run(finished.path)
+    found = [(p.phrase or "", p) for p in run.predictions.values() if p.kind == "phrase"]
+    expected = {0: ("refused", "I am sorry"), 1: ("denied", None), 2: ("unreadable", "no polyp to measure"),
+                3: ("stated", None)}  # fmt: skip
+    assert {len(phrase) % 4 for phrase, _ in found} == set(expected)
+    for phrase, p in found:
+        assert (p.region_state, p.region_reply) == expected[len(phrase) % 4]
+    assert run.scores.states["regions"]["all"]["refused"] == sum(len(phrase) % 4 == 0 for phrase, _ in found)
+
+
+@pytest.mark.parametrize(("regions", "state"), [(0, "stated"), (1, "denied"), (0, "no idea")])
+def test_a_state_that_does_not_fit_its_regions_is_refused(regions: int, state: str) -> None:
+    mask = np.ones((4, 4), dtype=bool)
+    with pytest.raises(ValueError, match="reply"):
+        Grounding((Region.from_mask("polyp", mask),) * regions, state=state).reply_state()  # type: ignore[arg-type]

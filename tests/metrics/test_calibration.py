@@ -144,10 +144,11 @@ def test_explanation_scores_of_a_run(tmp_path: Path) -> None:
     scores = score_run(
         write_run(tmp_path / "run", explain=lambda q: "A small red bump; one polyp." * (q.index % 2 == 0))
     )
-    assert scores.find("explanation_attributes").n == 12  # type: ignore[union-attr]
-    assert scores.find("explanation_length").value == pytest.approx(3.0)  # type: ignore[union-attr]
+    assert scores.find("explanation_attributes").n == 6, "an empty text is none"  # type: ignore[union-attr]
+    assert scores.find("explanation_length").value == pytest.approx(6.0)  # type: ignore[union-attr]
     assert scores.find("explanation_contradiction").value == 0.0  # type: ignore[union-attr]
-    assert scores.find("explanation_false_positive_rate").value == 0.0  # type: ignore[union-attr]
+    assert scores.find("explanation_false_positive_rate") is None, "no explanation where the finding is absent"
+    assert "0 of 6 explanations" in scores.not_computed["explanation_false_positive_rate"]
 
 
 # What pools of classes hide, what a confidence has to beat, and confidences at the edge of what they can be.

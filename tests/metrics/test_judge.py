@@ -101,7 +101,7 @@ def test_model_output_is_data_and_not_an_instruction(tmp_path: Path, server: _Se
 
 
 def test_a_limit_is_drawn_with_a_fixed_seed_and_counted(tmp_path: Path, server: _Server) -> None:
-    run = write_run(tmp_path / "run", explain=lambda q: f"explanation {q.index}")
+    run = write_run(tmp_path / "run", explain=lambda q: f"A red bump of {q.index} mm.")
     scores = _score(run, server, tmp_path / "a", judge_limit=5)
     assert scores.find("judge_clarity").n == 5  # type: ignore[union-attr]
     assert scores.counts["judge_clarity: not judged (limit)"] == 7

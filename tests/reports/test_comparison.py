@@ -285,3 +285,28 @@ def test_after_a_run_one_page_stands_beside_the_runs(pair: list[Path]) -> None:
     assert what == "report"
     assert path == pair[0].parent / "report.html"
     assert path.stat().st_size > 10_000
+
+
+def test_replies_stand_on_the_page_and_silence_gets_no_star(tmp_path: Path) -> None:
+    """A run that apologises has no rate; its states stand beside those of a run that takes part."""
+    sorry = write_run(tmp_path / "a", variant="sorry", answer=lambda q: "I am sorry", explain=lambda q: q.answer)
+    other = write_run(
+        tmp_path / "b",
+        variant="other",
+        answer=lambda q: "one instrument" if q.index == 1 else q.answer,
+        explain=lambda q: f"A smooth bump of 5 mm. {q.explanation}",
+    )
+    for folder in (sorry, other):
+        score_run(folder, resamples=50)
+    page = build_page([sorry, other])
+    rates = next(table for table in page.tables if table.title == "Absent findings")
+    column = rates.heads.index("false-positive rate of answers")
+    cells = {name: cells[column] for name, cells in rates.rows}
+    assert (cells["sorry"].value, cells["sorry"].best, cells["other"].best) == ("not computed", False, False)
+    assert "takes no part: 0 of 6 answers" in cells["sorry"].reason
+    answers, _, explanations = page.replies
+    assert answers.rows == (("sorry", (0, 0, 12, 0, 0), "0.0 %"), ("other", (7, 5, 0, 0, 0), "100.0 %"))
+    assert explanations.rows[0] == ("sorry", (0, 0, 0, 0, 12), "0.0 %")
+    assert ("sorry", "polyp_count", (0, 0, 6, 0, 0), "0.0 %") in answers.by_class
+    found = _Page(render(page))
+    assert ["sorry", "0", "0", "12", "0", "0", "0.0 %"] in [[cell.strip() for cell in row] for row in found.rows]
