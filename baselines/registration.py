@@ -109,7 +109,7 @@ def variants() -> list[ModelEntry]:
 
 def _entry(recipe: VariantRecipe) -> ModelEntry:
     if recipe.kind == "prior":
-        details: dict[str, Any] = {"kind": "prior", "needs_image": False, "needs_train_suite": True}
+        details: dict[str, Any] = {"kind": "prior", "role": "floor", "needs_image": False, "needs_train_suite": True}
         return ModelEntry(recipe.name, recipe.summary, ("answer",), lambda c: _build_prior(recipe, c), details)
     details = {
         "kind": "florence2",

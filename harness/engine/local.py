@@ -84,7 +84,7 @@ def evaluate(
         models: registered names; a backbone that they share is loaded once.
         suite: registered name, or a suite.
         data: folder with the suite's files.
-        train_suite: suite that priors learn from; None for the suite's own.
+        train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
         output: parent of the run folders (``output/<suite>/<variant>-<recipe>``).
         settings: how to run.
         say: called with lines for the user.
@@ -109,11 +109,12 @@ def evaluate(
         opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype
     shared: dict[str, Any] = {}
+    teachers = _Teachers(opened, train_suite, data)
     finished = []
     for entry in entries:
         context = BuildContext(
             suite=opened,
-            train_suite=_train_suite(entry, opened, train_suite, data),
+            train_suite=teachers.of(entry),
             device=device,
             dtype=_dtype(dtype, device, opened),
             seed=settings.seed,
@@ -140,26 +141,48 @@ def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
         )
 
 
-def _train_suite(entry: ModelEntry, suite: Suite, name: str | None, data: Path | str | None) -> Suite | None:
-    """The suite that priors learn from; only models that ask for one pay for loading it."""
-    if not entry.details.get("needs_train_suite"):
-        return None
-    wanted = name or suite.train_suite
-    if wanted is None:
-        return None
-    if wanted == suite.name:
-        return suite
-    try:
-        return load_suite(wanted, data)
-    except GiBenchError as error:
-        if name is not None:
-            raise
-        raise GiBenchError(
-            f"{entry.name} learns from {wanted}, which cannot be loaded: {error.what}",
-            where=error.where,
-            do=f"give its folder with --data, or --train-suite {suite.name} to learn from the other images "
-            "of this suite",
-        ) from error
+class _Teachers:
+    """The suites that floors and ceilings learn from; each is loaded once, and only for models that ask for one."""
+
+    def __init__(self, suite: Suite, name: str | None, data: Path | str | None) -> None:
+        self._suite, self._name, self._data = suite, name, data
+        self._loaded: dict[str, Suite | None] = {}
+
+    def of(self, entry: ModelEntry) -> Suite | None:
+        """The teacher of a model: named by the user, made from the suite (a split's train side), or the suite's own.
+
+        Raises:
+            GiBenchError: it cannot be loaded.
+        """
+        needs = entry.details.get("needs_train_suite")
+        if not needs:
+            return None
+        suite = self._suite
+        wanted = self._name
+        if wanted is None:
+            if "" not in self._loaded:
+                self._loaded[""] = suite.teacher()
+            if self._loaded[""] is not None:
+                return self._loaded[""]
+            wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
+        if wanted is None or wanted == suite.name:
+            return None if wanted is None else suite
+        if wanted not in self._loaded:
+            self._loaded[wanted] = self._load(entry.name, wanted)
+        return self._loaded[wanted]
+
+    def _load(self, model: str, wanted: str) -> Suite:
+        try:
+            return load_suite(wanted, self._data)
+        except GiBenchError as error:
+            if self._name is not None:
+                raise
+            raise GiBenchError(
+                f"{model} learns from {wanted}, which cannot be loaded: {error.what}",
+                where=error.where,
+                do=f"give its folder with --data, or --train-suite {self._suite.name} to learn from the other images "
+                "of this suite",
+            ) from error
 
 
 def _device(wanted: str) -> str:

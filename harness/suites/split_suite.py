@@ -47,6 +47,10 @@ class SplitSuite(Suite):
         self.questions = tuple(replace(row, index=index) for index, row in enumerate(questions))
         self.phrases = tuple(replace(row, index=index) for index, row in enumerate(phrases))
 
+    def teacher(self) -> Suite | None:
+        """The train side, for the test side: what a split is made for."""
+        return SplitSuite(self._suite, self.split, "train") if self.side == "test" else None
+
     def load_image(self, img_id: str) -> Image:
         """The suite's image."""
         return self._suite.load_image(img_id)
