@@ -75,7 +75,11 @@ def teacher_of(kind: str, context: BuildContext) -> Teacher:
             f"{kind} needs training rows, and {suite.name} names none",
             do=f"give --train-suite NAME (--train-suite {suite.name} learns from the other images)",
         )
-    same = context.shared.setdefault(("same images", id(suite), id(train)), SameImages([suite, train]))
+    # Comparing stored pictures reads them: once for all variants of a call.
+    known: dict[tuple[int, int], SameImages] = context.shared.setdefault("same images", {})
+    if (id(suite), id(train)) not in known:
+        known[id(suite), id(train)] = SameImages([suite, train])
+    same = known[id(suite), id(train)]
     return Teacher(train, same.key, frozenset(same.key(img_id) for img_id in suite.image_ids))
 
 
