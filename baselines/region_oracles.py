@@ -95,7 +95,7 @@ def agreed(masks: Sequence[Mask]) -> Mask:
     votes = np.sum(masks, axis=0)
     candidates = [votes >= k for k in range(1, len(masks) + 1)] + list(masks)
     values = [np.mean([_iou(candidate, mask) for mask in masks]) for candidate in candidates]
-    return candidates[int(np.argmax(values))]
+    return np.asarray(candidates[int(np.argmax(values))], dtype=bool)
 
 
 def _iou(first: Mask, second: Mask) -> float:

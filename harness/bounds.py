@@ -8,7 +8,7 @@ ceiling cover. What that is and is not stands in docs/metrics.md. Reads run fold
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,8 @@ from harness.errors import GiBenchError, RunError
 from harness.metrics.base import Metric, Statistics
 from harness.schema import MetricInfo
 from harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
-from harness.store import Run, open_run, write_json
+from harness.store import Run, open_run
 
-FILE_NAME = "bounds.json"
 # Confidences have no floor and ceiling of this kind: what they are worth is a question of their ranking.
 GROUPS = ("answers", "facts", "regions", "negatives", "explanations")
 # A ceiling with fewer rows than this share of the widest one's is no ceiling for the suite, but for a corner of it.
@@ -102,7 +101,9 @@ class _Bounded:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.models = [run for run in runs if run.role == "model"]
-        self.floors = [run for run in runs if run.role == "floor"]
+        # The simplest comes first among equals: a floor of explanations answers as a floor of answers does.
+        floors = [run for run in runs if run.role == "floor"]
+        self.floors = sorted(floors, key=lambda run: (len(run.manifest.get("tasks", ())), run.variant))
         self.ceilings = [run for run in runs if run.role == "ceiling"]
         self.names = dict(zip((run.path for run in runs), labels(runs), strict=True))
         self._covered: dict[Path, Keys] = {}
@@ -128,10 +129,10 @@ class _Bounded:
                 self._made[key] = self._made.get((metric.name, run.path, None)) or _compute(metric, run)
         return self._made[key]
 
-    def ceiling(self, metric: Metric) -> Run | None:
+    def ceiling(self, metric: Metric, model: Run) -> Run | None:
         """The tightest of the ceilings that cover about as many of the metric's rows as the widest."""
         found = []
-        for run in self.ceilings:
+        for run in (run for run in self.ceilings if _rows_of(run) == _rows_of(model)):
             made = self.statistics(metric, run)
             if not isinstance(made, str) and len(made.sums):
                 found.append((len(made.sums), _value(made), run))
@@ -141,10 +142,10 @@ class _Bounded:
             return None
         return (min if metric.info.higher_is_better else max)(wide, key=lambda one: one[0])[1]
 
-    def floor(self, metric: Metric, rows: Keys) -> tuple[Run, Statistics] | None:
+    def floor(self, metric: Metric, model: Run, rows: Keys) -> tuple[Run, Statistics] | None:
         """The best of the floors on some rows; the first one among equals."""
         found = []
-        for run in self.floors:
+        for run in (run for run in self.floors if _rows_of(run) == _rows_of(model)):
             made = self.statistics(metric, run, rows)
             if not isinstance(made, str) and len(made.sums) and np.isfinite(_value(made)):
                 found.append((_value(made), run, made))
@@ -218,19 +219,23 @@ def shares(
         return []
     bootstrap = Bootstrap(resamples, seed)
     found = []
-    for metric in metrics.values():
+    for metric in sorted(metrics.values(), key=lambda metric: _place(metric.info.group)):
         info = metric.info
         if info.group in GROUPS and info.ranked and (everything or info.headline):
             found += _of_metric(metric, bounded, bootstrap)
     return found
 
 
+def _place(group: str) -> int:
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
+
+
 def _of_metric(metric: Metric, bounded: _Bounded, bootstrap: Bootstrap) -> list[Share]:
-    ceiling = bounded.ceiling(metric)
     found = []
     for model in bounded.models:
         if isinstance(bounded.statistics(metric, model), str):
             continue
+        ceiling = bounded.ceiling(metric, model)
         rows = bounded.covered(model)
         if ceiling is not None:
             rows &= bounded.covered(ceiling)
@@ -243,15 +248,14 @@ def _share(
 ) -> Share:
     info = metric.info
     own = bounded.statistics(metric, model, rows)
-    start = dict(
-        metric=info.name, title=info.title, higher_is_better=info.higher_is_better, run=bounded.names[model.path]
-    )
+    told: dict[str, Any] = {"metric": info.name, "title": info.title, "higher_is_better": info.higher_is_better}
+    told["run"] = bounded.names[model.path]
     if isinstance(own, str) or not len(own.sums):
-        return Share(**start, reason="the run has no row that the ceiling covers")  # type: ignore[arg-type]
-    floor = bounded.floor(metric, rows)
+        return Share(**told, reason="the run has no row that the ceiling covers")
+    floor = bounded.floor(metric, model, rows)
     top = None if ceiling is None else bounded.statistics(metric, ceiling, rows)
     top = None if isinstance(top, str) else top
-    told: dict[str, Any] = {**start, "value": _finite(_value(own)), "n": len(own.sums), "images": len(set(own.images))}
+    told |= {"value": _finite(_value(own)), "n": len(own.sums), "images": len(set(own.images))}
     if floor is not None:
         told |= {"floor": bounded.names[floor[0].path], "floor_value": _value(floor[1])}
     if ceiling is not None and top is not None:
@@ -274,13 +278,13 @@ def _way(info: MetricInfo, own: Statistics, floor: Statistics, ceiling: Statisti
     if not np.isfinite([value, low, high]).all():
         return {"reason": "one of the three has no value on the shared rows"}
     if sign * (high - low) <= 0:
-        return {"reason": "a run that never looks reaches the ceiling: this number alone tells nothing of seeing"}
+        return {"reason": "the floor reaches the ceiling"}
     drawn = _drawn(three, bootstrap)
     if drawn is None:
         return {"reason": "too few images for an interval"}
     ways = drawn[:, 2] - drawn[:, 1]
     if not np.quantile(sign * ways, (1 - LEVEL) / 2) > 0:
-        return {"reason": "floor and ceiling cannot be told apart on these rows"}
+        return {"reason": "floor and ceiling cannot be told apart"}
     # What a resample without any way gives is no share; the quantile above keeps such resamples below 2.5 %.
     apart = sign * ways > 0
     ratios = (drawn[apart, 0] - drawn[apart, 1]) / ways[apart]
@@ -308,18 +312,14 @@ def _drawn(three: Sequence[Statistics], bootstrap: Bootstrap) -> Floats | None:
     return drawn if len(drawn) else None
 
 
-def write_bounds(path: Path, found: Sequence[Share], run: Run) -> None:
-    """Write shares as JSON, with the suite that they belong to."""
-    content = {"suite": run.suite, "fingerprint": run.fingerprint, "shares": [asdict(one) for one in found]}
-    write_json(path, content)
-
-
 def bound_lines(found: Sequence[Share]) -> list[str]:
     """The shares for the terminal, 80 columns wide; nothing for none."""
     if not found:
         return []
     width = max(len(one.run) for one in found)
     lines = ["share of the way from floor to ceiling [95 % interval], on shared rows", ""]
+    if not any(one.ceiling for one in found):
+        return [*lines[:1], "  no ceiling among the runs: gi-bench run --bounds makes floors and ceilings", ""]
     last: tuple[object, ...] = ()
     for one in found:
         head = (one.metric, one.floor, one.ceiling, one.floor_value, one.ceiling_value)
@@ -341,17 +341,20 @@ def share_text(one: Share) -> str:
     """The share with its interval in per cent, or why there is none."""
     if one.share is None:
         return f"no share: {one.reason}"
-    interval = "" if one.low is None or one.high is None else f" [{100 * one.low:.0f}, {100 * one.high:.0f}]"
-    return f"{100 * one.share:.0f} %{interval}"
+    interval = "" if one.low is None or one.high is None else f" [{_percent(one.low)}, {_percent(one.high)}]"
+    return f"{_percent(one.share)} %{interval}"
+
+
+def _percent(share: float) -> str:
+    """A share in whole per cent, without a sign on zero."""
+    return f"{round(100 * share):d}"
 
 
 __all__ = [
-    "FILE_NAME",
     "Share",
     "bound_lines",
     "bounds_beside",
     "labels",
     "share_text",
     "shares",
-    "write_bounds",
 ]

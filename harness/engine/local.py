@@ -44,6 +44,8 @@ class Settings:
         checkpoint, backbone, beams: given by the user instead of the registered ones.
         split: side of a split to run on (``split.json:test``); None for the whole suite.
         training_images: file with the ids of the images that the model was trained on, instead of its own list.
+        bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
+            are left out, and said.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -57,6 +59,7 @@ class Settings:
     beams: int | None = None
     training_images: Path | None = None
     split: str | None = None
+    bounds: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def evaluate(
         say: called with lines for the user.
 
     Returns:
-        One entry a model, in the given order.
+        One entry a model, in the given order, then one a bound.
 
     Raises:
         GiBenchError: a name is unknown, data are damaged, a checkpoint is missing, a folder holds another
@@ -111,10 +114,10 @@ def evaluate(
     shared: dict[str, Any] = {}
     teachers = _Teachers(opened, train_suite, data)
     finished = []
-    for entry in entries:
+    optional = _bounds(entries, settings.tasks) if settings.bounds else []
+    for entry in [*entries, *optional]:
         context = BuildContext(
             suite=opened,
-            train_suite=teachers.of(entry),
             device=device,
             dtype=_dtype(dtype, device, opened),
             seed=settings.seed,
@@ -123,12 +126,29 @@ def evaluate(
             beams=settings.beams,
             shared=shared,
         )
-        model = entry.build(context)
+        try:
+            context.train_suite = teachers.of(entry)
+            model = entry.build(context)
+        except GiBenchError as error:
+            if entry not in optional:
+                raise
+            say(f"{entry.name} left out: {error.what}")
+            continue
         try:
             finished.append(_run(entry, model, context, Path(output), settings, say))
         finally:
             model.close()
     return finished
+
+
+def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
+    """Registered floors and ceilings of what some models do, without those that are among them."""
+    from harness.registry import registered
+
+    wanted = set(tasks or [task for entry in entries for task in entry.tasks])
+    names = {entry.name for entry in entries}
+    found: list[ModelEntry] = list(registered("gi_bench.models").values())
+    return [one for one in found if one.details.get("role") and one.name not in names and wanted & {*one.tasks}]
 
 
 def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
