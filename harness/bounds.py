@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from harness.store import Run, open_run
 GROUPS = ("answers", "facts", "regions", "negatives", "explanations")
 # A ceiling with fewer rows than this share of the widest one's is no ceiling for the suite, but for a corner of it.
 _WIDE = 0.9
+
+# A rate of one kind of error is 0 for whoever says always the same, without looking.
+_ONE_SIDED = "one constant reply reaches it"
 
 Floats = npt.NDArray[np.float64]
 Keys = frozenset[tuple[str, int]]
@@ -195,8 +199,8 @@ def shares(
         everything: all metrics that rank, not only the headline ones.
 
     Returns:
-        By metric, then model. Metrics that no model has are left out, and everything where there is neither a floor
-        nor a ceiling.
+        By metric, then model. Metrics that a model does not have on the shared rows are left out, and everything where
+        there is neither a floor nor a ceiling.
 
     Raises:
         RunError: a folder is not a run, or the suites differ.
@@ -210,11 +214,32 @@ def shares(
                 where=run.path,
                 do="give runs of one suite",
             )
+    paths = [run.path for run in given] + bounds_beside([run.path for run in given])
     if metrics is None:
-        from harness.registry import registered
+        return list(_kept(tuple((path, _state(path)) for path in paths), resamples, seed, everything))
+    return _made(paths, metrics, resamples, seed, everything)
 
-        metrics = registered("gi_bench.metrics")
-    bounded = _Bounded([*given, *(open_run(path) for path in bounds_beside([run.path for run in given]))])
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Changes when a run does."""
+    files = [path / "manifest.json", *sorted((path / "predictions").glob("*.parquet"))]
+    return tuple(file.stat().st_mtime_ns for file in files)
+
+
+@lru_cache(maxsize=4)
+def _kept(
+    runs: tuple[tuple[Path, tuple[int, ...]], ...], resamples: int, seed: int, everything: bool
+) -> tuple[Share, ...]:
+    """The terminal and the page of one call show the same shares: they are made once."""
+    from harness.registry import registered
+
+    return tuple(_made([path for path, _ in runs], registered("gi_bench.metrics"), resamples, seed, everything))
+
+
+def _made(
+    paths: Sequence[Path], metrics: Mapping[str, Metric], resamples: int, seed: int, everything: bool
+) -> list[Share]:
+    bounded = _Bounded([open_run(path) for path in paths])
     if not bounded.floors and not bounded.ceilings:
         return []
     bootstrap = Bootstrap(resamples, seed)
@@ -233,25 +258,28 @@ def _place(group: str) -> int:
 def _of_metric(metric: Metric, bounded: _Bounded, bootstrap: Bootstrap) -> list[Share]:
     found = []
     for model in bounded.models:
-        if isinstance(bounded.statistics(metric, model), str):
-            continue
         ceiling = bounded.ceiling(metric, model)
         rows = bounded.covered(model)
         if ceiling is not None:
             rows &= bounded.covered(ceiling)
-        found.append(_share(metric, bounded, model, ceiling, rows, bootstrap))
+        own = bounded.statistics(metric, model, rows)
+        if not isinstance(own, str) and len(own.sums):
+            found.append(_share(metric, bounded, model, own, ceiling, rows, bootstrap))
     return found
 
 
 def _share(
-    metric: Metric, bounded: _Bounded, model: Run, ceiling: Run | None, rows: Keys, bootstrap: Bootstrap
+    metric: Metric,
+    bounded: _Bounded,
+    model: Run,
+    own: Statistics,
+    ceiling: Run | None,
+    rows: Keys,
+    bootstrap: Bootstrap,
 ) -> Share:
     info = metric.info
-    own = bounded.statistics(metric, model, rows)
     told: dict[str, Any] = {"metric": info.name, "title": info.title, "higher_is_better": info.higher_is_better}
     told["run"] = bounded.names[model.path]
-    if isinstance(own, str) or not len(own.sums):
-        return Share(**told, reason="the run has no row that the ceiling covers")
     floor = bounded.floor(metric, model, rows)
     top = None if ceiling is None else bounded.statistics(metric, ceiling, rows)
     top = None if isinstance(top, str) else top
@@ -277,6 +305,8 @@ def _way(info: MetricInfo, own: Statistics, floor: Statistics, ceiling: Statisti
     sign = 1.0 if info.higher_is_better else -1.0
     if not np.isfinite([value, low, high]).all():
         return {"reason": "one of the three has no value on the shared rows"}
+    if info.group == "negatives":
+        return {"reason": _ONE_SIDED}
     if sign * (high - low) <= 0:
         return {"reason": "the floor reaches the ceiling"}
     drawn = _drawn(three, bootstrap)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.bounds import labels
 from harness.definitions import older_note
 from harness.errors import GiBenchError
 from harness.schema import MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
-from reports import charts
+from reports import bounds, charts
 from reports.examples import Example, pick_examples
 from reports.pages import HERE, SMALL_N, environment
 
@@ -50,6 +51,7 @@ class Cell:
     best: bool = False
     small: bool = False
     reason: str = ""
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Page:
     recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    ways: list[bounds.Way] = field(default_factory=list)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -107,12 +110,8 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """Names of the columns: the variant, with the folder's ending where a variant occurs twice."""
-    variants = [run.variant for run in runs]
-    return [
-        name if variants.count(name) == 1 else f"{name} ({run.path.name.rpartition('-')[2]})"
-        for name, run in zip(variants, runs, strict=True)
-    ]
+    """Names of the columns: the variant, with the folder's ending where a variant occurs twice; bounds are marked."""
+    return [bounds.marked(name, run) for name, run in zip(labels(runs), runs, strict=True)]
 
 
 def _metrics(runs: Sequence[Run]) -> dict[str, MetricInfo]:
@@ -151,8 +150,8 @@ def _head_note(info: MetricInfo) -> str:
     return direction if info.comparable else f"{direction}; gi-bench's own, not comparable with published numbers"
 
 
-def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]:
-    """One table a group: a row per run, a column per metric."""
+def _comparison_tables(runs: Sequence[Run], names: Sequence[str], ways: Mapping[tuple[str, str], str]) -> list[Table]:
+    """One table a group: a row per run, a column per metric; ``ways`` is what stands below a value."""
     tables = []
     for group, title in _GROUPS:
         infos = [info for info in _metrics(runs).values() if info.group == group]
@@ -172,7 +171,8 @@ def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]
                 reason = run.scores.not_computed.get(info.name, "")
                 if reason and name not in reasons.setdefault(reason, []):
                     reasons[reason].append(name)
-                cells.append(_cell(found[info.name, i], best[info.name], reason))
+                cell = _cell(found[info.name, i], best[info.name], reason)
+                cells.append(replace(cell, way=ways.get((info.name, name), "")))
             rows.append((name, tuple(cells)))
         arrows = tuple(_head_note(info) for info in infos)
         footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())
@@ -309,10 +309,11 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     Raises:
         GiBenchError: see :func:`load_runs`.
     """
-    runs = load_runs(paths)
+    given = load_runs(paths)
+    runs, found = bounds.without_ceilings(given), bounds.found_shares(given)
     names = names_of(runs)
     first = runs[0]
-    notes = tuple(dict.fromkeys(note for run in runs for note in (*run.scores.notes, older_note(run.scores)) if note))
+    notes = tuple(dict.fromkeys(note for run in given for note in (*run.scores.notes, older_note(run.scores)) if note))
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
@@ -321,14 +322,15 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         created=max(str(run.manifest.get("created", "")) for run in runs),
         notes=notes,
         interval_method=first.scores.interval_method,
-        tables=_comparison_tables(runs, names),
+        tables=_comparison_tables(runs, names, bounds.lines(found)),
         definitions=list(_metrics(runs).values()),
         charts=_charts(runs, names),
         details=_detail_tables(runs, names),
         examples=pick_examples(runs, names),
-        recipes=[(name, _recipe(run)) for name, run in zip(names, runs, strict=True)],
+        recipes=[(name, _recipe(run)) for name, run in zip(names_of(given), given, strict=True)],
         published=_published(runs),
         counted=[(name, sorted(run.scores.counts.items())) for name, run in zip(names, runs, strict=True)],
+        ways=bounds.ways(found),
     )
 
 
