@@ -25,8 +25,10 @@ def image_key(img_id: str) -> str:
     True
     """
     name = unicodedata.normalize("NFC", img_id.strip()).replace("\\", "/").rstrip("/").rpartition("/")[2].casefold()
-    ending = next((ending for ending in _ENDINGS if name.endswith(ending) and name != ending), "")
-    return name[: len(name) - len(ending)] if ending else name
+    name = name.partition("?")[0] or name  # what an address says after the file
+    while (ending := next((ending for ending in _ENDINGS if name.endswith(ending)), None)) and name != ending:
+        name = name[: -len(ending)]
+    return name
 
 
 class SameImages:

@@ -63,7 +63,9 @@ def test_left_out_images_do_not_vote() -> None:
     assert _answer("blind_constant", _ask("c", "?", "text_presence")) == ("y", pytest.approx(2 / 3))
 
 
-@pytest.mark.parametrize("spelling", ["b", "B", "images/b.jpg", "deep\\folder\\B.PNG", " b.jpeg"])
+@pytest.mark.parametrize(
+    "spelling", ["b", "B", "images/b.jpg", "deep\\folder\\B.PNG", " b.jpeg", "b.png.JPG", "https://host/b.jpg?x=1"]
+)
 def test_another_spelling_of_an_image_is_the_same_image(spelling: str) -> None:
     assert _answer("blind_question_prior", _ask(spelling, "Q1", "polyp_count")) == ("x", 1.0)
 
