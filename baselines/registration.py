@@ -148,6 +148,8 @@ _BOUNDS: dict[str, tuple[str, tuple[Task, ...], str, str]] = {
 def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
     role, tasks, learns_from, place = _BOUNDS[recipe.kind]
     details = {"kind": recipe.kind, "role": role, "needs_image": False, "needs_train_suite": learns_from or False}
+    # A floor of explanations answers as the floor of answers does: it bounds explanations alone.
+    details["bounds"] = tasks[-1:] if role == "floor" else tasks
 
     def build(context: BuildContext) -> Model:
         module, _, function = place.partition(":")

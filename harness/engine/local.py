@@ -129,6 +129,7 @@ def evaluate(
         try:
             context.train_suite = teachers.of(entry)
             model = entry.build(context)
+            _check_built(entry, model, settings.tasks)
         except GiBenchError as error:
             if entry not in optional:
                 raise
@@ -148,7 +149,11 @@ def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list
     wanted = set(tasks or [task for entry in entries for task in entry.tasks])
     names = {entry.name for entry in entries}
     found: list[ModelEntry] = list(registered("gi_bench.models").values())
-    return [one for one in found if one.details.get("role") and one.name not in names and wanted & {*one.tasks}]
+    return [
+        one
+        for one in found
+        if one.details.get("role") and one.name not in names and wanted & {*one.details.get("bounds", one.tasks)}
+    ]
 
 
 def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
@@ -158,6 +163,17 @@ def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
             f"{entry.name} does not have the task {', '.join(missing)}",
             where="--tasks",
             do=f"it has: {', '.join(entry.tasks)}",
+        )
+
+
+def _check_built(entry: ModelEntry, model: Model, tasks: Sequence[Task] | None) -> None:
+    """A model may turn out to have fewer tasks than its entry says: a ceiling without explanations to learn from."""
+    if tasks and not set(tasks) & model.tasks:
+        model.close()
+        raise GiBenchError(
+            f"{entry.name} has nothing for the task {', '.join(tasks)} here",
+            where="--tasks",
+            do=f"it has: {', '.join(sorted(model.tasks))}",
         )
 
 

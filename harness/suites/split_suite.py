@@ -40,7 +40,7 @@ class SplitSuite(Suite):
         self._suite = suite
         self.split, self.side = split, side
         self.name = f"{suite.name}@{split.fingerprint[:8]}-{side}"
-        self.has_images, self.note = suite.has_images, suite.note
+        self.has_images, self.note, self.is_embedded = suite.has_images, suite.note, suite.is_embedded
         self.train_suite = None
         questions = [row for row in suite.questions if split.sides[row.img_id] == side]
         phrases = [row for row in suite.phrases if split.sides[row.img_id] == side]

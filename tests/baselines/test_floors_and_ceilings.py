@@ -335,3 +335,17 @@ def test_roles_stand_in_registry_and_manifest_and_bounds_run_along(tmp_path: Pat
     rate = scores.find("region_false_positive_rate")
     assert rate is not None
     assert rate.value == 1, "it cannot know what is absent"
+
+
+def test_bounds_are_those_of_the_tasks_at_hand(tmp_path: Path) -> None:
+    """No floor of explanations where nothing is explained: its answers are those of the floor of answers."""
+    suite = _Made("asked", TAUGHT)
+    suite.train_suite = "asked"
+    settings = Settings(bounds=True, tasks=("answer",), device="cpu")
+    finished = evaluate(["blind_question_prior"], suite, output=tmp_path, settings=settings)
+    made = [open_run(one.path).variant for one in finished]
+    assert made == ["blind_question_prior", "blind_class_prior", "blind_constant", "oracle_facts"]
+    bare = _Made("bare", [replace(row, explanation=None) for row in TAUGHT])
+    bare.train_suite = "bare"
+    with pytest.raises(GiBenchError, match="nothing for the task explain here"):
+        evaluate(["oracle_facts"], bare, output=tmp_path, settings=Settings(tasks=("explain",), device="cpu"))
