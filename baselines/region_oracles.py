@@ -176,8 +176,7 @@ def _passed(region: Region, through: Callable[[Mask], Mask]) -> Region:
 
 
 def _settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    note = "oracles of regions start from the reference region: they are no models"
-    return {"kind": kind, "role": "ceiling", **settings, "note": note}
+    return {"kind": kind, "role": "ceiling", **settings}
 
 
 def build_annotator_oracle(kind: str, context: BuildContext) -> RegionOracle:

@@ -147,9 +147,10 @@ def _covered(run: Run) -> str:
     left = run.not_covered
     counts = run.manifest["counts"]
     parts = []
-    for kind, what in (("question", "questions"), ("phrase", "phrases")):
+    tasks = set(run.manifest["recipe"]["tasks"])
+    for kind, what, of in (("question", "questions", {"answer", "explain"}), ("phrase", "phrases", {"ground"})):
         out = sum(row_kind == kind for row_kind, _ in left)
-        if counts.get(what):
+        if counts.get(what) and tasks & of:
             parts.append(f"{counts[what] - out:,} of {counts[what]:,} {what}")
     return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
