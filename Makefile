@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # CPU wheels of torch; set TORCH_INDEX= for the platform's default build (CUDA on Linux).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
-DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior vqa_only_r128 multitask_r32 multitask_r128 multitask_r128_neg
+DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior blind_region_prior blind_explanation \
+  oracle_facts oracle_region_tokens vqa_only_r128 multitask_r32 multitask_r128 multitask_r128_neg
 
 .PHONY: demo test test-slow lint setup clean
 .DEFAULT_GOAL := demo

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -236,15 +236,26 @@ def write_from_facts(suite: Suite, per_image: int = 1, seed: int = 0) -> list[Wr
     written = []
     for row in rows_to_explain(suite, per_image):
         digest = hashlib.sha256(f"{seed}\0{row.img_id}\0{row.index}".encode()).digest()
-        answer = (row.answer or "").strip().rstrip(".")
-        opening = _OPENINGS[digest[0] % len(_OPENINGS)]
-        sentences = [opening.format(answer=answer[:1].lower() + answer[1:], Answer=answer[:1].upper() + answer[1:])]
-        details = [_detail(AtomicPair(q, a), digest) for q, a in sorted(facts.get(row.img_id, {}).items())]
-        known = [detail for detail in details if detail]
-        first = digest[1] % max(1, len(known))
-        sentences += (known[first:] + known[:first])[:2]
-        written.append(Written(row.img_id, row.question, row.answer or "", " ".join(sentences), "template"))
+        text = from_template(row.answer or "", facts.get(row.img_id, {}), digest)
+        written.append(Written(row.img_id, row.question, row.answer or "", text, "template"))
     return written
+
+
+def from_template(answer: str, facts: Mapping[str, str], digest: bytes) -> str:
+    """An explanation of an answer: an opening around it, and sentences for at most two facts.
+
+    Args:
+        answer: what is explained.
+        facts: atomic answers by atomic question; those that say that something is absent give no sentence.
+        digest: three bytes or more that choose among the forms.
+    """
+    answer = answer.strip().rstrip(".")
+    opening = _OPENINGS[digest[0] % len(_OPENINGS)]
+    sentences = [opening.format(answer=answer[:1].lower() + answer[1:], Answer=answer[:1].upper() + answer[1:])]
+    details = [_detail(AtomicPair(q, a), digest) for q, a in sorted(facts.items())]
+    known = [detail for detail in details if detail]
+    first = digest[1] % max(1, len(known))
+    return " ".join([*sentences, *(known[first:] + known[:first])[:2]])
 
 
 def _detail(fact: AtomicPair, digest: bytes) -> str | None:

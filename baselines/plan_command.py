@@ -54,8 +54,8 @@ def plan(
     if model not in known:
         raise unknown_name(model, known, "model")
     recipe = known[model]
-    if recipe.kind == "prior":
-        typer.echo(f"{model} never sees an image: it needs no GPU and takes seconds")
+    if recipe.kind != "florence2":
+        typer.echo(f"{model} is no network: it needs no GPU and takes seconds")
         return
     if gpu != "cpu" and gpu not in cost.GPUS:
         raise GiBenchError(f"unknown device {gpu!r}", where="--gpu", do=f"use {', '.join(cost.GPUS)} or cpu")

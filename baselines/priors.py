@@ -1,26 +1,88 @@
-"""Baselines that never see the image: the floor under every score.
+"""Baselines that never see the image: the floor under every score of answers.
 
 Each gives the most frequent training answer for a key that it can know without looking: nothing, the row's question
-classes, or the text of the question. Ties go to the answer that comes first in the training rows.
+classes, or the text of the question. Rows of the image that is asked about never teach, whatever the suites are called.
+Ties go to the answer that comes first in the other rows.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from baselines.teaching import NO_TRAINING_ROW, teacher_of
 from harness.errors import GiBenchError
 from harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
 from harness.schema import Question, Task
+from harness.suites.same_images import image_key
 
 # From the most specific key to the least; a variant starts at its own and falls back to the next.
-_KEYS: dict[str, Callable[[Any], Hashable]] = {
+KEYS: dict[str, Callable[[Any], Hashable]] = {
     "blind_question_prior": lambda row: ("question", row.question),
     "blind_class_prior": lambda row: ("classes", tuple(sorted(row.question_class))),
     "blind_constant": lambda row: "constant",
 }
+
+
+@dataclass
+class _Texts:
+    """How often each text was said for one key.
+
+    Attributes:
+        counts: by text.
+        own: by image, by text.
+        first: by text: place and image of its first row, then of the first row of another image.
+        ranked: texts from the most frequent to the least; the first said comes first among equals.
+        total: number of rows.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    own: dict[str, Counter[str]] = field(default_factory=dict)
+    first: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    ranked: list[str] = field(default_factory=list)
+    total: int = 0
+
+
+class ModalTexts:
+    """The most frequent text for a key, among the rows of all images but one.
+
+    An image's rows are left out of counts, shares and ties: the reply is that of the other rows alone.
+
+    Args:
+        rows: (key, image, text), in order.
+    """
+
+    def __init__(self, rows: Iterable[tuple[Hashable, str, str]]) -> None:
+        self._texts: dict[Hashable, _Texts] = defaultdict(_Texts)
+        for place, (key, image, text) in enumerate(rows):
+            found = self._texts[key]
+            found.total += 1
+            found.counts[text] += 1
+            found.own.setdefault(image, Counter())[text] += 1
+            first = found.first.setdefault(text, [])
+            if not first or (len(first) == 1 and first[0][1] != image):
+                first.append((place, image))
+        for found in self._texts.values():
+            found.ranked = sorted(found.counts, key=lambda text: -found.counts[text])
+
+    def best(self, key: Hashable, image: str) -> tuple[str, float] | None:
+        """The most frequent text of the other images' rows with its share of them; None if there is no such row."""
+        found = self._texts.get(key)
+        if found is None:
+            return None
+        own = found.own.get(image, Counter())
+        best: tuple[int, int, str] | None = None
+        for text in found.ranked:
+            count = found.counts[text] - own[text]
+            if count > 0:
+                place = next(place for place, of in found.first[text] if of != image)
+                best = min(best or (1, 0, ""), (-count, place, text))
+            if not own[text]:
+                break  # later texts were said no more often, and not before
+        return None if best is None else (best[2], -best[0] / (found.total - sum(own.values())))
 
 
 class PriorModel:
@@ -29,43 +91,32 @@ class PriorModel:
     Args:
         kind: one of the three variants.
         rows: training rows; those without an answer are ignored.
-        leave_image_out: an answer never rests on rows of the question's own image, so that a suite can serve as
-            its own training rows.
+        settings: what the recipe says of the rows.
+        key_of: image id to a key that is equal for two ids of one image.
+        training_images: images whose rows may speak about the images asked about.
     """
 
     tasks: frozenset[Task] = frozenset({"answer"})
     needs_image = False
     batch_size = 4096
 
-    def __init__(self, kind: str, rows: Sequence[Question], *, leave_image_out: bool, source: str) -> None:
-        names = list(_KEYS)
-        self._keys = [_KEYS[name] for name in names[names.index(kind) :]]
-        self._leave_out = leave_image_out
-        # Counters keep the order of first appearance, which decides ties.
-        self._counts: dict[Hashable, Counter[str]] = defaultdict(Counter)
-        self._of_image: dict[str, list[tuple[Hashable, str]]] = defaultdict(list)
-        self._best: dict[Hashable, tuple[str, float] | None] = {}
-        digest = hashlib.sha256()
-        count = 0
-        for row in rows:
-            if not row.answer:
-                continue
-            count += 1
-            digest.update(f"{row.img_id}\t{row.question}\t{row.answer}\n".encode())
-            for key_of in self._keys:
-                key = key_of(row)
-                self._counts[key][row.answer] += 1
-                if leave_image_out:
-                    self._of_image[row.img_id].append((key, row.answer))
-        self.settings: Mapping[str, Any] = {
-            "kind": kind,
-            "trained_on": source,
-            "training_rows": count,
-            "training_digest": digest.hexdigest()[:16],
-            "leave_image_out": leave_image_out,
-        }
-        # With an image's own rows left out, no image is seen.
-        self.training_images = frozenset() if leave_image_out else frozenset(row.img_id for row in rows if row.answer)
+    def __init__(
+        self,
+        kind: str,
+        rows: Sequence[Question],
+        *,
+        settings: Mapping[str, Any] | None = None,
+        key_of: Callable[[str], str] = image_key,
+        training_images: frozenset[str] | None = None,
+    ) -> None:
+        names = list(KEYS)
+        self._keys = [KEYS[name] for name in names[names.index(kind) :]]
+        self._image = key_of
+        self._texts = ModalTexts(
+            (key(row), key_of(row.img_id), row.answer) for row in rows if row.answer for key in self._keys
+        )
+        self.settings: Mapping[str, Any] = settings if settings is not None else {"kind": kind}
+        self.training_images = training_images
 
     def encode(self, images: Sequence[Any]) -> Sequence[Feature]:
         """Never called: the model does not look."""
@@ -76,44 +127,31 @@ class PriorModel:
         return [self._answer(ask) for ask in asks]
 
     def _answer(self, ask: Ask) -> Answer:
+        image = self._image(ask.img_id)
         for key_of in self._keys:
-            key = key_of(ask)
-            found = self._without_image(key, ask.img_id) if self._leave_out else self._most_frequent(key)
+            found = self._texts.best(key_of(ask), image)
             if found is not None:
                 return Answer(found[0], found[1])
-        return Answer("", 0.0, warnings=("no-training-row",))
-
-    def _most_frequent(self, key: Hashable) -> tuple[str, float] | None:
-        if key not in self._best:
-            self._best[key] = _top(self._counts[key]) if key in self._counts else None
-        return self._best[key]
-
-    def _without_image(self, key: Hashable, img_id: str) -> tuple[str, float] | None:
-        own = Counter(answer for k, answer in self._of_image.get(img_id, ()) if k == key)
-        if not own:
-            return self._most_frequent(key)
-        counts = self._counts[key]
-        return _top({answer: count - own.get(answer, 0) for answer, count in counts.items()})
+        return Answer("", 0.0, warnings=(NO_TRAINING_ROW,))
 
     def ground(self, features: Sequence[Feature], asks: Sequence[GroundAsk]) -> Sequence[Grounding]:
         """Never called: the task is not listed."""
-        raise GiBenchError("a blind prior shows no regions")
+        raise GiBenchError("a blind prior of answers shows no regions")
 
     def explain(self, features: Sequence[Feature], asks: Sequence[Ask], answers: Sequence[str]) -> Sequence[Answer]:
         """Never called: the task is not listed."""
-        raise GiBenchError("a blind prior explains nothing")
+        raise GiBenchError("a blind prior of answers explains nothing")
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def _top(counts: Mapping[str, int]) -> tuple[str, float] | None:
-    """The most frequent answer with its share; the first one among equals; None if nothing is left."""
-    total = sum(counts.values())
-    if total <= 0:
-        return None
-    answer = max(counts, key=counts.__getitem__)
-    return answer, counts[answer] / total
+def rows_digest(rows: Iterable[tuple[str, ...]]) -> str:
+    """SHA-256 over rows of texts, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(("\t".join(row) + "\n").encode("utf-8"))
+    return digest.hexdigest()
 
 
 def build_prior(kind: str, context: BuildContext) -> PriorModel:
@@ -122,13 +160,10 @@ def build_prior(kind: str, context: BuildContext) -> PriorModel:
     Raises:
         GiBenchError: there are no training rows.
     """
-    train = context.train_suite
-    if train is None:
-        raise GiBenchError(
-            f"{kind} needs training rows, and {context.suite.name} names none",
-            do=f"give --train-suite NAME (--train-suite {context.suite.name} learns from the other images)",
-        )
-    model = PriorModel(kind, train.questions, leave_image_out=train.name == context.suite.name, source=train.name)
-    if not model.settings["training_rows"]:
-        raise GiBenchError(f"{kind} found no training row with an answer", where=train.name)
-    return model
+    teacher = teacher_of(kind, context)
+    rows = [row for row in teacher.suite.questions if row.answer]
+    if not rows:
+        raise GiBenchError(f"{kind} found no training row with an answer", where=teacher.suite.name)
+    digest = rows_digest((row.img_id, row.question, row.answer or "") for row in rows)
+    settings = {"role": "floor", **teacher.settings(kind, rows, "rows", digest)}
+    return PriorModel(kind, rows, settings=settings, key_of=teacher.key, training_images=teacher.images(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -102,15 +103,20 @@ def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | P
     return "custom", str(wanted)
 
 
+def backbone_pixels(name: str) -> int | None:
+    """Side of the square in which a named backbone sees a picture; None for another backbone."""
+    table = _content()["backbones"].get(name)
+    return None if table is None else int(table["pixels"])
+
+
 def variants() -> list[ModelEntry]:
     """Entries of all variants, for the registry."""
     return [_entry(recipe) for recipe in recipes().values()]
 
 
 def _entry(recipe: VariantRecipe) -> ModelEntry:
-    if recipe.kind == "prior":
-        details: dict[str, Any] = {"kind": "prior", "needs_image": False, "needs_train_suite": True}
-        return ModelEntry(recipe.name, recipe.summary, ("answer",), lambda c: _build_prior(recipe, c), details)
+    if recipe.kind in _BOUNDS:
+        return _bound_entry(recipe)
     details = {
         "kind": "florence2",
         "needs_image": True,
@@ -126,10 +132,31 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
     return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
 
 
-def _build_prior(recipe: VariantRecipe, context: BuildContext) -> Model:
-    from baselines.priors import build_prior
+# Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
+_BOUNDS: dict[str, tuple[str, tuple[Task, ...], str, str]] = {
+    "prior": ("floor", ("answer",), "rows", "priors:build_prior"),
+    "region prior": ("floor", ("ground",), "masks", "region_prior:build_region_prior"),
+    "explanation prior": ("floor", ("answer", "explain"), "rows", "explanation_prior:build_explanation_prior"),
+    "template prior": ("floor", ("answer", "explain"), "rows", "explanation_prior:build_template_prior"),
+    "fact oracle": ("ceiling", ("answer", "explain"), "rows", "oracles:build_fact_oracle"),
+    "token oracle": ("ceiling", ("ground",), "", "region_oracles:build_token_oracle"),
+    "pixel oracle": ("ceiling", ("ground",), "", "region_oracles:build_pixel_oracle"),
+    "annotator oracle": ("ceiling", ("ground",), "", "region_oracles:build_annotator_oracle"),
+}
 
-    return build_prior(recipe.name, context)
+
+def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
+    role, tasks, learns_from, place = _BOUNDS[recipe.kind]
+    details = {"kind": recipe.kind, "role": role, "needs_image": False, "needs_train_suite": learns_from or False}
+    # A floor of explanations answers as the floor of answers does: it bounds explanations alone.
+    details["bounds"] = tasks[-1:] if role == "floor" else tasks
+
+    def build(context: BuildContext) -> Model:
+        module, _, function = place.partition(":")
+        model: Model = getattr(importlib.import_module(f"baselines.{module}"), function)(recipe.name, context)
+        return model
+
+    return ModelEntry(recipe.name, recipe.summary, tasks, build, details)
 
 
 def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:

@@ -86,6 +86,9 @@ def run(
         str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
+    ] = False,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -104,6 +107,7 @@ def run(
         beams=beams,
         training_images=training_images,
         split=split,
+        bounds=bounds,
     )
     finished = evaluate(
         model, suite, data=data, train_suite=train_suite, output=output, settings=settings, say=typer.echo
@@ -112,8 +116,17 @@ def run(
 
     for line in score_lines([entry.scores for entry in finished], everything=everything):
         typer.echo(line)
+    for line in _bounds([entry.path for entry in finished]):
+        typer.echo(line)
     for what, path in _after_run([entry.path for entry in finished]):
         typer.echo(f"{what}: {path}")
+
+
+def _bounds(paths: list[Path]) -> list[str]:
+    """The share of the way from floor to ceiling, where there are bounds among the runs or beside them."""
+    from harness.bounds import bound_lines, shares
+
+    return bound_lines(shares(paths))
 
 
 def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.suites.base import Suite
 
 Feature = Any
+# The warning by which a ceiling says that it has no word on a row: the row is then no part of its run.
+NOT_COVERED = "not-covered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,17 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class GroundAsk:
-    """A phrase to show in an image of the given size in pixels."""
+    """A phrase to show in an image of the given size in pixels.
+
+    ``index`` is the number of the suite's phrase; None where the phrase is an answer.
+    """
 
     img_id: str
     phrase: str
     label: str
     width: int
     height: int
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,9 @@ class Model(Protocol):
         settings: what identifies its predictions (weights' digest, decoding, ...); goes into the recipe.
         batch_size: micro-batch to start with when the user leaves it to ``auto``.
 
+    A variant that is a bound instead of a model says so in its settings: ``role`` is ``floor`` for one that never
+    looks, ``ceiling`` for one that knows the references.
+
     A model that knows which images it was trained on says so in an attribute ``training_images`` (a frozenset of
     ids): scores are then given for seen and unseen images apart.
     """
@@ -145,8 +154,11 @@ class BuildContext:
     """What a model may use to build itself.
 
     Attributes:
-        suite: the suite that it will run on (rows for priors come from ``train_suite``, never from here).
-        train_suite: suite of the rows that priors learn from; None if there is none.
+        suite: the suite that it will run on. Its references are for ceilings alone: variants that are registered with
+            the role ``ceiling``, say so in their settings, and are marked as no model wherever their scores are shown.
+            Everything else learns from ``train_suite``, never from here.
+        train_suite: suite of the rows that floors and ceilings learn from; None if there is none. Rows of the image
+            that is asked about never teach.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         seed: seed of everything random.

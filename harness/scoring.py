@@ -99,6 +99,12 @@ def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:
     return replace(statistics, slices={**statistics.slices, "training": labels})
 
 
+_LEARNT = (
+    ("training_rows", "learnt from: rows"),
+    ("training_rows_of_asked_images", "learnt from: rows of images asked about, left out for their own image"),
+)
+
+
 def _counts(run: Run) -> dict[str, int]:
     questions, phrases = run.questions, run.phrases
     counts = {
@@ -108,6 +114,14 @@ def _counts(run: Run) -> dict[str, int]:
         "missing predictions": sum(("question", q.index) not in run.predictions for q in questions)
         + sum(("phrase", p.index) not in run.predictions for p in phrases),
     }
+    for kind, what in (("question", "questions"), ("phrase", "phrases")):
+        left = sum(row_kind == kind for row_kind, _ in run.not_covered)
+        if left:
+            counts[f"{what} not covered"] = left
+    taught = run.manifest["recipe"]["model"]
+    for name, what in _LEARNT:
+        if isinstance(taught.get(name), int):
+            counts[what] = taught[name]
     for prediction in run.predictions.values():
         for warning in prediction.warnings:
             counts[f"output: {warning}"] = counts.get(f"output: {warning}", 0) + 1
@@ -121,12 +135,27 @@ def _notes(run: Run) -> Iterator[str]:
         yield str(run.manifest["recipe"]["model"]["note"])
     if run.seen_images:
         yield f"{len(run.seen_images):,} of {run.manifest['counts']['images']:,} images were seen in training"
+    if run.role == "ceiling":
+        yield f"{run.variant} is no model: it knows the references ({_covered(run)})"
     limit = run.manifest["recipe"].get("limit")
     if limit is not None:
         yield f"partial run: only the first {limit} questions"
     if not run.manifest.get("complete", True):
         yield "the run is not finished: missing predictions count as empty"
     yield from participation_notes(run)
+
+
+def _covered(run: Run) -> str:
+    """Of how many rows a ceiling has a word."""
+    left = run.not_covered
+    counts = run.manifest["counts"]
+    parts = []
+    tasks = set(run.manifest["recipe"]["tasks"])
+    for kind, what, of in (("question", "questions", {"answer", "explain"}), ("phrase", "phrases", {"ground"})):
+        out = sum(row_kind == kind for row_kind, _ in left)
+        if counts.get(what) and tasks & of:
+            parts.append(f"{counts[what] - out:,} of {counts[what]:,} {what}")
+    return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
 
 def metric_scores(

@@ -20,7 +20,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import RunError
 from harness.metrics.settings import MetricSettings
+from harness.model import NOT_COVERED
 from harness.schema import (
     SCHEMA_VERSION,
     AtomicPair,
@@ -332,11 +333,13 @@ class Run:
         path: the folder.
         settings: encoders and judges of its metrics.
         memo: what several metrics make of this run, by name, so that it is made once.
+        only: (kind, index) of the rows that are looked at; None for all.
     """
 
     path: Path
     settings: MetricSettings = field(default_factory=MetricSettings)
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    only: frozenset[tuple[str, int]] | None = None
 
     def once(self, name: str, make: Callable[[Run], Made]) -> Made:
         """What ``make`` gives for this run, made at the first call with this name."""
@@ -372,9 +375,45 @@ class Run:
         """Fingerprint of the suite."""
         return str(self.manifest["recipe"]["fingerprint"])
 
+    @property
+    def role(self) -> str:
+        """``floor`` for a variant that never looks, ``ceiling`` for one that knows the references, else ``model``."""
+        settings = self.manifest["recipe"].get("model")
+        found = settings.get("role") if isinstance(settings, dict) else None
+        return found if found in ("floor", "ceiling") else "model"
+
+    @cached_property
+    def not_covered(self) -> frozenset[tuple[str, int]]:
+        """Rows of which a ceiling has no word: they are no part of its run. Empty for everything else."""
+        if self.role != "ceiling":
+            return frozenset()
+        return frozenset(key for key, p in self.predictions.items() if NOT_COVERED in p.warnings)
+
+    def restricted(self, only: frozenset[tuple[str, int]]) -> Run:
+        """The same run as if the suite had only these rows; what was read is shared."""
+        found = replace(self, only=only if self.only is None else self.only & only, memo={})
+        for name in ("manifest", "predictions", "not_covered", "seen_images", "_all_references"):
+            if name in self.__dict__:
+                found.__dict__[name] = self.__dict__[name]
+        return found
+
+    @cached_property
+    def _all_references(self) -> tuple[list[Question], list[Phrase]]:
+        return references_from_table(read_table(self.path / "references.parquet", REFERENCE_SCHEMA))
+
     @cached_property
     def _references(self) -> tuple[list[Question], list[Phrase]]:
-        return references_from_table(read_table(self.path / "references.parquet", REFERENCE_SCHEMA))
+        questions, phrases = self._all_references
+        if self.only is None and not self.not_covered:
+            return questions, phrases
+
+        def covered(kind: str, index: int) -> bool:
+            return (kind, index) not in self.not_covered and (self.only is None or (kind, index) in self.only)
+
+        return (
+            [question for question in questions if covered("question", question.index)],
+            [phrase for phrase in phrases if covered("phrase", phrase.index)],
+        )
 
     @property
     def questions(self) -> list[Question]:

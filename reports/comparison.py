@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.bounds import labels
 from harness.definitions import headlines, older_note
 from harness.errors import GiBenchError
 from harness.schema import REPLY_STATES, MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
-from reports import charts
+from reports import bounds, charts
 from reports.examples import Example, pick_examples
 from reports.pages import HERE, SMALL_N, environment
 
@@ -50,6 +51,7 @@ class Cell:
     best: bool = False
     small: bool = False
     reason: str = ""
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Page:
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
     small_n: int = SMALL_N
     replies: list[ReplyTable] = field(default_factory=list)
+    ways: list[bounds.Way] = field(default_factory=list)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -128,12 +131,8 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """Names of the columns: the variant, with the folder's ending where a variant occurs twice."""
-    variants = [run.variant for run in runs]
-    return [
-        name if variants.count(name) == 1 else f"{name} ({run.path.name.rpartition('-')[2]})"
-        for name, run in zip(variants, runs, strict=True)
-    ]
+    """Names of the columns: the variant, with the folder's ending where a variant occurs twice; bounds are marked."""
+    return [bounds.marked(name, run) for name, run in zip(labels(runs), runs, strict=True)]
 
 
 def _metrics(runs: Sequence[Run]) -> dict[str, MetricInfo]:
@@ -173,8 +172,14 @@ def _head_note(info: MetricInfo) -> str:
     return direction if info.comparable else f"{direction}; gi-bench's own, not comparable with published numbers"
 
 
-def _table(title: str, infos: Sequence[MetricInfo], runs: Sequence[Run], names: Sequence[str]) -> Table:
-    """A row per run, a column per metric."""
+def _table(
+    title: str,
+    infos: Sequence[MetricInfo],
+    runs: Sequence[Run],
+    names: Sequence[str],
+    ways: Mapping[tuple[str, str], str],
+) -> Table:
+    """A row per run, a column per metric; ``ways`` is what stands below a value."""
     found = {info.name: [run.scores.find(info.name) for run in runs] for info in infos}
     best = {info.name: _best(found[info.name], info) for info in infos}
     reasons: dict[str, list[str]] = {}
@@ -185,14 +190,15 @@ def _table(title: str, infos: Sequence[MetricInfo], runs: Sequence[Run], names: 
             reason = run.scores.not_computed.get(info.name, "")
             if reason and name not in reasons.setdefault(reason, []):
                 reasons[reason].append(name)
-            cells.append(_cell(found[info.name][i], best[info.name], reason))
+            cell = _cell(found[info.name][i], best[info.name], reason)
+            cells.append(replace(cell, way=ways.get((info.name, name), "")))
         rows.append((name, tuple(cells)))
     arrows = tuple(_head_note(info) for info in infos)
     footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())
     return Table(title, tuple(info.title for info in infos), tuple(rows), arrows, footnotes)
 
 
-def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]:
+def _comparison_tables(runs: Sequence[Run], names: Sequence[str], ways: Mapping[tuple[str, str], str]) -> list[Table]:
     """One table a group: the headline metrics, and below them the others."""
     tables = []
     shown = headlines(_metrics(runs).values())
@@ -201,8 +207,8 @@ def _comparison_tables(runs: Sequence[Run], names: Sequence[str]) -> list[Table]
         first = [info for info in infos if info.name in shown]
         others = [info for info in infos if info.name not in shown]
         if infos:
-            more = _table(f"{title}: {len(others)} more metrics", others, runs, names) if others else None
-            table = _table(title, first, runs, names) if first else Table(title, (), ())
+            more = _table(f"{title}: {len(others)} more metrics", others, runs, names, ways) if others else None
+            table = _table(title, first, runs, names, ways) if first else Table(title, (), ())
             tables.append(replace(table, more=more))
     nowhere: dict[str, list[str]] = {}
     for run in runs:
@@ -356,10 +362,11 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     Raises:
         GiBenchError: see :func:`load_runs`.
     """
-    runs = load_runs(paths)
+    given = load_runs(paths)
+    runs, found = bounds.without_ceilings(given), bounds.found_shares(given)
     names = names_of(runs)
     first = runs[0]
-    notes = tuple(dict.fromkeys(note for run in runs for note in (*run.scores.notes, older_note(run.scores)) if note))
+    notes = tuple(dict.fromkeys(note for run in given for note in (*run.scores.notes, older_note(run.scores)) if note))
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
@@ -368,15 +375,16 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         created=max(str(run.manifest.get("created", "")) for run in runs),
         notes=notes,
         interval_method=first.scores.interval_method,
-        tables=_comparison_tables(runs, names),
+        tables=_comparison_tables(runs, names, bounds.lines(found)),
         definitions=list(_metrics(runs).values()),
         charts=_charts(runs, names),
         details=_detail_tables(runs, names),
         examples=pick_examples(runs, names),
-        recipes=[(name, _recipe(run)) for name, run in zip(names, runs, strict=True)],
+        recipes=[(name, _recipe(run)) for name, run in zip(names_of(given), given, strict=True)],
         published=_published(runs),
         replies=reply_tables(runs, names),
         counted=[(name, sorted(run.scores.counts.items())) for name, run in zip(names, runs, strict=True)],
+        ways=bounds.ways(found),
     )
 
 

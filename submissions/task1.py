@@ -19,8 +19,14 @@ def answered_rows(run: Run) -> list[tuple[Question, Prediction]]:
     """The run's questions with their predictions, all answered.
 
     Raises:
-        RunError: a prediction is missing or an answer is empty; the message names the rows.
+        RunError: a prediction is missing or an answer is empty (the message names the rows), or the run is a ceiling.
     """
+    if run.role == "ceiling":
+        raise RunError(
+            f"{run.variant} knows the references: it is no model, and no submission",
+            where=run.path,
+            do="submit the run of a model",
+        )
     rows = [(question, run.predictions.get(("question", question.index))) for question in run.questions]
     if not rows:
         raise RunError("the run has no questions", where=run.path, do="run a suite of the challenge")

@@ -180,6 +180,8 @@ def execute_part(part: Part, suite: Suite, model: Model, tasks: Sequence[Task], 
         with _clocked(seconds, "encode"):
             encoded = in_batches(list(images.values()), model.encode, size, divisor=4)
         features = dict(zip(images, encoded, strict=True))
+    elif "ground" in tasks:
+        sizes = _sizes(part, suite)
     rows = [Prediction("question", q.index, q.img_id) for q in part.questions]
     shown = [Prediction("phrase", p.index, p.img_id) for p in part.phrases]
     if "answer" in tasks:
@@ -192,6 +194,19 @@ def execute_part(part: Part, suite: Suite, model: Model, tasks: Sequence[Task], 
         with _clocked(seconds, "explain"):
             rows = _explain(part, model, features, size, rows)
     return PartResult([*rows, *shown], seconds)
+
+
+# Of an image that is not here and whose phrases have no reference region: nothing can be scored on it.
+_UNKNOWN_SIZE = (256, 256)
+
+
+def _sizes(part: Part, suite: Suite) -> dict[str, tuple[int, int]]:
+    """(width, height) of the part's images for a model that does not look: from reference regions, else images."""
+    known = {p.img_id: (p.region.width, p.region.height) for p in part.phrases if p.region is not None}
+    for img_id in part.img_ids:
+        if img_id not in known:
+            known[img_id] = suite.load_image(img_id).size if suite.has_images else _UNKNOWN_SIZE
+    return known
 
 
 def _ask(question: Question) -> Ask:
@@ -233,7 +248,9 @@ def _ground(
     """Ground the suite's phrases and, for rows that want it, the phrase that the answer gives."""
     todo: list[tuple[str, int, GroundAsk]] = []
     for i, phrase in enumerate(part.phrases):
-        todo.append(("phrase", i, GroundAsk(phrase.img_id, phrase.phrase, phrase.label, *sizes[phrase.img_id])))
+        width, height = sizes[phrase.img_id]
+        ask = GroundAsk(phrase.img_id, phrase.phrase, phrase.label, width, height, phrase.index)
+        todo.append(("phrase", i, ask))
     for i, (question, row) in enumerate(zip(part.questions, rows, strict=True)):
         if row.answer is None or not question.wants_explanation:
             continue

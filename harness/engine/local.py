@@ -44,6 +44,8 @@ class Settings:
         checkpoint, backbone, beams: given by the user instead of the registered ones.
         split: side of a split to run on (``split.json:test``); None for the whole suite.
         training_images: file with the ids of the images that the model was trained on, instead of its own list.
+        bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
+            are left out, and said.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -57,6 +59,7 @@ class Settings:
     beams: int | None = None
     training_images: Path | None = None
     split: str | None = None
+    bounds: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,13 @@ def evaluate(
         models: registered names; a backbone that they share is loaded once.
         suite: registered name, or a suite.
         data: folder with the suite's files.
-        train_suite: suite that priors learn from; None for the suite's own.
+        train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
         output: parent of the run folders (``output/<suite>/<variant>-<recipe>``).
         settings: how to run.
         say: called with lines for the user.
 
     Returns:
-        One entry a model, in the given order.
+        One entry a model, in the given order, then one a bound.
 
     Raises:
         GiBenchError: a name is unknown, data are damaged, a checkpoint is missing, a folder holds another
@@ -109,11 +112,12 @@ def evaluate(
         opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype
     shared: dict[str, Any] = {}
+    teachers = _Teachers(opened, train_suite, data)
     finished = []
-    for entry in entries:
+    optional = _bounds(entries, settings.tasks) if settings.bounds else []
+    for entry in [*entries, *optional]:
         context = BuildContext(
             suite=opened,
-            train_suite=_train_suite(entry, opened, train_suite, data),
             device=device,
             dtype=_dtype(dtype, device, opened),
             seed=settings.seed,
@@ -122,12 +126,34 @@ def evaluate(
             beams=settings.beams,
             shared=shared,
         )
-        model = entry.build(context)
+        try:
+            context.train_suite = teachers.of(entry)
+            model = entry.build(context)
+            _check_built(entry, model, settings.tasks)
+        except GiBenchError as error:
+            if entry not in optional:
+                raise
+            say(f"{entry.name} left out: {error.what}")
+            continue
         try:
             finished.append(_run(entry, model, context, Path(output), settings, say))
         finally:
             model.close()
     return finished
+
+
+def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
+    """Registered floors and ceilings of what some models do, without those that are among them."""
+    from harness.registry import registered
+
+    wanted = set(tasks or [task for entry in entries for task in entry.tasks])
+    names = {entry.name for entry in entries}
+    found: list[ModelEntry] = list(registered("gi_bench.models").values())
+    return [
+        one
+        for one in found
+        if one.details.get("role") and one.name not in names and wanted & {*one.details.get("bounds", one.tasks)}
+    ]
 
 
 def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
@@ -140,26 +166,59 @@ def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
         )
 
 
-def _train_suite(entry: ModelEntry, suite: Suite, name: str | None, data: Path | str | None) -> Suite | None:
-    """The suite that priors learn from; only models that ask for one pay for loading it."""
-    if not entry.details.get("needs_train_suite"):
-        return None
-    wanted = name or suite.train_suite
-    if wanted is None:
-        return None
-    if wanted == suite.name:
-        return suite
-    try:
-        return load_suite(wanted, data)
-    except GiBenchError as error:
-        if name is not None:
-            raise
+def _check_built(entry: ModelEntry, model: Model, tasks: Sequence[Task] | None) -> None:
+    """A model may turn out to have fewer tasks than its entry says: a ceiling without explanations to learn from."""
+    if tasks and not set(tasks) & model.tasks:
+        model.close()
         raise GiBenchError(
-            f"{entry.name} learns from {wanted}, which cannot be loaded: {error.what}",
-            where=error.where,
-            do=f"give its folder with --data, or --train-suite {suite.name} to learn from the other images "
-            "of this suite",
-        ) from error
+            f"{entry.name} has nothing for the task {', '.join(tasks)} here",
+            where="--tasks",
+            do=f"it has: {', '.join(sorted(model.tasks))}",
+        )
+
+
+class _Teachers:
+    """The suites that floors and ceilings learn from; each is loaded once, and only for models that ask for one."""
+
+    def __init__(self, suite: Suite, name: str | None, data: Path | str | None) -> None:
+        self._suite, self._name, self._data = suite, name, data
+        self._loaded: dict[str, Suite | None] = {}
+
+    def of(self, entry: ModelEntry) -> Suite | None:
+        """The teacher of a model: named by the user, made from the suite (a split's train side), or the suite's own.
+
+        Raises:
+            GiBenchError: it cannot be loaded.
+        """
+        needs = entry.details.get("needs_train_suite")
+        if not needs:
+            return None
+        suite = self._suite
+        wanted = self._name
+        if wanted is None:
+            if "" not in self._loaded:
+                self._loaded[""] = suite.teacher()
+            if self._loaded[""] is not None:
+                return self._loaded[""]
+            wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
+        if wanted is None or wanted == suite.name:
+            return None if wanted is None else suite
+        if wanted not in self._loaded:
+            self._loaded[wanted] = self._load(entry.name, wanted)
+        return self._loaded[wanted]
+
+    def _load(self, model: str, wanted: str) -> Suite:
+        try:
+            return load_suite(wanted, self._data)
+        except GiBenchError as error:
+            if self._name is not None:
+                raise
+            raise GiBenchError(
+                f"{model} learns from {wanted}, which cannot be loaded: {error.what}",
+                where=error.where,
+                do=f"give its folder with --data, or --train-suite {self._suite.name} to learn from the other images "
+                "of this suite",
+            ) from error
 
 
 def _device(wanted: str) -> str:

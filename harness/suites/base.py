@@ -27,6 +27,8 @@ class Suite:
         phrases: referring phrases in order; ``phrases[i].index == i``.
         has_images: whether images can be loaded; without them only blind models run.
         train_suite: name of the suite that priors learn from; None if there is none.
+        mask_suite: name of the suite that priors of regions learn from, where all masks of ``train_suite`` take long
+            to make; None where they learn from ``train_suite`` too.
         note: what must be said wherever a score of this suite is shown; empty if nothing.
         is_embedded: comes with the package; runs in float32 on every CPU unless another dtype is asked for.
     """
@@ -36,8 +38,13 @@ class Suite:
     phrases: Sequence[Phrase]
     has_images: bool = True
     train_suite: str | None = None
+    mask_suite: str | None = None
     note: str = ""
     is_embedded: bool = False
+
+    def teacher(self) -> Suite | None:
+        """The suite that priors learn from, where it is made from this one (a split's train side) and has no name."""
+        return None
 
     def load_image(self, img_id: str) -> Image:
         """The image as RGB.

@@ -40,12 +40,16 @@ class SplitSuite(Suite):
         self._suite = suite
         self.split, self.side = split, side
         self.name = f"{suite.name}@{split.fingerprint[:8]}-{side}"
-        self.has_images, self.note = suite.has_images, suite.note
+        self.has_images, self.note, self.is_embedded = suite.has_images, suite.note, suite.is_embedded
         self.train_suite = None
         questions = [row for row in suite.questions if split.sides[row.img_id] == side]
         phrases = [row for row in suite.phrases if split.sides[row.img_id] == side]
         self.questions = tuple(replace(row, index=index) for index, row in enumerate(questions))
         self.phrases = tuple(replace(row, index=index) for index, row in enumerate(phrases))
+
+    def teacher(self) -> Suite | None:
+        """The train side, for the test side: what a split is made for."""
+        return SplitSuite(self._suite, self.split, "train") if self.side == "test" else None
 
     def load_image(self, img_id: str) -> Image:
         """The suite's image."""

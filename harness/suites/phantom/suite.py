@@ -77,6 +77,7 @@ class PhantomSuite(Suite):
         self.name = f"phantom/{split}"
         self.note = _NOTE
         self.train_suite = "phantom/train"
+        self.mask_suite = f"phantom/{SMALL}"
         self._count = SPLIT_SIZES[split] if image_count is None else image_count
         self._scenes = {self.image_id(i): make_scene(split, i) for i in range(self._count)}
         self._load = lru_cache(maxsize=512)(self._render)
