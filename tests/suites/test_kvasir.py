@@ -72,6 +72,9 @@ def test_the_real_folder_with_images_masks_and_phrases(shared: Path) -> None:
     positives = [p for p in suite.phrases if not p.is_negative]
     assert len(positives) == 846
     assert len(suite.image_ids) == 309 + 65
+    texts = {p.phrase for p in positives}
+    assert {p.phrase for p in negatives} <= texts, "in words that polyps have"
+    assert len({p.phrase for p in negatives}) > 20
     for phrase in (*positives[:20], *negatives[:5]):
         image = suite.load_image(phrase.img_id)
         assert phrase.region is not None
