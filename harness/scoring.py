@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harness.metrics.base import Metric, Statistics
 from harness.metrics.settings import MetricSettings
+from harness.metrics.wording import wording_notes
 from harness.schema import MetricInfo, Score, Scores
 from harness.statistics import LEVEL, Bootstrap, clustered_wilson, encode, sums_by_image
 from harness.store import Run, open_run, scores_to_json, write_json
@@ -84,7 +85,7 @@ def score_run(
         metrics=tuple(infos),
         scores=tuple(scores),
         not_computed=not_computed,
-        notes=tuple(_notes(run)),
+        notes=(*_notes(run), *wording_notes(scores)),
         counts=counts,
     )
     write_json(run.path / "scores.json", scores_to_json(result))
