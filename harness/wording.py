@@ -1,9 +1,7 @@
 """Can negatives be told from positives by their words, without a look at the image?
 
 A bag of words is trained on three quarters of the images and scores the rows of the others. Identical texts on both
-sides are the point, not a leak: they make the two alike. Rows are compared within a label or question class only, because
-which label is asked for says nothing of the wording, and within one quarter: only rows that the same bag has scored are
-alike where their texts are. The measure is the share of pairs (a negative, a positive) in which the negative has the
+sides are the X The measure is the share of pairs (a negative, a positive) in which the negative has the
 higher score: .5 says that words do not tell, 1 that an image is never needed.
 """
 
@@ -59,8 +57,14 @@ def _two_sided(rows: Iterable[tuple[str, str, str, bool, str]]) -> WordedRows:
     for _, img_id, group, negative, _ in rows:
         sides.setdefault((group, negative), set()).add(img_id)
     kept = [row for row in rows if all(len(sides.get((row[2], side), ())) >= _LEAST for side in (True, False))]
-    texts, images, groups, negative, findings = zip(*kept, strict=True) if kept else ((), (), (), (), ())
-    return WordedRows(texts, images, groups, np.array(negative, dtype=bool), findings, len(rows) - len(kept))
+    return WordedRows(
+        texts=tuple(row[0] for row in kept),
+        images=tuple(row[1] for row in kept),
+        groups=tuple(row[2] for row in kept),
+        negative=np.array([row[3] for row in kept], dtype=bool),
+        findings=tuple(row[4] for row in kept),
+        one_sided=len(rows) - len(kept),
+    )
 
 
 def phrase_rows(phrases: Iterable[Phrase]) -> WordedRows:

@@ -93,9 +93,9 @@ def _info(name: str, title: str, rows: str, group: str) -> MetricInfo:
     return MetricInfo(
         name,
         title,
-        f"{rows} about absent things told from those about present ones by a bag of words (naive Bayes, "
-        f"trained on other images), within one {group}: share of pairs in the right order; .5 says that words do not tell, "
-        "1 that no image is needed. It depends on the suite, not on the model.",
+        f"{rows} about absent things told from those about present ones by a bag of words (naive Bayes, trained on "
+        f"other images), within one {group}: share of pairs in the right order. .5 says that words do not tell, 1 that "
+        "no image is needed. It depends on the suite, not on the model.",
         "gi-bench",
         higher_is_better=False,
         group="negatives",
