@@ -51,7 +51,8 @@ class WordedRows:
     one_sided: int = 0
 
 
-def _two_sided(rows: Iterable[tuple[str, str, str, bool, str]]) -> WordedRows:
+def two_sided(rows: Iterable[tuple[str, str, str, bool, str]]) -> WordedRows:
+    """Rows (text, image, group, whether absent, finding) of the groups that have both sides."""
     rows = list(rows)
     sides: dict[tuple[str, bool], set[str]] = {}
     for _, img_id, group, negative, _ in rows:
@@ -69,12 +70,12 @@ def _two_sided(rows: Iterable[tuple[str, str, str, bool, str]]) -> WordedRows:
 
 def phrase_rows(phrases: Iterable[Phrase]) -> WordedRows:
     """Phrases by label."""
-    return _two_sided((row.phrase, row.img_id, row.label, row.is_negative, "") for row in phrases)
+    return two_sided((row.phrase, row.img_id, row.label, row.is_negative, "") for row in phrases)
 
 
 def question_rows(questions: Iterable[Question]) -> WordedRows:
     """Questions about one finding, by question class."""
-    return _two_sided(
+    return two_sided(
         (row.question, row.img_id, row.question_class[0], row.is_negative, row.finding)
         for row in questions
         if row.complexity == 1 and row.finding is not None and row.question_class
