@@ -179,14 +179,19 @@ def load_suite(name: str, data: Path | str | None = None) -> Suite:
     """Load a suite by name.
 
     Args:
-        name: e.g. ``phantom/test`` (``phantom`` means its test split).
+        name: e.g. ``phantom/test`` (``phantom`` means its test split); ``phantom/test@cross-wording`` is its view with
+            the wordings of negatives and positives swapped.
         data: folder with the suite's files, for suites that are not embedded.
 
     Raises:
         UnknownNameError: no such suite.
         DataError: its files are missing or damaged.
     """
+    from harness.suites.crossed import SUFFIX, CrossedSuite
+
     entries = registered("gi_bench.suites")
+    if name.endswith(SUFFIX) and name not in entries:
+        return CrossedSuite(load_suite(name.removesuffix(SUFFIX), data))
     full = name if name in entries else f"{name}/test"
     if full not in entries:
         raise unknown_name(name, entries, "suite")

@@ -19,6 +19,7 @@ from harness.metrics.base import Metric, Statistics
 from harness.metrics.participation import notes as participation_notes
 from harness.metrics.participation import tally
 from harness.metrics.settings import MetricSettings
+from harness.metrics.wording import wording_notes
 from harness.schema import MetricInfo, Score, Scores
 from harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
 from harness.store import Run, open_run, scores_to_json, write_json
@@ -85,7 +86,7 @@ def score_run(
         metrics=tuple(infos),
         scores=tuple(scores),
         not_computed=not_computed,
-        notes=tuple(_notes(run)),
+        notes=(*_notes(run), *wording_notes(scores)),
         counts=counts,
         states=tally(run),
     )

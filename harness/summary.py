@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from harness.metrics.wording import BESIDE
 from harness.schema import Score, Scores
 
 _WIDTH = 80
@@ -31,7 +32,8 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
         lines.append(info.title + ("" if info.higher_is_better or not info.ranked else " (lower is better)"))
         for scores in runs:
             found = scores.find(info.name)
-            lines.append(f"  {scores.variant:<{width}}  {_cell(found) if found else 'not computed'}")
+            cell = f"{_cell(found)}{_beside(found, scores)}" if found else "not computed"
+            lines.append(f"  {scores.variant:<{width}}  {cell}")
     if hidden:
         lines += ["", *_wrapped(f"{hidden} more metrics: scores.json, the report, or gi-bench score --all RUN")]
     reasons: dict[str, list[str]] = {}
@@ -72,3 +74,9 @@ def _cell(score: Score) -> str:
     low, high = score.interval_low, score.interval_high
     interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
     return f"{score.value:.4f}{interval}  {score.n}"
+
+
+def _beside(score: Score, scores: Scores) -> str:
+    """How far words alone tell the rows of a rate of false alarms."""
+    told = scores.find(BESIDE[score.metric]) if score.metric in BESIDE else None
+    return "" if told is None or told.value is None else f"  told by words alone: {told.value:.2f}"

@@ -115,7 +115,7 @@ def _add_extra(extra: ExtraRows, tasks: Sequence[str], negatives: bool, found: E
     if not negatives:
         return
     for img_id, question, answer, phrase in extra.negatives:
-        if "answer" in tasks:
+        if "answer" in tasks and question:
             found.add("answer", img_id, prompts.answer_prompt(question), answer)
         if "ground" in tasks and phrase:
             found.add("negative", img_id, prompts.ground_prompt(phrase), prompts.NOTHING_THERE)

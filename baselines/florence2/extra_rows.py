@@ -19,7 +19,8 @@ class ExtraRows:
     """Rows beside those of the suite.
 
     Attributes:
-        negatives: (image id, question, answer, phrase); the phrase is empty where nothing could be shown.
+        negatives: (image id, question, answer, phrase); the phrase is empty where nothing could be shown, question and
+            answer where nothing is asked.
         explanations: (image id, question, explanation).
         files: SHA-256 of each file by what it holds, for the card.
         masks: regions by image id and label, in the place of the suite's own.
@@ -91,6 +92,15 @@ def _row(line: str, fields: tuple[str, ...], known: frozenset[str], where: str, 
         raise DataError(
             f"image {values[0]!r} is not in the training suite", where=where, do="make it from the same suite"
         )
-    if not all(value.strip() for value, name in zip(values, fields, strict=True) if name != "phrase"):
+    if not all(value.strip() for value in _needed(values, fields)):
         raise DataError("a row with an empty text", where=where)
     return values
+
+
+def _needed(values: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+    """The texts of a row that must not be empty: a negative has a question with its answer, a phrase, or both."""
+    texts = dict(zip(fields, values, strict=True))
+    phrase = texts.pop("phrase", "")
+    if phrase.strip() and not texts["question"] and not texts["answer"]:
+        return [phrase]
+    return list(texts.values())

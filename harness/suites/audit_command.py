@@ -40,9 +40,23 @@ def audit(
         Path | None,
         typer.Option("--disjoint", help="Split file to write: its test side is the --test images without a leak."),
     ] = None,
+    wording: Annotated[
+        bool, typer.Option("--wording", help="How far words alone tell the negatives of each suite given.")
+    ] = False,
+    negatives: Annotated[
+        Path | None, typer.Option("--negatives", help="With --wording: a file of gi-bench data negatives.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Find images that sets share, across tasks, and near-duplicate frames. Exit code 1 if there are any."""
+    """Find images that sets share, across tasks, and near-duplicate frames. Exit code 1 if there are any.
+
+    With --wording instead: how far words alone tell negatives from positives; exit code 0 whatever it finds.
+    """
+    if wording or negatives is not None:
+        if not wording or not sets or len(sets) != 1 or train or test:
+            raise GiBenchError("--wording audits one suite", do="gi-bench audit SUITE --wording [--negatives FILE]")
+        _audit_wording(sets[0], data, negatives, as_json)
+        return
     from harness.suites import audit as audits
 
     if disjoint is not None and not train:
@@ -78,6 +92,20 @@ def audit(
             typer.echo(f"split: {disjoint}")
     if leaks > allow:
         raise typer.Exit(1)
+
+
+def _audit_wording(name: str, data: Path | None, negatives: Path | None, as_json: bool) -> None:
+    from harness.registry import load_suite
+    from harness.suites.audit_wording import report_lines, wording_report
+
+    suite = load_suite(name, data)
+    report = wording_report(suite, negatives)
+    if as_json:
+        content = {"suite": suite.name, "fingerprint": suite.fingerprint, **asdict(report)}
+        typer.echo(json.dumps(content, indent=1))
+        return
+    for line in report_lines(report):
+        typer.echo(line)
 
 
 def _pairs(

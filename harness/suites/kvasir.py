@@ -8,6 +8,7 @@ organisers' template, ``datasets.shuffle(seed=42)`` and the first 1,500, which e
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.suites import kvasir_rows
 from harness.suites.augmented import AugmentedSuite
 from harness.suites.base import Suite, SuiteEntry
 from harness.suites.pictures import SUFFIXES, decode
+from harness.suites.wordings import pick
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,6 +59,8 @@ class KvasirSuite(Suite):
         if self.has_images:
             self._find_images()
             self.phrases = tuple(self._read_phrases(whole_split=name == "kvasir-vqa-x1/test"))
+            if name == "kvasir-vqa-x1/test" or (name == "kvasir-vqa-x1/train" and not _has_split(folder, "test")):
+                self.phrases += tuple(self._negatives(self.phrases))
         self._note_subset()
 
     @property
@@ -112,8 +116,6 @@ class KvasirSuite(Suite):
                         resized += changed
                     region = regions[img_id]
                 found.append(Phrase(len(found), img_id, text, label, region))
-        if whole_split:
-            found.extend(self._negatives(len(found)))
         if resized:
             self._notes.append(f"{resized} masks have another size than their image and were resized")
         return found
@@ -132,10 +134,14 @@ class KvasirSuite(Suite):
             mask = resize_nearest(mask, height, width)
         return Region.from_mask(label, mask), changed
 
-    def _negatives(self, start: int) -> list[Phrase]:
-        """Frames without a polyp (``no_polyp/``): one phrase each, whose right region is empty."""
+    def _negatives(self, phrases: Sequence[Phrase]) -> list[Phrase]:
+        """Frames without a polyp (``no_polyp/``): one phrase each, whose right region is empty.
+
+        The phrase is one that a polyp of the folder has, drawn by the image's id, so that no word tells the two apart.
+        """
         found: list[Phrase] = []
         folder = self._folder / "no_polyp"
+        texts = Counter(phrase.phrase for phrase in phrases if phrase.label == "polyp") or Counter(["polyp"])
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
             if path.suffix.lower() not in SUFFIXES:
                 continue
@@ -143,7 +149,8 @@ class KvasirSuite(Suite):
             self._paths[img_id] = path
             width, height = self.load_image(img_id).size
             region = Region.from_mask("polyp", np.zeros((height, width), dtype=bool))
-            found.append(Phrase(start + len(found), img_id, "polyp", "polyp", region, is_negative=True))
+            text = pick(texts, int(hashlib.sha256(img_id.encode()).hexdigest()[:12], 16))
+            found.append(Phrase(len(phrases) + len(found), img_id, text, "polyp", region, is_negative=True))
         return found
 
     def _bytes(self, img_id: str) -> bytes:
@@ -163,6 +170,14 @@ class KvasirSuite(Suite):
     def image_digest(self, img_id: str) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self._bytes(img_id)).hexdigest()
+
+
+def _has_split(folder: Path, split: str) -> bool:
+    """Whether a folder also holds another split, whose frames without a polyp ``no_polyp/`` then holds."""
+    try:
+        return bool(kvasir_rows.find_parquet(folder, split))
+    except DataError:
+        return False
 
 
 def subset_hash(questions: Sequence[Question], *, with_val_id: bool) -> str:

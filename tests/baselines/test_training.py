@@ -174,16 +174,18 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
     image = suite.image_ids[0]
     negatives, explanations = tmp_path / "n.jsonl", tmp_path / "e.jsonl"
     row = {"img_id": image, "question": "Is there a tube?", "answer": "no tubes visible", "phrase": "tube"}
-    negatives.write_text(json.dumps(row) + "\n" + json.dumps({**row, "phrase": ""}) + "\n")
+    only_phrase = {**row, "question": "", "answer": "", "phrase": "one tube"}
+    negatives.write_text("\n".join(json.dumps(one) for one in (row, {**row, "phrase": ""}, only_phrase)))
     explanations.write_text(json.dumps({"img_id": image, "question": "Why?", "explanation": "A red bump is seen."}))
     extra = read_extra_rows(suite, negatives=negatives, explanations=explanations)
     tasks = ["answer", "explain", "ground"]
     plain = task_examples(suite, tasks, negatives=True).count()
     found = task_examples(suite, tasks, negatives=True, extra=extra)
     assert found.count() == {
-        **plain, "answer": plain["answer"] + 2, "explain": plain["explain"] + 1, "negative": plain["negative"] + 1
+        **plain, "answer": plain["answer"] + 2, "explain": plain["explain"] + 1, "negative": plain["negative"] + 2
     }  # fmt: skip
     assert (ground_prompt("tube"), NOTHING_THERE) in found.by_task["negative"][image]
+    assert (ground_prompt("one tube"), NOTHING_THERE) in found.by_task["negative"][image], "a phrase without a question"
     assert task_examples(suite, tasks, extra=extra).count()["answer"] == plain["answer"], "not without negatives"
     masks = tmp_path / "m.parquet"
     assert _main(["data", "masks", "--source", "box", "-s", "phantom/validation", "-o", str(masks)]) == 0
@@ -197,6 +199,8 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
         (json.dumps({"img_id": image}), "a row without"),
         (json.dumps({**row, "img_id": "../x"}), "not in the training suite"),
         (json.dumps({**row, "answer": " "}), "empty text"),
+        (json.dumps({**row, "answer": ""}), "empty text"),
+        (json.dumps({**row, "question": "", "answer": "", "phrase": ""}), "empty text"),
         ("", "holds no negatives"),
     ):
         negatives.write_text(content)

@@ -72,6 +72,9 @@ def test_the_real_folder_with_images_masks_and_phrases(shared: Path) -> None:
     positives = [p for p in suite.phrases if not p.is_negative]
     assert len(positives) == 846
     assert len(suite.image_ids) == 309 + 65
+    texts = {p.phrase for p in positives}
+    assert {p.phrase for p in negatives} <= texts, "in words that polyps have"
+    assert len({p.phrase for p in negatives}) > 20
     for phrase in (*positives[:20], *negatives[:5]):
         image = suite.load_image(phrase.img_id)
         assert phrase.region is not None
@@ -185,3 +188,43 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.unlink()
     with pytest.raises(DataError, match="1 images are missing, the first is abc2"):
         load_suite("kvasir-vqa-x1/test", folder)
+
+
+def test_frames_without_a_polyp_are_asked_for_in_the_words_of_polyps(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = _folder(tmp_path, [ROW])
+    (folder / "no_polyp").mkdir()
+    for number in range(40):
+        Image.new("RGB", (8, 8)).save(folder / "no_polyp" / f"clean{number}.png")
+    phrases = [p for p in load_suite("kvasir-vqa-x1/test", folder).phrases if p.is_negative]
+    assert {p.phrase for p in phrases} == {"polyp"}, "a folder without phrases has no other words"
+    texts = ["a red polyp", "two polyps", "a red polyp"]
+    (folder / "phrases.csv").write_text("img_id,answer,label\n" + "".join(f"abc1,{text},polyp\n" for text in texts))
+    suite = load_suite("kvasir-vqa-x1/test", folder)
+    drawn = {p.img_id: p.phrase for p in suite.phrases if p.is_negative}
+    assert set(drawn.values()) == set(texts)
+    assert 15 <= sum(text == "a red polyp" for text in drawn.values()) <= 36, "as often as polyps have it"
+    (folder / "no_polyp" / "clean7.png").unlink()
+    fewer = {p.img_id: p.phrase for p in load_suite("kvasir-vqa-x1/test", folder).phrases if p.is_negative}
+    assert fewer == {img_id: text for img_id, text in drawn.items() if img_id != "clean7"}, "by the image's id alone"
+    assert [p.index for p in suite.phrases] == list(range(len(suite.phrases)))
+
+
+def test_training_takes_the_frames_unless_they_are_the_test_split_s(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from harness.suites.negatives import make_negatives
+
+    folder = _folder(tmp_path, [ROW])
+    (source,) = sorted((folder / "data").glob("test-*.parquet"))
+    (folder / "no_polyp").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "no_polyp" / "clean.png")
+    (folder / "phrases.csv").write_text("img_id,answer,label\nabc1,a red polyp,polyp\n")
+    (folder / "data" / "train-00000-of-00001.parquet").write_bytes(source.read_bytes())
+    assert not any(p.is_negative for p in load_suite("kvasir-vqa-x1/train", folder).phrases)
+    source.unlink()
+    suite = load_suite("kvasir-vqa-x1/train", folder)
+    assert [(p.img_id, p.phrase) for p in suite.phrases if p.is_negative] == [("clean", "a red polyp")]
+    made, _ = make_negatives(suite, 5)
+    assert [(one.img_id, one.thing, one.phrase) for one in made if one.phrase] == [("clean", "polyp", "a red polyp")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ import pytest
 
 from harness.reading import asserts
 from harness.registry import load_suite
-from harness.schema import AtomicPair
+from harness.schema import AtomicPair, Phrase
 from harness.suites.negatives import THINGS, make_negatives, stated
 from harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import questions
@@ -51,7 +51,7 @@ def test_what_a_fact_says(slug: str, answer: str, there: set[str], absent: set[s
 
 def test_contradictory_facts_make_nothing() -> None:
     rows = [_row("a", "polyp_count", "0"), _row("a", "polyp_size", "5-10mm")]
-    made, counts = make_negatives(SimpleNamespace(questions=rows), 5)  # type: ignore[arg-type]
+    made, counts = make_negatives(SimpleNamespace(questions=rows, phrases=()), 5)  # type: ignore[arg-type]
     assert made == []
     assert counts["contradictory facts left out"] == 1
 
@@ -101,7 +101,8 @@ def test_negatives_of_phantom_agree_with_its_facts_and_are_balanced() -> None:
     found = _check(SUITE, 0.3)
     assert set(found) == {"polyp", "abnormality", "instrument", "landmark", "text", "box artifact"}
     assert max(found.values()) <= 2 * min(found.values())
-    again, _ = make_negatives(SimpleNamespace(questions=list(reversed(SUITE.questions))), 0.3, seed=1)  # type: ignore[arg-type]
+    turned: Any = SimpleNamespace(questions=SUITE.questions[::-1], phrases=SUITE.phrases[::-1])
+    again, _ = make_negatives(turned, 0.3, seed=1)
     assert again == make_negatives(SUITE, 0.3, seed=1)[0], "whatever the order of rows"
     assert again != make_negatives(SUITE, 0.3, seed=2)[0]
 
@@ -110,7 +111,86 @@ def test_every_wording_is_read_as_a_denial() -> None:
     made, _ = make_negatives(SUITE, 100)
     assert {one.thing for one in made} == {thing.name for thing in THINGS}
     for one in made:
-        assert asserts(one.answer, one.finding, one.question) is False, one
+        assert bool(one.question) == bool(one.answer)
+        assert not one.question or asserts(one.answer, one.finding, one.question) is False, one
+
+
+def _check_words(suite: Any, ratio: float) -> dict[str, int]:
+    """Every text of a negative is one of a present thing, as often as there; returns the number of phrases by label."""
+    made, _ = make_negatives(suite, ratio)
+    present: dict[str, list[str]] = defaultdict(list)
+    for phrase in suite.phrases:
+        if not phrase.is_negative:
+            present[phrase.label].append(phrase.phrase)
+    absent: dict[str, list[str]] = defaultdict(list)
+    for one in made:
+        if one.phrase:
+            absent[one.label].append(one.phrase)
+    for label, texts in absent.items():
+        assert set(texts) <= set(present[label]), "a negative in words that no present thing has"
+        used, share = Counter(texts), len(texts) / len(present[label])
+        if label != "instrument":  # "tube" also fits where another instrument is there: its share may be larger
+            for text, count in Counter(present[label]).items():
+                assert abs(used[text] - count * share) < 1.001, (label, text)
+    positive_questions = {q.question for q in suite.questions if q.complexity == 1 and not q.is_negative}
+    assert {one.question for one in made if one.question} <= positive_questions
+    assert len({(one.img_id, one.finding, one.question) for one in made if one.question}) == sum(
+        bool(one.question) for one in made
+    ), "no image is asked the same twice"
+    return {label: len(texts) for label, texts in absent.items()}
+
+
+def test_negatives_have_the_words_of_present_things() -> None:
+    whole = PhantomSuite("train", 300)
+    found = _check_words(whole, 0.3)
+    assert set(found) == {"polyp", "ulcerative colitis", "oesophagitis", "z-line", "cecum", "instrument"}
+    assert _check_words(SUITE, 100).keys() == found.keys()
+
+
+def test_negatives_of_a_real_folder_have_the_words_of_present_things(shared: Path) -> None:
+    test = load_suite("kvasir-vqa-x1/test", shared / "data/real")
+    assert _check_words(test, 0.3)["polyp"] == 65, "the frames without a polyp"
+    train = load_suite("kvasir-vqa-x1/train", shared / "data/real-train")
+    made, counts = make_negatives(train, 0.2)
+    assert not any(one.phrase for one in made), "no image without a polyp, and no phrases of other labels"
+    assert counts["with a phrase"] == 0
+    assert counts["with a question only, its label has no phrase"] > 100
+    denied = {q.answer for q in train.questions if q.is_negative}
+    assert sum(one.answer in denied for one in made) > 0.95 * len(made), "in the words of real denials"
+
+
+def test_a_text_that_names_a_thing_is_asked_where_that_thing_is_absent() -> None:
+    base = questions(1)[0]
+    rows = [
+        replace(base, img_id="a", question_class=("instrument_presence",), original=(AtomicPair("q", "polyp snare"),),
+                question="Is a snare visible?", answer="a snare", finding="instrument", is_negative=False),
+        replace(base, img_id="b", question_class=("instrument_presence",), original=(AtomicPair("q", "tube"),),
+                question="Which instruments are visible?", answer="a tube", finding="instrument", is_negative=False),
+    ]  # fmt: skip
+    phrases = [Phrase(0, "a", "snare", "instrument"), Phrase(1, "b", "one instrument", "instrument")]
+    made, counts = make_negatives(SimpleNamespace(questions=rows, phrases=phrases), 100)  # type: ignore[arg-type]
+    assert [(one.img_id, one.thing, one.question, one.phrase) for one in made] == [
+        ("b", "polyp snare", "Is a snare visible?", "snare")
+    ], "nothing general is asked where another instrument is, and no text names tube, clip or forceps"
+    assert made[0].answer == "no polyp snares visible", "the suite never denies an instrument"
+    assert counts["absent, but the suite has no words for it"] == 5
+
+
+def test_a_lesion_of_another_kind_is_no_absence_of_abnormality() -> None:
+    base = questions(1)[0]
+    asked = {"question_class": ("abnormality_presence",), "finding": "abnormality", "complexity": 1}
+    rows = [
+        replace(base, img_id="a", **asked, original=(AtomicPair("q", "polyp"),), question="What is abnormal?",
+                answer="a polyp", is_negative=False),
+        replace(base, img_id="b", **asked, original=(AtomicPair("q", "hemorrhoids"),), question="What is abnormal?",
+                answer="hemorrhoids", is_negative=False),
+        replace(base, img_id="c", **asked, original=(AtomicPair("q", "none"),), question="What is abnormal?",
+                answer="no abnormality", is_negative=True),
+        replace(base, img_id="d", question_class=("polyp_count",), finding="polyp", original=(AtomicPair("q", "0"),),
+                question="How many polyps?", answer="no polyps", is_negative=True),
+    ]  # fmt: skip
+    made, _ = make_negatives(SimpleNamespace(questions=rows, phrases=()), 100)  # type: ignore[arg-type]
+    assert {(one.img_id, one.question, one.answer) for one in made} == {("c", "What is abnormal?", "no abnormality")}
 
 
 def test_negatives_of_the_real_rows_agree_with_their_facts(shared: Path) -> None:
