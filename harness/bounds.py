@@ -195,8 +195,8 @@ def shares(
         paths: run folders on one suite; floors and ceilings beside them are found (:func:`bounds_beside`).
         resamples: bootstrap resamples.
         seed: of the resampling.
-        metrics: metrics by name; None for all registered ones.
-        everything: all metrics that rank, not only the headline ones.
+        metrics: metrics by name, all of them shown; None for the registered ones.
+        everything: all registered metrics that rank, not only the headline ones.
 
     Returns:
         By metric, then model. Metrics that a model does not have on the shared rows are left out, and everything where
@@ -217,7 +217,7 @@ def shares(
     paths = [run.path for run in given] + bounds_beside([run.path for run in given])
     if metrics is None:
         return list(_kept(tuple((path, _state(path)) for path in paths), resamples, seed, everything))
-    return _made(paths, metrics, resamples, seed, everything)
+    return _made(paths, metrics, resamples, seed, everything=True)
 
 
 def _state(path: Path) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ import re
 from functools import lru_cache
 
 from harness.reading.assertions import asserts
-from harness.reading.places import COLOURS
 from harness.reading.questions import finding_asked
 from harness.reading.readers import read
 from harness.reading.values import Value
+from harness.reading.vocabulary import COLOURS
 from harness.schema import Question, ReplyState
 
 _CANNOT = (

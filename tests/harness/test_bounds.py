@@ -13,6 +13,7 @@ from harness import store
 from harness.bounds import Share, bound_lines, bounds_beside, shares
 from harness.cli import _main
 from harness.errors import GiBenchError
+from harness.metrics.correctness import METRICS as CORRECTNESS
 from harness.metrics.text import METRICS as TEXT
 from harness.model import NOT_COVERED
 from harness.schema import Question
@@ -24,6 +25,7 @@ from submissions import task1
 from submissions.info import Team
 from tests.run_folders import questions, write_run
 
+FACTS = {metric.name: metric for metric in CORRECTNESS if metric.name == "fact_accuracy"}
 EXACT = {metric.name: metric for metric in TEXT if metric.name == "exact_match"}
 
 
@@ -155,7 +157,7 @@ def test_rates_of_one_kind_of_error_have_no_share(tmp_path: Path) -> None:
     from harness.metrics.negatives import METRICS
 
     model = _bound(tmp_path / "model", "model", range(40))
-    _bound(tmp_path / "floor", "floor", ())
+    _bound(tmp_path / "floor", "floor", range(40))
     _bound(tmp_path / "ceiling", "ceiling", range(40))
     found = shares([model], metrics={metric.name: metric for metric in METRICS}, resamples=100, everything=True)
     assert {one.metric for one in found} >= {"answer_false_positive_rate", "answer_specificity"}
@@ -191,7 +193,7 @@ def test_terminal_json_and_page_say_the_same(tmp_path: Path, capsys: pytest.Capt
     floor = _bound(tmp_path / "floor", "floor", range(10))
     ceiling = _bound(tmp_path / "ceiling", "ceiling", range(35))
     for path in (model, floor, ceiling):
-        score_run(path, metrics=EXACT, resamples=20)
+        score_run(path, metrics=FACTS, resamples=20)
     assert _main(["bounds", str(model)]) == 0
     told = capsys.readouterr().out
     assert "60 % [" in told
@@ -199,10 +201,10 @@ def test_terminal_json_and_page_say_the_same(tmp_path: Path, capsys: pytest.Capt
     assert _main(["bounds", str(model), "--json"]) == 0
     assert '"share": 0.6' in capsys.readouterr().out
     page = build_page([model, floor, ceiling])
-    exact = next(way for way in page.ways if way.metric == "exact match")
+    exact = next(way for way in page.ways if way.metric == "fact accuracy")
     assert exact.share.startswith("60 % [")
     assert (exact.floor, exact.ceiling) == ("0.2500, floor", "0.8750, ceiling")
-    (answers,) = [table for table in page.tables if table.title == "Answers"]
+    (answers,) = [table for table in page.tables if table.title == "Facts"]
     assert [name for name, _ in answers.rows] == ["model", "floor (floor)"], "a ceiling covers other rows"
     assert "of the way" in answers.rows[0][1][0].way
     assert "Floors and ceilings" in render(page)

@@ -218,6 +218,7 @@ def test_shuffles_within_classes_give_one_half_within_and_more_over_all() -> Non
 
 
 def test_the_interval_within_classes_is_as_wide_as_repetition_says() -> None:
+    from harness.intervals import bootstrap_interval
     from harness.statistics import Bootstrap, encode, sums_by_image
 
     values, covered, truth = [], 0, 0.0
@@ -230,7 +231,7 @@ def test_the_interval_within_classes_is_as_wide_as_repetition_says() -> None:
         assert not isinstance(statistics, str)
         values.append(float(statistics.value(statistics.sums.sum(axis=0))))
         codes, images = encode(statistics.images)
-        interval = bootstrap.interval(sums_by_image(statistics.sums, codes, images), statistics.value)
+        interval = bootstrap_interval(sums_by_image(statistics.sums, codes, images), statistics.value, bootstrap)
         assert interval is not None
         assert interval[0] <= values[-1] <= interval[1]
         covered += interval[0] <= truth <= interval[1]
