@@ -313,7 +313,11 @@ def test_no_metric_gains_from_missing_predictions(tmp_path: Path) -> None:
             assert after.value >= before.value, info.name
     assert checked >= 35
     assert set(whole.not_computed) <= {
-        name for name in registered("gi_bench.metrics") if name.startswith(("bert", "bleurt", "judge"))
+        name
+        for name in registered("gi_bench.metrics")
+        # The fixture has no other measure of how sure it was than a confidence, and too few texts on either side.
+        if name.startswith(("bert", "bleurt", "judge"))
+        or name.endswith(("_log_prob", "_margin", "_entropy", "_wording_auroc"))
     }
 
 

@@ -87,7 +87,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         )
 
     return [
-        made("good", 72),
+        made("good", 72, explain=lambda q: f"A smooth, shiny bump rises from the wall: {q.answer}"),
         made(
             "poor",
             72,
