@@ -8,7 +8,7 @@ TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
 DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior blind_region_prior blind_explanation \
   oracle_facts oracle_region_tokens vqa_only_r128 multitask_r32 multitask_r128 multitask_r128_neg
 
-.PHONY: demo test test-slow lint setup clean
+.PHONY: demo test test-slow lint setup real clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.ready
@@ -37,6 +37,33 @@ test: $(VENV)/.ready-dev
 # Minutes: trains a small adapter, renders and scores whole suites.
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m slow
+
+# Two variants trained on the real images of one folder and tested on another's: make real TRAIN=DIR TEST=DIR.
+# What is finished is kept: the same command goes on. Near-duplicates of training frames are left out (clean.json).
+REAL ?= runs/real
+SEEDS ?= 0 1 2
+EPOCHS ?= 20
+REAL_VARIANTS ?= vqa_only_r128 multitask_r128_neg
+REAL_TEST = -s kvasir-vqa-x1/test --data "$(TEST)" --split $(REAL)/clean.json:test --backbone tiny -o $(REAL)/runs
+REAL_TRAIN = -s kvasir-vqa-x1/train --data "$(TRAIN)"
+real: $(VENV)/.ready-dev
+	@test -d "$(TRAIN)" && test -d "$(TEST)" || \
+	  { echo "error: two folders are needed; make real TRAIN=DIR TEST=DIR, in the layout of Kvasir-VQA-x1"; exit 2; }
+	@mkdir -p $(REAL)
+	$(BIN)/gi-bench audit --train kvasir-vqa-x1/train --train-data "$(TRAIN)" --test kvasir-vqa-x1/test --data "$(TEST)" \
+	  --allow 100000 --disjoint $(REAL)/clean.json
+	$(BIN)/gi-bench data explanations $(REAL_TRAIN) --per-image 4 -o $(REAL)/explanations.jsonl
+	$(BIN)/gi-bench data negatives $(REAL_TRAIN) --ratio 0.2 -o $(REAL)/negatives.jsonl
+	@set -e; for seed in $(SEEDS); do for model in $(REAL_VARIANTS); do \
+	  extra="--explanations $(REAL)/explanations.jsonl"; \
+	  case $$model in vqa_only*) extra="";; *_neg) extra="$$extra --negatives $(REAL)/negatives.jsonl";; esac; \
+	  folder=$(REAL)/adapters/$$model-seed$$seed; \
+	  test -f $$folder/card.json || (set -x; $(BIN)/gi-bench train --model $$model $(REAL_TRAIN) --backbone tiny \
+	    --epochs $(EPOCHS) --seed $$seed $$extra --log-to none -o $$folder); \
+	  (set -x; $(BIN)/gi-bench run -m $$model $(REAL_TEST) --checkpoint $$folder --seed $$seed); \
+	done; done
+	$(BIN)/gi-bench run -m blind_question_prior $(REAL_TEST) --train-suite kvasir-vqa-x1/train --train-data "$(TRAIN)" --bounds
+	$(BIN)/gi-bench report $(REAL)/runs/*/*-*/ -o $(REAL)/report.html
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

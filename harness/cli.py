@@ -78,6 +78,9 @@ def run(
     train_suite: Annotated[
         str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")
     ] = None,
+    train_data: Annotated[
+        Path | None, typer.Option("--train-data", help="Folder of the --train-suite, where it is not --data.")
+    ] = None,
     training_images: Annotated[
         Path | None,
         typer.Option("--training-images", help="Ids of the model's training images: scores for seen and unseen apart."),
@@ -110,7 +113,14 @@ def run(
         bounds=bounds,
     )
     finished = evaluate(
-        model, suite, data=data, train_suite=train_suite, output=output, settings=settings, say=typer.echo
+        model,
+        suite,
+        data=data,
+        train_suite=train_suite,
+        train_data=train_data,
+        output=output,
+        settings=settings,
+        say=typer.echo,
     )
     from harness.summary import score_lines
 

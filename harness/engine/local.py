@@ -77,6 +77,7 @@ def evaluate(
     *,
     data: Path | str | None = None,
     train_suite: str | None = None,
+    train_data: Path | str | None = None,
     output: Path | str = "runs",
     settings: Settings | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -88,6 +89,7 @@ def evaluate(
         suite: registered name, or a suite.
         data: folder with the suite's files.
         train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
+        train_data: folder with the files of the suite that priors learn from, where it is not ``data``.
         output: parent of the run folders (``output/<suite>/<variant>-<recipe>``).
         settings: how to run.
         say: called with lines for the user.
@@ -112,7 +114,7 @@ def evaluate(
         opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype
     shared: dict[str, Any] = {}
-    teachers = _Teachers(opened, train_suite, data)
+    teachers = _Teachers(opened, train_suite, data, train_data)
     finished = []
     optional = _bounds(entries, settings.tasks) if settings.bounds else []
     for entry in [*entries, *optional]:
@@ -180,8 +182,10 @@ def _check_built(entry: ModelEntry, model: Model, tasks: Sequence[Task] | None) 
 class _Teachers:
     """The suites that floors and ceilings learn from; each is loaded once, and only for models that ask for one."""
 
-    def __init__(self, suite: Suite, name: str | None, data: Path | str | None) -> None:
-        self._suite, self._name, self._data = suite, name, data
+    def __init__(
+        self, suite: Suite, name: str | None, data: Path | str | None, elsewhere: Path | str | None = None
+    ) -> None:
+        self._suite, self._name, self._data, self._elsewhere = suite, name, data, elsewhere
         self._loaded: dict[str, Suite | None] = {}
 
     def of(self, entry: ModelEntry) -> Suite | None:
@@ -196,12 +200,12 @@ class _Teachers:
         suite = self._suite
         wanted = self._name
         if wanted is None:
-            if "" not in self._loaded:
+            if "" not in self._loaded and self._elsewhere is None:
                 self._loaded[""] = suite.teacher()
-            if self._loaded[""] is not None:
+            if self._loaded.get("") is not None:
                 return self._loaded[""]
             wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
-        if wanted is None or wanted == suite.name:
+        if wanted is None or (wanted == suite.name and self._elsewhere is None):
             return None if wanted is None else suite
         if wanted not in self._loaded:
             self._loaded[wanted] = self._load(entry.name, wanted)
@@ -209,9 +213,9 @@ class _Teachers:
 
     def _load(self, model: str, wanted: str) -> Suite:
         try:
-            return load_suite(wanted, self._data)
+            return load_suite(wanted, self._elsewhere or self._data)
         except GiBenchError as error:
-            if self._name is not None:
+            if self._name is not None or self._elsewhere is not None:
                 raise
             raise GiBenchError(
                 f"{model} learns from {wanted}, which cannot be loaded: {error.what}",

@@ -258,7 +258,9 @@ def test_the_interval_holds_seeds_and_images(metrics: dict[str, Metric], tmp_pat
     by_seeds, by_images = (1 / 12) ** 2, 5 / 36 / 6 / 4
     freedom = (by_seeds + by_images) ** 2 / (by_seeds**2 + by_images**2 / 5)
     assert half == pytest.approx(student_quantile(0.05, freedom) * (by_seeds + by_images) ** 0.5, rel=0.1)
-    assert (fixed.low, fixed.high) == (1.0, 1.0)
+    assert fixed.high == 1.0
+    assert fixed.low is not None
+    assert 0.4 < fixed.low < 1.0, "six images that are all right do not prove that every image is"
 
 
 def test_a_contrast_on_a_slice_and_one_with_a_number(runs: dict[str, list[Path]], metrics: dict[str, Metric]) -> None:

@@ -16,7 +16,11 @@ from tests.run_folders import write_run
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    return score_run(write_run(tmp_path_factory.mktemp("runs") / "run"), resamples=20)
+    run = write_run(
+        tmp_path_factory.mktemp("runs") / "run",
+        explain=lambda q: f"A smooth, shiny bump rises from the wall: {q.answer}",
+    )
+    return score_run(run, resamples=20)
 
 
 def test_the_headline_is_short_and_says_how_many_more_there_are(scores: Scores) -> None:
@@ -43,6 +47,7 @@ def test_run_prints_all_metrics_where_asked(
     finished = [SimpleNamespace(scores=scores, path=Path("run"))]
     monkeypatch.setattr(harness.engine.local, "evaluate", lambda *a, **k: finished)
     monkeypatch.setattr(cli, "_after_run", lambda paths: [])
+    monkeypatch.setattr(cli, "_bounds", lambda paths: [])
     # Commands of other rooms are mounted on the one app of the process; this test needs none of them.
     monkeypatch.setattr(cli, "_mount", lambda: None)
     printed = {}
