@@ -189,3 +189,22 @@ def test_a_table_with_its_own_right_numbers_is_taken(tmp_path: Path, name: str) 
     rows = [{**ROW, name: i} for i in range(2)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "test-00000-of-00001.parquet")
     assert len(load_suite("kvasir-vqa-x1/test", tmp_path).questions) == 2
+
+
+def test_priors_learn_from_another_folder(shared: Path, tmp_path: Path) -> None:
+    """The training rows of one folder teach answers about another's images."""
+    from harness.engine.local import evaluate
+    from harness.errors import GiBenchError
+
+    data = shared / "data"
+    (run,) = evaluate(
+        ["blind_question_prior"],
+        "kvasir-vqa-x1/test",
+        data=data / "real",
+        train_suite="kvasir-vqa-x1/train",
+        train_data=data / "real-train",
+        output=tmp_path,
+    )
+    assert any("1,360 rows of 360 images" in note for note in run.scores.notes)
+    with pytest.raises(GiBenchError):
+        evaluate(["blind_constant"], "kvasir-vqa-x1/test", data=data / "real", train_data=tmp_path, output=tmp_path)
