@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
 DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior blind_region_prior blind_explanation \
-  oracle_facts oracle_region_tokens vqa_only_r128 multitask_r32 multitask_r128 multitask_r128_neg
+  oracle_facts oracle_region_tokens vqa_only_r128 multitask_r128 multitask_r128_neg
 
 .PHONY: demo test test-slow lint setup real clean
 .DEFAULT_GOAL := demo

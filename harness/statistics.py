@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -322,6 +323,8 @@ def student_tail(t: float, freedom: float) -> float:
     return min(1.0, integral(edge) / integral(0.0))
 
 
+# Hundreds of scores of one run rest on the same numbers of images.
+@lru_cache(maxsize=4096)
 def student_quantile(p: float, freedom: float) -> float:
     """The t whose two-sided p-value is ``p``, by bisection."""
     low, high = 0.0, 1.0
