@@ -8,7 +8,7 @@ TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
 DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior blind_region_prior blind_explanation \
   oracle_facts oracle_region_tokens vqa_only_r128 multitask_r128 multitask_r128_neg
 
-.PHONY: demo test test-slow lint setup real clean
+.PHONY: demo test test-slow lint setup real real-folders clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.ready
@@ -46,9 +46,11 @@ EPOCHS ?= 20
 REAL_VARIANTS ?= vqa_only_r128 multitask_r128_neg
 REAL_TEST = -s kvasir-vqa-x1/test --data "$(TEST)" --split $(REAL)/clean.json:test --backbone tiny -o $(REAL)/runs
 REAL_TRAIN = -s kvasir-vqa-x1/train --data "$(TRAIN)"
-real: $(VENV)/.ready-dev
+# Asked before the set-up, so that a forgotten folder costs no minutes.
+real-folders:
 	@test -d "$(TRAIN)" && test -d "$(TEST)" || \
 	  { echo "error: two folders are needed; make real TRAIN=DIR TEST=DIR, in the layout of Kvasir-VQA-x1"; exit 2; }
+real: real-folders $(VENV)/.ready-dev
 	@mkdir -p $(REAL)
 	$(BIN)/gi-bench audit --train kvasir-vqa-x1/train --train-data "$(TRAIN)" --test kvasir-vqa-x1/test --data "$(TEST)" \
 	  --allow 100000 --disjoint $(REAL)/clean.json
