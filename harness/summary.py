@@ -32,7 +32,8 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
         lines.append(info.title + ("" if info.higher_is_better or not info.ranked else " (lower is better)"))
         for scores in runs:
             found = scores.find(info.name)
-            cell = f"{_cell(found)}{_beside(found, scores)}" if found else "not computed"
+            words = told_by_words(found, scores) if found else ""
+            cell = f"{_cell(found)}{words and '  ' + words}" if found else "not computed"
             lines.append(f"  {scores.variant:<{width}}  {cell}")
     if hidden:
         lines += ["", *_wrapped(f"{hidden} more metrics: scores.json, the report, or gi-bench score --all RUN")]
@@ -76,7 +77,7 @@ def _cell(score: Score) -> str:
     return f"{score.value:.4f}{interval}  {score.n}"
 
 
-def _beside(score: Score, scores: Scores) -> str:
-    """How far words alone tell the rows of a rate of false alarms."""
+def told_by_words(score: Score, scores: Scores) -> str:
+    """How far words alone tell the rows of a rate of false alarms; empty for other metrics."""
     told = scores.find(BESIDE[score.metric]) if score.metric in BESIDE else None
-    return "" if told is None or told.value is None else f"  told by words alone: {told.value:.2f}"
+    return "" if told is None or told.value is None else f"told by words alone: {told.value:.2f}"

@@ -13,6 +13,7 @@ from harness.definitions import headlines, older_note
 from harness.errors import GiBenchError
 from harness.schema import REPLY_STATES, MetricInfo, Score
 from harness.store import Run, open_run, write_bytes
+from harness.summary import told_by_words
 from reports import bounds, charts
 from reports.examples import Example, pick_examples
 from reports.pages import HERE, SMALL_N, environment
@@ -191,7 +192,10 @@ def _table(
             if reason and name not in reasons.setdefault(reason, []):
                 reasons[reason].append(name)
             cell = _cell(found[info.name][i], best[info.name], reason)
-            cells.append(replace(cell, way=ways.get((info.name, name), "")))
+            score = found[info.name][i]
+            words = told_by_words(score, run.scores) if score is not None and score.value is not None else ""
+            below = [ways.get((info.name, name), ""), words]
+            cells.append(replace(cell, way="; ".join(filter(None, below))))
         rows.append((name, tuple(cells)))
     arrows = tuple(_head_note(info) for info in infos)
     footnotes = tuple(f"{', '.join(who)}: {reason}" for reason, who in reasons.items())

@@ -310,3 +310,13 @@ def test_replies_stand_on_the_page_and_silence_gets_no_star(tmp_path: Path) -> N
     assert ("sorry", "polyp_count", (0, 0, 6, 0, 0), "0.0 %") in answers.by_class
     found = _Page(render(page))
     assert ["sorry", "0", "0", "12", "0", "0", "0.0 %"] in [[cell.strip() for cell in row] for row in found.rows]
+
+
+def test_a_rate_of_false_alarms_says_what_words_alone_tell(tmp_path: Path) -> None:
+    """Absent things are asked for in words of their own here, so that no image is needed."""
+    shown = [replace(p, label="polyp", phrase="jagged line" if p.is_negative else "round polyp") for p in phrases(60)]
+    run = _run(tmp_path / "worded-1", variant="worded", rows=questions(72), shown=shown)
+    (table,) = [table for table in build_page([run]).tables if table.title == "Absent findings"]
+    cells = dict(zip(table.heads, table.rows[0][1], strict=True))
+    assert cells["false-positive rate of regions"].way == "told by words alone: 1.00"
+    assert "told by words alone: 1.00" in render(build_page([run]))
