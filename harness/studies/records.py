@@ -168,7 +168,8 @@ def study_lines(study: Study) -> list[str]:
         where = "" if contrast.slice_by == "all" else f", {contrast.slice_value}"
         interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
         lines += _wrapped(f"{one.title}{where}: {contrast.first} - {other}", 2)
-        lines += _wrapped(f"{effect.mean:+.4f}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})", 4)
+        mean = f"{effect.mean:+.4f}" if np.isfinite(effect.mean) else "no value"
+        lines += _wrapped(f"{mean}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})", 4)
     note = seed_note(study)
     if note is not None:
         lines += _wrapped(note, 2)
