@@ -150,7 +150,12 @@ def test_real_images_end_to_end(shared: Path, tmp_path: Path) -> None:
     scores = _scores(folder, "multitask_r128")
     assert scores.find("bleu").n == 1183  # type: ignore[union-attr]
     assert scores.find("region_iou", "label", "polyp").n == 846  # type: ignore[union-attr]
-    assert scores.find("region_false_positive_rate").n == 65  # type: ignore[union-attr]
+    alarms = scores.find("region_false_positive_rate")
+    assert alarms is not None
+    # A reply without a location is no denial: the rate rests on the others, and says how many it left out.
+    left_out = sum(n for name, n in scores.counts.items() if name.startswith("region_false_positive_rate: "))
+    assert alarms.n + left_out == 65
+    assert alarms.n > 50
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") >= 24
     (path,) = folder.glob("multitask_r128-????????")
