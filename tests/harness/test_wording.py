@@ -157,8 +157,12 @@ def test_real_frames_without_a_polyp_are_not_told_by_the_words(shared: Path) -> 
 
 
 def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
+    from harness.suites.crossed import CrossedSuite
+
     view = load_suite("phantom/test@cross-wording")
-    assert view.fingerprint != TEST.fingerprint
+    # Fingerprints need pictures, which take time: a few images do.
+    small = PhantomSuite("validation", 8)
+    assert CrossedSuite(small).fingerprint != small.fingerprint
     assert [row.index for row in view.phrases] == list(range(len(view.phrases)))
     assert len(view.phrases) > 0.95 * len(TEST.phrases)
     assert not view.questions
