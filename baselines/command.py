@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry
 
 if TYPE_CHECKING:
-    from baselines.florence2.extra_rows import ExtraRows
-    from baselines.registration import VariantRecipe
-    from harness.suites.base import Suite
+    from gi_bench.baselines.florence2.extra_rows import ExtraRows
+    from gi_bench.baselines.registration import VariantRecipe
+    from gi_bench.harness.suites.base import Suite
 
 
 def train(
@@ -74,17 +74,17 @@ def train(
     ] = None,
 ) -> None:
     """Train the adapter of a variant, or the tiny backbone."""
-    from baselines.registration import HERE, backbone_source
-    from harness.errors import GiBenchError
+    from gi_bench.baselines.registration import HERE, backbone_source
+    from gi_bench.harness.errors import GiBenchError
 
     if model == "tiny-florence2":
-        from baselines.florence2.recipes import train_tiny_backbone
+        from gi_bench.baselines.florence2.recipes import train_tiny_backbone
 
         train_tiny_backbone(output or HERE / "weights" / model, seed=seed, say=typer.echo)
         return
     recipe = _recipe(model, suite, negatives, masks)
-    from baselines.florence2.recipes import Choices, check_place, train_adapter
-    from baselines.florence2.training import Running, check_logger, is_main_process
+    from gi_bench.baselines.florence2.recipes import Choices, check_place, train_adapter
+    from gi_bench.baselines.florence2.training import Running, check_logger, is_main_process
 
     check_logger(log_to)
     if rate is not None and not 0 < rate < 1:
@@ -98,7 +98,7 @@ def train(
     running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir / f"{folder.name}-seed{seed}")
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
     say = typer.echo if is_main_process() else _silent
-    from baselines.florence2.backbone import load_backbone
+    from gi_bench.baselines.florence2.backbone import load_backbone
 
     loaded, extra = _rows(suite, data, split, negatives=negatives, explanations=explanations, masks=masks)
     train_adapter(
@@ -125,9 +125,9 @@ def _silent(line: str) -> None:
 
 def _recipe(name: str, suite: str, negatives: Path | None, masks: Path | None) -> VariantRecipe:
     """The variant's recipe, if it can be trained with what was given."""
-    from baselines.registration import recipes
-    from harness.errors import GiBenchError
-    from harness.registry import unknown_name
+    from gi_bench.baselines.registration import recipes
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import unknown_name
 
     known = {one.name: one for one in recipes().values() if one.kind == "florence2" and one.adapter}
     if name not in known:
@@ -144,7 +144,7 @@ def _recipe(name: str, suite: str, negatives: Path | None, masks: Path | None) -
 
 def _weights(given: list[str] | None, recipe: VariantRecipe) -> dict[str, float]:
     """Weights by task, of the tasks that the variant is trained on."""
-    from harness.errors import GiBenchError
+    from gi_bench.harness.errors import GiBenchError
 
     found = {}
     tasks = (*recipe.train, *(["negative"] if recipe.negatives else []))
@@ -166,16 +166,16 @@ def _weights(given: list[str] | None, recipe: VariantRecipe) -> dict[str, float]
 
 def _rows(suite: str, data: Path | None, split: str | None, **files: Path | None) -> tuple[Suite, ExtraRows | None]:
     """The suite, or one side of a split of it, and the rows of files."""
-    from harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite
 
     loaded = load_suite(suite, data)
     if split is not None:
-        from harness.suites.split_suite import split_side
+        from gi_bench.harness.suites.split_suite import split_side
 
         loaded = split_side(loaded, split)
     if not any(files.values()):
         return loaded, None
-    from baselines.florence2.extra_rows import read_extra_rows
+    from gi_bench.baselines.florence2.extra_rows import read_extra_rows
 
     return loaded, read_extra_rows(loaded, **files)
 
@@ -191,8 +191,8 @@ def _typed() -> str:
 def _score(variant: str, folder: Path, suite: str, data: Path | None, backbone: str) -> None:
     import tempfile
 
-    from baselines.cards import add_scores
-    from harness.engine.local import Settings, evaluate
+    from gi_bench.baselines.cards import add_scores
+    from gi_bench.harness.engine.local import Settings, evaluate
 
     with tempfile.TemporaryDirectory() as scratch:
         settings = Settings(checkpoint=str(folder), backbone=backbone)

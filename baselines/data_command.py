@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry
 
 app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations, masks.")
 
@@ -21,7 +21,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of drawing 
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    from harness.store import write_bytes
+    from gi_bench.harness.store import write_bytes
 
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_bytes(path, "".join(lines).encode("utf-8"))
@@ -42,9 +42,9 @@ def negatives(
     seed: SeedOption = 0,
 ) -> None:
     """Questions and phrases about what the atomic facts of an image say is not there, balanced over findings."""
-    from harness.errors import GiBenchError
-    from harness.registry import load_suite
-    from harness.suites.negatives import make_negatives
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.suites.negatives import make_negatives
 
     if not 0 < ratio <= 100:
         raise GiBenchError(
@@ -79,11 +79,11 @@ def explanations(
     seed: SeedOption = 0,
 ) -> None:
     """Explanations of answers, from templates or by a language model, with a report on how varied they are."""
-    from baselines import explanations as writing
-    from harness.errors import GiBenchError
-    from harness.language_model import Cache, Endpoint
-    from harness.metrics.settings import MetricSettings
-    from harness.registry import load_suite
+    from gi_bench.baselines import explanations as writing
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.language_model import Cache, Endpoint
+    from gi_bench.harness.metrics.settings import MetricSettings
+    from gi_bench.harness.registry import load_suite
 
     if source not in ("template", "model"):
         raise GiBenchError(f"unknown source {source!r}", do="it is template or model")
@@ -145,9 +145,9 @@ def masks(
     """Masks from references, boxes, text or a run, or refined; with areas, parts and agreement between sources."""
     from collections import Counter
 
-    from baselines.masks import making
-    from harness.errors import GiBenchError
-    from harness.registry import load_suite
+    from gi_bench.baselines.masks import making
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import load_suite
 
     sources = ("mask", "box", "clipseg", "variant", "sam", "refine")
     if source not in sources:
@@ -169,12 +169,12 @@ def masks(
     elif source == "box":
         found = making.box_masks(loaded)
     elif source == "clipseg":
-        from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
+        from gi_bench.baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
 
         settings = Recipe.read(recipe or RECIPE)
         found = making.text_masks(loaded, ClipSeg(model or settings.model, device), settings, counts)
     elif run is not None:
-        from harness.store import open_run
+        from gi_bench.harness.store import open_run
 
         found = making.variant_masks(loaded, open_run(run), counts)
     else:
@@ -199,8 +199,8 @@ def masks(
         report["agreement"] = making.agreement(made, other)
         report["score_and_iou"] = making.score_correlation(output, other)
     if sheet is not None:
-        from baselines.masks.sheet import render_sheet, sample
-        from harness.store import write_bytes
+        from gi_bench.baselines.masks.sheet import render_sheet, sample
+        from gi_bench.harness.store import write_bytes
 
         if not loaded.has_images:
             raise GiBenchError(
@@ -217,9 +217,9 @@ def review(
     csv: Annotated[Path, typer.Argument(help="CSV saved from a sheet of gi-bench data masks.")],
 ) -> None:
     """Count an expert's decisions by label, with 95 % intervals of the share accepted."""
-    from baselines.masks.sheet import read_review
-    from harness.errors import GiBenchError
-    from harness.statistics import wilson
+    from gi_bench.baselines.masks.sheet import read_review
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.statistics import wilson
 
     try:
         found = read_review(csv.read_text(encoding="utf-8-sig"))
@@ -234,10 +234,10 @@ def review(
 
 def _predictor(source: str, model: str | None, device: str) -> Any:
     if source == "refine":
-        from baselines.masks.refining import GrabCut
+        from gi_bench.baselines.masks.refining import GrabCut
 
         return GrabCut()
-    from baselines.masks.sam import HUB_ID, Sam
+    from gi_bench.baselines.masks.sam import HUB_ID, Sam
 
     return Sam(model or HUB_ID, device)
 

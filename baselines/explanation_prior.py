@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from baselines.explanations import from_template
-from baselines.priors import KEYS, ModalTexts, PriorModel, rows_digest
-from baselines.teaching import NO_TRAINING_ROW, Teacher, teacher_of
-from harness.errors import GiBenchError
-from harness.model import Answer, Ask, BuildContext, Feature
-from harness.schema import Question, Task
+from gi_bench.baselines.explanations import from_template
+from gi_bench.baselines.priors import KEYS, ModalTexts, PriorModel, rows_digest
+from gi_bench.baselines.teaching import NO_TRAINING_ROW, Teacher, teacher_of
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import Answer, Ask, BuildContext, Feature
+from gi_bench.harness.schema import Question, Task
 
 _ANSWERS = "blind_question_prior"
 # An explanation is looked up by question classes, then without anything.
@@ -25,7 +25,7 @@ _ANY = KEYS["blind_constant"]
 
 
 class ExplanationPrior(PriorModel):
-    """Blind answers with an explanation; see :class:`harness.model.Model`.
+    """Blind answers with an explanation; see :class:`gi_bench.harness.model.Model`.
 
     Args:
         explain: (ask, key of its image, answer) to a text with a confidence, or None where nothing was learnt.

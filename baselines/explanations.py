@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.language_model import Cache, Chat, LanguageModelError, ask
-from harness.schema import AtomicPair, Question
-from harness.suites.base import Suite
+from gi_bench.harness.language_model import Cache, Chat, LanguageModelError, ask
+from gi_bench.harness.schema import AtomicPair, Question
+from gi_bench.harness.suites.base import Suite
 
 _DESCRIBE = (
     "Describe this endoscopy image in one paragraph of plain words: colours, shapes, surfaces, where "
@@ -285,7 +285,7 @@ def diversity(texts: Sequence[str], sample: int = 100, seed: int = 0) -> dict[st
     """
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-    from harness.metrics.tokens import tokenize_rouge
+    from gi_bench.harness.metrics.tokens import tokenize_rouge
 
     if len(texts) < 2:
         raise ValueError("diversity needs two texts")

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from baselines.priors import ModalTexts, rows_digest
-from baselines.teaching import teacher_of
-from harness.errors import GiBenchError
-from harness.model import NOT_COVERED, Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
-from harness.schema import Question, Task
+from gi_bench.baselines.priors import ModalTexts, rows_digest
+from gi_bench.baselines.teaching import teacher_of
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import NOT_COVERED, Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
+from gi_bench.harness.schema import Question, Task
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -26,7 +26,7 @@ def facts_of_row(row: Question) -> Facts:
 
 
 class FactOracle:
-    """Words what it knows of a row; see :class:`harness.model.Model`.
+    """Words what it knows of a row; see :class:`gi_bench.harness.model.Model`.
 
     Args:
         facts: by index of the row.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.errors import GiBenchError
-from harness.registry import CommandEntry
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import CommandEntry
 
 if TYPE_CHECKING:
-    from baselines.florence2.cost import Cost, Device, Work
+    from gi_bench.baselines.florence2.cost import Cost, Device, Work
 
 # Images, questions, questions with an explanation, for suites whose files are not at hand. Counted on the official test
 # split; the training split's rows are published, its images are those of all 6,449 that are not among the 237 images
@@ -46,9 +46,9 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Parameters, bytes, FLOPs, memory and a range of time of a run, without its weights."""
-    from baselines.florence2 import cost
-    from baselines.registration import backbone_source, recipes
-    from harness.registry import unknown_name
+    from gi_bench.baselines.florence2 import cost
+    from gi_bench.baselines.registration import backbone_source, recipes
+    from gi_bench.harness.registry import unknown_name
 
     known = recipes()
     if model not in known:
@@ -88,7 +88,7 @@ def _rows(name: str, data: Path | None) -> tuple[str, tuple[int, int, int, int, 
     """The suite's full name; images, questions, questions with an explanation, phrases, and where these come from."""
     if data is None and name in KNOWN:
         return name, (*KNOWN[name], 0, "published size")
-    from harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite
 
     suite = load_suite(name, data)
     explained = sum(question.wants_explanation for question in suite.questions)
@@ -100,12 +100,12 @@ def _architecture(backbone: str) -> tuple[Any, int]:
     if backbone == "tiny":
         from transformers import AutoConfig
 
-        from baselines.registration import HERE
+        from gi_bench.baselines.registration import HERE
 
         folder = HERE / "weights" / "tiny-florence2"
         content = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
         return AutoConfig.from_pretrained(folder), int(content["size"]["height"])
-    from baselines.florence2 import base
+    from gi_bench.baselines.florence2 import base
 
     return base.base_config(), base.IMAGE_SIZE
 

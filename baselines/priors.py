@@ -13,11 +13,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from baselines.teaching import NO_TRAINING_ROW, teacher_of
-from harness.errors import GiBenchError
-from harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
-from harness.schema import Question, Task
-from harness.suites.same_images import image_key
+from gi_bench.baselines.teaching import NO_TRAINING_ROW, teacher_of
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
+from gi_bench.harness.schema import Question, Task
+from gi_bench.harness.suites.same_images import image_key
 
 # From the most specific key to the least; a variant starts at its own and falls back to the next.
 KEYS: dict[str, Callable[[Any], Hashable]] = {
@@ -86,7 +86,7 @@ class ModalTexts:
 
 
 class PriorModel:
-    """Most frequent training answers by key; see :class:`harness.model.Model`.
+    """Most frequent training answers by key; see :class:`gi_bench.harness.model.Model`.
 
     Args:
         kind: one of the three variants.

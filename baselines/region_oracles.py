@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.florence2 import locations
-from baselines.florence2.examples import TINY_STYLE, TargetStyle
-from harness.errors import GiBenchError
-from harness.model import NOT_COVERED, Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
-from harness.schema import Phrase, Region, Task
+from gi_bench.baselines.florence2 import locations
+from gi_bench.baselines.florence2.examples import TINY_STYLE, TargetStyle
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import NOT_COVERED, Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
+from gi_bench.harness.schema import Phrase, Region, Task
 
 Mask = npt.NDArray[np.bool_]
 # Two masks of one image and label are of one thing if their phrase is the same, or if they overlap by half.
@@ -29,7 +29,7 @@ SAME_THING = 0.5
 
 
 class RegionOracle:
-    """Shows what it was given for each phrase; see :class:`harness.model.Model`.
+    """Shows what it was given for each phrase; see :class:`gi_bench.harness.model.Model`.
 
     Args:
         shown: by index of the phrase: a region, whose score is what the oracle knows of its overlap with the
@@ -127,14 +127,14 @@ def build_pixel_oracle(kind: str, context: BuildContext) -> RegionOracle:
 
 
 def _backbone(context: BuildContext) -> tuple[str, str | Path]:
-    from baselines.registration import backbone_source
+    from gi_bench.baselines.registration import backbone_source
 
     return backbone_source(context.backbone, context.suite.name)
 
 
 def _input_side(name: str, source: str | Path) -> int:
     """Side of the square in which a backbone sees a picture, in pixels."""
-    from baselines.registration import backbone_pixels
+    from gi_bench.baselines.registration import backbone_pixels
 
     known = backbone_pixels(name)
     if known is not None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.priors import rows_digest
-from baselines.teaching import NO_TRAINING_ROW, teacher_of
-from harness.errors import GiBenchError
-from harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
-from harness.schema import Phrase, Region, Task
+from gi_bench.baselines.priors import rows_digest
+from gi_bench.baselines.teaching import NO_TRAINING_ROW, teacher_of
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
+from gi_bench.harness.schema import Phrase, Region, Task
 
 GRID = 64
 # Where the mean mask is cut, as shares of its highest value.
@@ -71,7 +71,7 @@ def on_grid(region: Region) -> Plane:
 
 
 class RegionPrior:
-    """Mean masks by label; see :class:`harness.model.Model`.
+    """Mean masks by label; see :class:`gi_bench.harness.model.Model`.
 
     Args:
         phrases: training phrases with a region; equal regions of one image and label count once.

@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import CheckpointError
-from harness.registry import ModelEntry
-from harness.schema import TASKS, Task
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.registry import ModelEntry
+from gi_bench.harness.schema import TASKS, Task
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from harness.model import BuildContext, Model
+    from gi_bench.harness.model import BuildContext, Model
 
 HERE = Path(__file__).parent
 
@@ -153,7 +153,7 @@ def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
 
     def build(context: BuildContext) -> Model:
         module, _, function = place.partition(":")
-        model: Model = getattr(importlib.import_module(f"baselines.{module}"), function)(recipe.name, context)
+        model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(recipe.name, context)
         return model
 
     return ModelEntry(recipe.name, recipe.summary, tasks, build, details)
@@ -167,7 +167,7 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
     Raises:
         CheckpointError: it is not there; the message says which command makes it.
     """
-    from baselines.florence2.backbone import resolve
+    from gi_bench.baselines.florence2.backbone import resolve
 
     if checkpoint is not None:
         note = recipe.published_note if str(checkpoint) == recipe.published else ""
@@ -190,10 +190,10 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
 def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     name, source = backbone_source(context.backbone, context.suite.name)
     folder, note = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else (None, "")
-    from baselines.florence2.adapters import read_training_images, with_adapter
-    from baselines.florence2.backbone import load_backbone
-    from baselines.florence2.decoding import checkpoint_rules
-    from baselines.florence2.model import Decoding, Florence2Model
+    from gi_bench.baselines.florence2.adapters import read_training_images, with_adapter
+    from gi_bench.baselines.florence2.backbone import load_backbone
+    from gi_bench.baselines.florence2.decoding import checkpoint_rules
+    from gi_bench.baselines.florence2.model import Decoding, Florence2Model
 
     key = f"florence2 {source} {context.device} {context.dtype}"
     if key not in context.shared:

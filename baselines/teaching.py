@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import GiBenchError
-from harness.model import BuildContext
-from harness.schema import Phrase, Question
-from harness.suites.base import Suite
-from harness.suites.same_images import SameImages
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import BuildContext
+from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.same_images import SameImages
 
 NO_TRAINING_ROW = "no-training-row"
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import GiBenchError, RunError
-from harness.metrics.base import Metric, Statistics
-from harness.schema import MetricInfo
-from harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
-from harness.store import Run, open_run
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
+from gi_bench.harness.store import Run, open_run
 
 # Confidences have no floor and ceiling of this kind: what they are worth is a question of their ranking.
 GROUPS = ("answers", "facts", "regions", "negatives", "explanations")
@@ -231,7 +231,7 @@ def _kept(
     runs: tuple[tuple[Path, tuple[int, ...]], ...], resamples: int, seed: int, everything: bool
 ) -> tuple[Share, ...]:
     """The terminal and the page of one call show the same shares: they are made once."""
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     return tuple(_made([path for path, _ in runs], registered("gi_bench.metrics"), resamples, seed, everything))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry
 
 
 def bounds(
@@ -24,8 +24,8 @@ def bounds(
     """The share of the way from what never looks to what knows the references, with intervals."""
     from dataclasses import asdict
 
-    from harness.bounds import bound_lines, shares
-    from harness.errors import GiBenchError
+    from gi_bench.harness.bounds import bound_lines, shares
+    from gi_bench.harness.errors import GiBenchError
 
     found = shares(runs, resamples=resamples, seed=seed, everything=everything)
     if not found:

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness import __version__
-from harness.errors import GiBenchError
+from gi_bench import __version__
+from gi_bench.harness.errors import GiBenchError
 
 app = typer.Typer(
     name="gi-bench",
@@ -32,7 +32,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 
 
 def _load_plugins(plugins: list[Path] | None) -> None:
-    from harness.registry import load_plugin
+    from gi_bench.harness.registry import load_plugin
 
     for path in plugins or ():
         load_plugin(path)
@@ -96,7 +96,7 @@ def run(
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
     _load_plugins(plugin)
-    from harness.engine.local import Settings, evaluate
+    from gi_bench.harness.engine.local import Settings, evaluate
 
     settings = Settings(
         tasks=_tasks(tasks),
@@ -122,7 +122,7 @@ def run(
         settings=settings,
         say=typer.echo,
     )
-    from harness.summary import score_lines
+    from gi_bench.harness.summary import score_lines
 
     for line in score_lines([entry.scores for entry in finished], everything=everything):
         typer.echo(line)
@@ -134,14 +134,14 @@ def run(
 
 def _bounds(paths: list[Path]) -> list[str]:
     """The share of the way from floor to ceiling, where there are bounds among the runs or beside them."""
-    from harness.bounds import bound_lines, shares
+    from gi_bench.harness.bounds import bound_lines, shares
 
     return bound_lines(shares(paths))
 
 
 def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     """What the other rooms make of finished runs: report, submission."""
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     made = [("run", path) for path in paths]
     # From the last name to the first, so that the report, which users want most, is the last line.
@@ -152,8 +152,8 @@ def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:
 
 
 def _tasks(text: str | None) -> Any:
-    from harness.registry import unknown_name
-    from harness.schema import TASKS
+    from gi_bench.harness.registry import unknown_name
+    from gi_bench.harness.schema import TASKS
 
     if text is None:
         return None
@@ -175,7 +175,7 @@ def _batch_size(text: str) -> int | None:
 
 
 def _list(group: str, as_json: bool, details: Any) -> None:
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     entries = registered(group)
     if as_json:
@@ -223,8 +223,8 @@ def export_suite(
     ] = None,
 ) -> None:
     """Write a suite's rows in order as JSONL: index, img_id, question, reference, classes, complexity."""
-    from harness.registry import load_suite
-    from harness.suites.export import export_rows
+    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.suites.export import export_rows
 
     count = export_rows(load_suite(suite, data), output)
     typer.echo(f"{count} rows: {output}")
@@ -267,9 +267,9 @@ def score(
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
     _load_plugins(plugin)
-    from harness.metrics.settings import MetricSettings
-    from harness.scoring import score_run
-    from harness.summary import score_lines
+    from gi_bench.harness.metrics.settings import MetricSettings
+    from gi_bench.harness.scoring import score_run
+    from gi_bench.harness.summary import score_lines
 
     if not runs and not predictions:
         raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
@@ -277,8 +277,8 @@ def score(
         raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
     folders = list(runs or [])
     if predictions and suite:
-        from harness.foreign import import_predictions
-        from harness.registry import load_suite
+        from gi_bench.harness.foreign import import_predictions
+        from gi_bench.harness.registry import load_suite
 
         loaded = load_suite(suite, data)
         folders += [import_predictions(path, loaded, output, name=name) for path in predictions]
@@ -317,7 +317,7 @@ def compare(
 ) -> None:
     """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
     _load_plugins(plugin)
-    from harness.comparing import compare_runs, comparison_json, comparison_lines, run_notes
+    from gi_bench.harness.comparing import compare_runs, comparison_json, comparison_lines, run_notes
 
     if metric and everything:
         raise GiBenchError("--metric and --all exclude each other", do="give one of them")
@@ -332,7 +332,7 @@ def compare(
 
 def _mount() -> None:
     """Add the sub-commands of all installed packages."""
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     for entry in registered("gi_bench.commands").values():
         if isinstance(entry.app, typer.Typer):

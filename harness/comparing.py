@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import RunError
-from harness.metrics.base import Metric, Statistics
-from harness.metrics.settings import MetricSettings
-from harness.permutation import draws_needed
-from harness.schema import MetricInfo, Phrase, Question
-from harness.statistics import Difference, Floats, encode, holm, paired, sums_by_image
-from harness.store import Run, open_run
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.permutation import draws_needed
+from gi_bench.harness.schema import MetricInfo, Phrase, Question
+from gi_bench.harness.statistics import Difference, Floats, encode, holm, paired, sums_by_image
+from gi_bench.harness.store import Run, open_run
 
 RESAMPLES = 2_000
 _LEVEL = 0.05
@@ -123,7 +123,7 @@ def _chosen(
     metrics: Mapping[str, Metric] | None, names: Sequence[str] | None, everything: bool
 ) -> Mapping[str, Metric]:
     if metrics is None:
-        from harness.registry import registered
+        from gi_bench.harness.registry import registered
 
         metrics = registered("gi_bench.metrics")
     unknown = sorted(set(names or ()) - set(metrics))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from harness.intervals import INTERVAL_VERSION
-from harness.schema import MetricInfo, Scores
+from gi_bench.harness.intervals import INTERVAL_VERSION
+from gi_bench.harness.schema import MetricInfo, Scores
 
 
 def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]:
@@ -18,7 +18,7 @@ def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]
         current: versions of today's definitions by metric; None for the registered ones.
     """
     if current is None:
-        from harness.registry import registered
+        from gi_bench.harness.registry import registered
 
         current = {name: metric.info.version for name, metric in registered("gi_bench.metrics").items()}
     return [info.name for info in scores.metrics if info.version < current.get(info.name, 0)]
@@ -52,7 +52,7 @@ def headlines(infos: Iterable[MetricInfo], current: Mapping[str, bool] | None = 
         current: today's choice by metric; None for that of the registered ones.
     """
     if current is None:
-        from harness.registry import registered
+        from gi_bench.harness.registry import registered
 
         current = {name: metric.info.headline for name, metric in registered("gi_bench.metrics").items()}
     return frozenset(info.name for info in infos if current.get(info.name, info.headline))

@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import harness
-from harness import store
-from harness.errors import DataError
-from harness.schema import SCHEMA_VERSION, Prediction, Question, Recipe, Task
+from gi_bench import __version__
+from gi_bench.harness import store
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.schema import SCHEMA_VERSION, Prediction, Question, Recipe, Task
 
 if TYPE_CHECKING:
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 # The first of these that a row has is its answer; a file with references beside predictions calls the latter so.
 _ANSWER = ("prediction", "predicted_answer", "generated_answer", "response", "answer")
@@ -49,7 +49,7 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
         DataError: the file cannot be read, or a row does not fit the suite.
         RunError: the folder holds something else or cannot be written.
     """
-    from harness.engine.local import bind
+    from gi_bench.harness.engine.local import bind
 
     content = _bytes(path)
     rows, team = _rows(path, content)
@@ -67,7 +67,7 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
         limit=None,
         seed=0,
         dtype="float32",
-        code_version=harness.__version__,
+        code_version=__version__,
     )
     folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
     bind(folder, recipe)
@@ -80,7 +80,7 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
 def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from harness.engine import machine
+    from gi_bench.harness.engine import machine
 
     return {
         "schema_version": SCHEMA_VERSION,

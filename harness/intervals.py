@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from harness.statistics import LEVEL, Bootstrap, Floats, Value, student_quantile
+from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, Value, student_quantile
 
 # Raised when intervals are made in another way: stored scores say by which one theirs were made.
 INTERVAL_VERSION = 2

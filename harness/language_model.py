@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from harness.errors import CheckpointError, GiBenchError
+from gi_bench.harness.errors import CheckpointError, GiBenchError
 
 # Each with a role and a content: a text, or parts with texts and pictures.
 Messages = Sequence[Mapping[str, Any]]

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from harness.schema import REPLY_STATES, Region, ReplyState, Task
+from gi_bench.harness.schema import REPLY_STATES, Region, ReplyState, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 Feature = Any
 # The warning by which a ceiling says that it has no word on a row: the row is then no part of its run.

@@ -17,12 +17,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import GiBenchError, UnknownNameError
-from harness.model import BuildContext, Model
-from harness.schema import Task
+from gi_bench.harness.errors import GiBenchError, UnknownNameError
+from gi_bench.harness.model import BuildContext, Model
+from gi_bench.harness.schema import Task
 
 if TYPE_CHECKING:
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 GROUPS = ("gi_bench.models", "gi_bench.suites", "gi_bench.metrics", "gi_bench.commands")
 _PLUGIN_VARIABLES = {"gi_bench.models": "MODELS", "gi_bench.suites": "SUITES", "gi_bench.metrics": "METRICS"}
@@ -187,7 +187,7 @@ def load_suite(name: str, data: Path | str | None = None) -> Suite:
         UnknownNameError: no such suite.
         DataError: its files are missing or damaged.
     """
-    from harness.suites.crossed import SUFFIX, CrossedSuite
+    from gi_bench.harness.suites.crossed import SUFFIX, CrossedSuite
 
     entries = registered("gi_bench.suites")
     if name.endswith(SUFFIX) and name not in entries:

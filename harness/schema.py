@@ -2,7 +2,7 @@
 
 Records are frozen and typed. What is written to disk carries :data:`SCHEMA_VERSION`; a reader that meets
 another major version refuses the file instead of guessing. The Arrow schemas of the stored records stand in
-:mod:`harness.store`, next to the code that writes them.
+:mod:`gi_bench.harness.store`, next to the code that writes them.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Question:
         img_id: image id; never used as a path.
         question: the text put to the model.
         answer: reference answer; None on hidden sets.
-        question_class: 1 to 3 slugs of :data:`harness.taxonomy.QUESTION_CLASSES`.
+        question_class: 1 to 3 slugs of :data:`gi_bench.harness.taxonomy.QUESTION_CLASSES`.
         complexity: 1 to 3; number of atomic questions merged into this one.
         original: atomic pairs in the order of ``question_class``.
         explanation: reference explanation, where the suite has one.

@@ -1,7 +1,7 @@
 """A run to ``scores.json``: every metric, every slice, every interval. Reads files only.
 
-Intervals are over images, because the questions of one image are not independent (:mod:`harness.intervals`). Every
-metric is a function of sums over rows, so that a resample of images costs one matrix product.
+Intervals are over images, because the questions of one image are not independent (:mod:`gi_bench.harness.intervals`).
+Every metric is a function of sums over rows, so that a resample of images costs one matrix product.
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.intervals import INTERVAL_VERSION, METHOD, Bounds, beside_unseen, bootstrap_interval, rate_interval
-from harness.metrics.base import Metric, Statistics
-from harness.metrics.participation import notes as participation_notes
-from harness.metrics.participation import tally
-from harness.metrics.settings import MetricSettings
-from harness.metrics.wording import wording_notes
-from harness.schema import MetricInfo, Score, Scores
-from harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
-from harness.store import Run, open_run, scores_to_json, write_json
+from gi_bench.harness.intervals import (
+    INTERVAL_VERSION,
+    METHOD,
+    Bounds,
+    beside_unseen,
+    bootstrap_interval,
+    rate_interval,
+)
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.metrics.participation import notes as participation_notes
+from gi_bench.harness.metrics.participation import tally
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metrics.wording import wording_notes
+from gi_bench.harness.schema import MetricInfo, Score, Scores
+from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
+from gi_bench.harness.store import Run, open_run, scores_to_json, write_json
 
 
 def score_run(
@@ -52,7 +59,7 @@ def score_run(
     if settings is not None:
         run = replace(run, settings=settings)
     if metrics is None:
-        from harness.registry import registered
+        from gi_bench.harness.registry import registered
 
         metrics = registered("gi_bench.metrics")
     scores: list[Score] = []

@@ -1,8 +1,8 @@
 """Intervals, paired comparisons and corrections, over images and on sufficient statistics.
 
 The questions of one image are not independent: whole images are resampled or permuted, never rows. Every metric is a
-function of sums over rows (:mod:`harness.metrics.base`), so that a resample costs one row of a matrix product, for
-corpus BLEU as for a mean.
+function of sums over rows (:mod:`gi_bench.harness.metrics.base`), so that a resample costs one row of a matrix product,
+for corpus BLEU as for a mean.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.permutation import permutation_test
+from gi_bench.harness.permutation import permutation_test
 
 Floats = npt.NDArray[np.float64]
 Value = Callable[[Any], Any]
@@ -99,7 +99,7 @@ def _percentiles(values: Floats) -> tuple[float, float] | None:
 def wilson(hits: float, n: float) -> tuple[float, float] | None:
     """95 % interval of a share of ``n`` independent rows (Wilson 1927); None for n = 0.
 
-    Rows of one image are not independent: see :func:`harness.intervals.rate_interval`.
+    Rows of one image are not independent: see :func:`gi_bench.harness.intervals.rate_interval`.
     """
     if n <= 0:
         return None

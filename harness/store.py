@@ -28,10 +28,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import RunError
-from harness.metrics.settings import MetricSettings
-from harness.model import NOT_COVERED
-from harness.schema import (
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.model import NOT_COVERED
+from gi_bench.harness.schema import (
     SCHEMA_VERSION,
     AtomicPair,
     MetricInfo,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from harness.metrics.wording import BESIDE
-from harness.schema import Score, Scores
+from gi_bench.harness.metrics.wording import BESIDE
+from gi_bench.harness.schema import Score, Scores
 
 _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.schema import Phrase, Question
-from harness.statistics import levels
+from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.statistics import levels
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.bounds import Share, share_text, shares
-from harness.store import Run
+from gi_bench.harness.bounds import Share, share_text, shares
+from gi_bench.harness.store import Run
 
 MARKS = {"floor": " (floor)", "ceiling": " (ceiling)", "model": ""}
 

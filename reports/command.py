@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import GiBenchError
-from harness.registry import CommandEntry
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import CommandEntry
 
 
 def report(
@@ -29,18 +29,18 @@ def report(
     if studies and len(runs) > 1:
         raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
     if studies:
-        from reports.study import write_study_report
+        from gi_bench.reports.study import write_study_report
 
         typer.echo(f"report: {write_study_report(studies[0], output or _study_page(studies[0]), title)}")
         return
-    from reports.comparison import write_report
+    from gi_bench.reports.comparison import write_report
 
     typer.echo(f"report: {write_report(runs, output or _default(runs), title)}")
 
 
 def _is_study(path: Path) -> bool:
     """Whether a path is a study's folder or its file."""
-    from harness.studies import STUDY
+    from gi_bench.harness.studies import STUDY
 
     return path.is_file() if path.name == STUDY else (path / STUDY).is_file()
 
@@ -55,14 +55,14 @@ def _study_page(path: Path) -> Path:
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     """One page over the runs of one call, beside them."""
-    from reports.comparison import write_report
+    from gi_bench.reports.comparison import write_report
 
     return [("report", write_report(paths, _default(paths)))]
 
 
 def after_study(folder: Path) -> list[tuple[str, Path]]:
     """The page of a study, in its folder."""
-    from reports.study import write_study_report
+    from gi_bench.reports.study import write_study_report
 
     return [("report", write_study_report(folder, _study_page(folder)))]
 

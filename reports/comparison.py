@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bounds import labels
-from harness.definitions import headlines, older_note
-from harness.errors import GiBenchError
-from harness.schema import REPLY_STATES, MetricInfo, Score
-from harness.store import Run, open_run, write_bytes
-from harness.summary import told_by_words
-from reports import bounds, charts
-from reports.examples import Example, pick_examples
-from reports.pages import HERE, SMALL_N, environment
+from gi_bench.harness.bounds import labels
+from gi_bench.harness.definitions import headlines, older_note
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
+from gi_bench.harness.store import Run, open_run, write_bytes
+from gi_bench.harness.summary import told_by_words
+from gi_bench.reports import bounds, charts
+from gi_bench.reports.examples import Example, pick_examples
+from gi_bench.reports.pages import HERE, SMALL_N, environment
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -306,8 +306,8 @@ def _charts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _risk_coverage(runs: Sequence[Run], names: Sequence[str]) -> str | None:
     """Risk-coverage curves of the runs whose confidence is not constant."""
-    from harness.metrics.calibration import risk_coverage
-    from harness.metrics.sureness import judged
+    from gi_bench.harness.metrics.calibration import risk_coverage
+    from gi_bench.harness.metrics.sureness import judged
 
     curves = []
     for run, name in zip(runs, names, strict=True):

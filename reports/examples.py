@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.metrics.participation import region_state
-from harness.metrics.regions import iou, overlap, united
-from harness.schema import Phrase, Prediction, Question, Region
-from harness.store import Run
-from reports.overlays import overlay
+from gi_bench.harness.metrics.participation import region_state
+from gi_bench.harness.metrics.regions import iou, overlap, united
+from gi_bench.harness.schema import Phrase, Prediction, Question, Region
+from gi_bench.harness.store import Run
+from gi_bench.reports.overlays import overlay
 
 RULE = (
     "Images are spread evenly over the suite. Per image, the question walks through the question classes in "

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.regions import united
-from harness.schema import Region
+from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.schema import Region
 
 REFERENCE_COLOR = (0, 230, 118)
 PREDICTION_COLOR = (255, 64, 255)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import GiBenchError
-from harness.schema import MetricInfo, Score
-from harness.statistics import SeedEffect
-from harness.store import write_bytes
-from harness.studies import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
-from reports import charts
-from reports.pages import SMALL_N, environment
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.schema import MetricInfo, Score
+from gi_bench.harness.statistics import SeedEffect
+from gi_bench.harness.store import write_bytes
+from gi_bench.harness.studies import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
+from gi_bench.reports import charts
+from gi_bench.reports.pages import SMALL_N, environment
 
 # Verdict -> what the page says, and the class that colours it.
 _VERDICTS = {

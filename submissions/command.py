@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,9 +22,9 @@ NotesOption = Annotated[str, typer.Option("--notes", help="Notes to the organise
 
 
 def _write(task: str, path: Path, output: Path | None, team: Any) -> Path:
-    from harness.store import open_run
-    from submissions import task1, task2
-    from submissions.info import remark_for
+    from gi_bench.harness.store import open_run
+    from gi_bench.submissions import task1, task2
+    from gi_bench.submissions.info import remark_for
 
     run = open_run(path)
     write = task1.write if task == "task1" else task2.write
@@ -47,7 +47,7 @@ def _task1(
     country: CountryOption = "",
     notes: NotesOption = "",
 ) -> None:
-    from submissions.info import Team
+    from gi_bench.submissions.info import Team
 
     _write("task1", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
 
@@ -63,17 +63,17 @@ def _task2(
     country: CountryOption = "",
     notes: NotesOption = "",
 ) -> None:
-    from submissions.info import Team
+    from gi_bench.submissions.info import Team
 
     _write("task2", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     """Write what each run is fit for: subtask 1 if it answered, subtask 2 if it also explained."""
-    from harness.errors import RunError
-    from harness.store import open_run
-    from submissions import task1, task2
-    from submissions.info import Team
+    from gi_bench.harness.errors import RunError
+    from gi_bench.harness.store import open_run
+    from gi_bench.submissions import task1, task2
+    from gi_bench.submissions.info import Team
 
     made = []
     for path in paths:

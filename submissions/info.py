@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.store import Run
+from gi_bench.harness.store import Run
 
 OFFICIAL = {
     "task1": ("medico2025-task1", "medico2026-task1"),

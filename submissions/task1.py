@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RunError
-from harness.schema import Prediction, Question
-from harness.store import Run, write_bytes
-from submissions.info import Team, remark_for
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.schema import Prediction, Question
+from gi_bench.harness.store import Run, write_bytes
+from gi_bench.submissions.info import Team, remark_for
 
 FILE_NAME = "predictions_1.json"
 PUBLIC_SCORES = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")

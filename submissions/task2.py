@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import RunError
-from harness.metrics.regions import united
-from harness.schema import Prediction, Question, Region
-from harness.store import Run, write_bytes
-from submissions.info import Team, remark_for
-from submissions.task1 import answered_rows
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.schema import Prediction, Question, Region
+from gi_bench.harness.store import Run, write_bytes
+from gi_bench.submissions.info import Team, remark_for
+from gi_bench.submissions.task1 import answered_rows
 
 FILE_NAME = "submission_task2.jsonl"
 VISUALS = "visuals"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from harness import store
-from harness.model import Grounding
-from harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Prediction, Question, Region
+from gi_bench.harness import store
+from gi_bench.harness.model import Grounding
+from gi_bench.harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Prediction, Question, Region
 
 SIZE = 48
 

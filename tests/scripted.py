@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.model import Answer, Ask, BuildContext, GroundAsk, Grounding
-from harness.registry import ModelEntry
-from harness.schema import TASKS, Region, Task
+from gi_bench.harness.model import Answer, Ask, BuildContext, GroundAsk, Grounding
+from gi_bench.harness.registry import ModelEntry
+from gi_bench.harness.schema import TASKS, Region, Task
 
 
 class ScriptedModel:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.schema import Scores
-from harness.store import open_run
+from gi_bench.harness.schema import Scores
+from gi_bench.harness.store import open_run
 
 ROOT = Path(__file__).parents[1]
 BLIND = ("blind_constant", "blind_class_prior", "blind_question_prior")
@@ -21,7 +21,8 @@ BLIND = ("blind_constant", "blind_class_prior", "blind_question_prior")
 def _run(output: Path, models: tuple[str, ...], *options: str) -> str:
     arguments = [word for name in models for word in ("--model", name)]
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", *arguments, *options, "--output", str(output), "--device", "cpu"],
+        [sys.executable, "-m", "gi_bench.harness.cli", "run", *arguments, *options, "--output", str(output),
+         "--device", "cpu"],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

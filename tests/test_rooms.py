@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,11 +30,99 @@ def test_rooms_do_not_import_each_other(room: str) -> None:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path}: relative import"
-                names = [node.module or ""]
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
             for name in names:
-                assert name.split(".")[0] not in FORBIDDEN[room], f"{path}:{node.lineno} imports {name}"
-            if isinstance(node, ast.Attribute):
-                assert node.attr not in {"load_pickle", "trust_remote_code"}, f"{path}:{node.lineno}"
+                assert name.split(".")[0] not in FORBIDDEN, f"{path}:{node.lineno} imports {name} by its bare name"
+                package, _, rest = name.partition(".")
+                if package == "gi_bench":
+                    assert rest.split(".")[0] not in FORBIDDEN[room], f"{path}:{node.lineno} imports {name}"
+
+
+def foreign_code(source: str) -> list[str]:
+    """Line and name of everything in a source that could run code out of data: remote code, pickles, evaluation."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        name = None
+        if isinstance(node, ast.keyword):
+            refused = isinstance(node.value, ast.Constant) and node.value.value is False
+            name = node.arg if node.arg in {"trust_remote_code", "allow_pickle"} and not refused else None
+            name = "weights_only" if node.arg == "weights_only" and refused else name
+        elif isinstance(node, (ast.Dict, ast.Subscript)):  # {"trust_remote_code": True}, settings["trust_remote_code"]
+            pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else [(node.slice, None)]
+            named = {k.value: v for k, v in pairs if isinstance(k, ast.Constant)}
+            value = named.get("trust_remote_code", False)
+            refused = value is False or (isinstance(value, ast.Constant) and value.value is False)
+            name = None if refused else "trust_remote_code"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            name = next(
+                (m for m in modules if m.split(".")[0] in {"pickle", "dill", "joblib", "marshal", "shelve"}), None
+            )
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            safe = any(k.arg == "weights_only" and getattr(k.value, "value", None) is True for k in node.keywords)
+            name = called if called in {"eval", "exec"} or (called == "torch.load" and not safe) else None
+        if name:
+            found.append(f"{node.lineno if hasattr(node, 'lineno') else node.value.lineno}: {name}")
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(FORBIDDEN))
+def test_nothing_runs_code_out_of_data(room: str) -> None:
+    for path in (ROOT / room).rglob("*.py"):
+        assert not foreign_code(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "AutoModel.from_pretrained(x, trust_remote_code=True)",
+        "AutoModel.from_pretrained(x, trust_remote_code=flag)",
+        "AutoModel.from_pretrained(x, **{'trust_remote_code': True})",
+        "settings['trust_remote_code'] = 1",
+        "import pickle",
+        "from joblib import load",
+        "numpy.load(x, allow_pickle=True)",
+        "torch.load(x)",
+        "torch.load(x, weights_only=False)",
+        "eval(x)",
+    ],
+)
+def test_the_guard_fires(source: str) -> None:
+    assert len(foreign_code(source)) >= 1
+
+
+def test_the_guard_lets_refusals_pass() -> None:
+    assert not foreign_code("AutoModel.from_pretrained(x, trust_remote_code=False); torch.load(x, weights_only=True)")
+    assert not foreign_code("arguments = {'trust_remote_code': False, 'device': device}")
+
+
+@pytest.mark.parametrize("room", sorted(FORBIDDEN))
+def test_a_room_has_one_name(room: str) -> None:
+    """The folder lies at the top of the repository; imported from there, every module would exist twice."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import gi_bench.{room}; import {room}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith(f"ImportError: {room} is a part of gi-bench: import gi_bench.{room}")
+
+
+def test_a_folder_of_the_users_changes_nothing(tmp_path: Path) -> None:
+    for room in FORBIDDEN:
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").write_text("raise SystemExit('the wrong package')", encoding="utf-8")
+    code = (
+        "from gi_bench.harness.registry import registered; [registered(f'gi_bench.{g}') for g in "
+        "('models', 'suites', 'metrics', 'commands')]"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_weights_are_safetensors_only_and_small() -> None:

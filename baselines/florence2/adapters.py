@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.florence2 import remote_names
-from baselines.florence2.backbone import Backbone, weights_digest
-from baselines.florence2.prompts import ANSWER_TOKEN, EXPLAIN_TOKEN
-from harness.errors import CheckpointError
+from gi_bench.baselines.florence2 import remote_names
+from gi_bench.baselines.florence2.backbone import Backbone, weights_digest
+from gi_bench.baselines.florence2.prompts import ANSWER_TOKEN, EXPLAIN_TOKEN
+from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

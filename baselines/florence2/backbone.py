@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import CheckpointError
-from harness.hub import hub_failure
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.hub import hub_failure
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.errors import CheckpointError
-from harness.store import write_bytes
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.store import write_bytes
 
 SEAL = "seal.json"
 _WEIGHTS = "trainable.safetensors"

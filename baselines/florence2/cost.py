@@ -105,7 +105,7 @@ def count_parameters(config: Any) -> tuple[int, int]:
     import torch
     from transformers import Florence2ForConditionalGeneration
 
-    from baselines.florence2.adapters import TARGET_MODULES
+    from gi_bench.baselines.florence2.adapters import TARGET_MODULES
 
     with torch.device("meta"):
         network = Florence2ForConditionalGeneration(config)

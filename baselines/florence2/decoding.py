@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from baselines.florence2.decoder import StepDecoder
-from baselines.florence2.search import Rules, confidences, search
+from gi_bench.baselines.florence2.decoder import StepDecoder
+from gi_bench.baselines.florence2.search import Rules, confidences, search
 
 if TYPE_CHECKING:
     import torch

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from baselines.florence2 import locations, prompts
-from baselines.florence2.extra_rows import ExtraRows
-from harness.errors import DataError, GiBenchError
-from harness.schema import Region
-from harness.suites.base import Suite
-from harness.taxonomy import FINDING_LABELS
+from gi_bench.baselines.florence2 import locations, prompts
+from gi_bench.baselines.florence2.extra_rows import ExtraRows
+from gi_bench.harness.errors import DataError, GiBenchError
+from gi_bench.harness.schema import Region
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.taxonomy import FINDING_LABELS
 
 
 @dataclass(frozen=True)

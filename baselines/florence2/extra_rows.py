@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
-from harness.schema import Region
-from harness.suites.base import Suite
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.schema import Region
+from gi_bench.harness.suites.base import Suite
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_extra_rows(
             raise DataError(f"the file holds no {what}", where=path)
     regions: dict[tuple[str, str], Region] = {}
     if masks is not None:
-        from baselines.masks.making import read_masks
+        from gi_bench.baselines.masks.making import read_masks
 
         regions = read_masks(masks)
         files["masks"] = hashlib.sha256(masks.read_bytes()).hexdigest()

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from baselines.florence2.backbone import Backbone, PictureSettings
-from harness.errors import DataError, RunError
+from gi_bench.baselines.florence2.backbone import Backbone, PictureSettings
+from gi_bench.harness.errors import DataError, RunError
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 # Pictures of at most this many pixels are kept in memory.
 _SMALL = 128 * 128
@@ -148,7 +148,7 @@ def encode_once(
     """
     import torch
 
-    from baselines.florence2 import vision
+    from gi_bench.baselines.florence2 import vision
 
     bound = json.dumps([asdict(backbone.pictures), suite.fingerprint, list(img_ids), dtype], sort_keys=True)
     name = f"{backbone.digest}-{hashlib.sha256(bound.encode('utf-8')).hexdigest()[:16]}"

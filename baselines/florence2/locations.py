@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from baselines.florence2.prompts import NOTHING_THERE
-from harness.reading.replies import refuses
-from harness.schema import ReplyState
+from gi_bench.baselines.florence2.prompts import NOTHING_THERE
+from gi_bench.harness.reading.replies import refuses
+from gi_bench.harness.schema import ReplyState
 
 BINS = 1000
 SEPARATOR = "<sep>"

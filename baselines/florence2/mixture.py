@@ -14,8 +14,8 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from baselines.florence2.examples import Examples
-from harness.errors import GiBenchError
+from gi_bench.baselines.florence2.examples import Examples
+from gi_bench.harness.errors import GiBenchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from baselines.florence2 import decoding, locations, prompts, vision
-from baselines.florence2.backbone import Backbone
-from harness.model import Answer, Ask, GroundAsk, Grounding
-from harness.schema import TASKS, Region, Task
+from gi_bench.baselines.florence2 import decoding, locations, prompts, vision
+from gi_bench.baselines.florence2.backbone import Backbone
+from gi_bench.harness.model import Answer, Ask, GroundAsk, Grounding
+from gi_bench.harness.schema import TASKS, Region, Task
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class Decoding:
 
 
 class Florence2Model:
-    """One variant on one backbone; see :class:`harness.model.Model`."""
+    """One variant on one backbone; see :class:`gi_bench.harness.model.Model`."""
 
     needs_image = True
     tasks: frozenset[Task] = frozenset(TASKS)

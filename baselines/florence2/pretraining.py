@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.florence2 import locations, prompts
-from baselines.florence2.examples import TINY_STYLE, Examples
-from baselines.florence2.features import PictureFeed
-from baselines.florence2.mixture import Batch, Row
-from harness.suites.phantom.facts import Facts
-from harness.suites.phantom.scene import INSTRUMENTS, POLYP_COLORS, POLYP_RADII, POLYP_TYPES, Scene
-from harness.suites.phantom.shapes import region_masks
+from gi_bench.baselines.florence2 import locations, prompts
+from gi_bench.baselines.florence2.examples import TINY_STYLE, Examples
+from gi_bench.baselines.florence2.features import PictureFeed
+from gi_bench.baselines.florence2.mixture import Batch, Row
+from gi_bench.harness.suites.phantom.facts import Facts
+from gi_bench.harness.suites.phantom.scene import INSTRUMENTS, POLYP_COLORS, POLYP_RADII, POLYP_TYPES, Scene
+from gi_bench.harness.suites.phantom.shapes import region_masks
 
 if TYPE_CHECKING:
-    from harness.suites.phantom.suite import PhantomSuite
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 _FORMS = {"paris ip": "stalked", "paris is": "domed", "paris iia": "flat"}
 _LARGENESS = {"<5mm": "tiny", "5-10mm": "small", "11-20mm": "large", ">20mm": "huge"}

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.cards import write_readme
-from baselines.florence2.adapters import (
+from gi_bench.baselines.cards import write_readme
+from gi_bench.baselines.florence2.adapters import (
     CARD,
     CONFIG,
     add_adapter,
@@ -27,20 +27,20 @@ from baselines.florence2.adapters import (
     trainable_count,
     write_training_images,
 )
-from baselines.florence2.examples import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
-from baselines.florence2.extra_rows import ExtraRows
-from baselines.florence2.features import Feed, PictureFeed, encode_once, exclusive
-from baselines.florence2.mixture import Batch, Mixture, mix
-from baselines.florence2.training import Running, Trained, TrainingSettings, is_main_process, train
-from baselines.registration import VariantRecipe
-from harness.errors import GiBenchError
-from harness.store import write_bytes
+from gi_bench.baselines.florence2.examples import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
+from gi_bench.baselines.florence2.extra_rows import ExtraRows
+from gi_bench.baselines.florence2.features import Feed, PictureFeed, encode_once, exclusive
+from gi_bench.baselines.florence2.mixture import Batch, Mixture, mix
+from gi_bench.baselines.florence2.training import Running, Trained, TrainingSettings, is_main_process, train
+from gi_bench.baselines.registration import VariantRecipe
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.store import write_bytes
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from baselines.florence2.backbone import Backbone
-    from harness.suites.base import Suite
+    from gi_bench.baselines.florence2.backbone import Backbone
+    from gi_bench.harness.suites.base import Suite
 
 Say = Callable[[str], None]
 
@@ -120,9 +120,9 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
 
     import torch
 
-    from baselines.florence2 import pretraining, tiny
-    from baselines.florence2.backbone import PictureSettings
-    from harness.suites.phantom.suite import PhantomSuite
+    from gi_bench.baselines.florence2 import pretraining, tiny
+    from gi_bench.baselines.florence2.backbone import PictureSettings
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
     start = time.perf_counter()
     suite = PhantomSuite("train")
@@ -173,7 +173,7 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
 
 def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:
     """The tiny backbone's neutral examples, and a tokenizer made from them and from the suite's texts."""
-    from baselines.florence2 import pretraining, tiny
+    from gi_bench.baselines.florence2 import pretraining, tiny
 
     texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
         phrase.phrase for phrase in suite.phrases

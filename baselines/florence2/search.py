@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from baselines.florence2.decoder import Cache, Memory, StepDecoder
+    from gi_bench.baselines.florence2.decoder import Cache, Memory, StepDecoder
 
 TOP_K = 5
 MEASURED = 4  # numbers kept of every step

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.florence2.prompts import TASK_TOKENS
+from gi_bench.baselines.florence2.prompts import TASK_TOKENS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

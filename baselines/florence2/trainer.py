@@ -1,8 +1,8 @@
 """``transformers``' Trainer over batches grouped by image: one encoding serves all rows of an image.
 
 The Trainer brings mixed precision, accumulation, several processes (``accelerate launch``) and logging. What is ours:
-the batches are fixed beforehand (:mod:`baselines.florence2.mixture`), the loss is the mean over all target tokens of an
-optimiser step wherever its rows are computed, losses are logged by task, and states are sealed.
+the batches are fixed beforehand (:mod:`gi_bench.baselines.florence2.mixture`), the loss is the mean over all target
+tokens of an optimiser step wherever its rows are computed, losses are logged by task, and states are sealed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer
 from transformers.modeling_outputs import BaseModelOutput
 
-from baselines.florence2.checkpoints import read_weights, seal, write_weights
-from baselines.florence2.features import Feed
-from baselines.florence2.mixture import Batch
-from harness.errors import GiBenchError, RunError
+from gi_bench.baselines.florence2.checkpoints import read_weights, seal, write_weights
+from gi_bench.baselines.florence2.features import Feed
+from gi_bench.baselines.florence2.mixture import Batch
+from gi_bench.harness.errors import GiBenchError, RunError
 
 IGNORED = -100
 # Groups of rows with targets of about the same length that are decoded together.

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from baselines.florence2.checkpoints import last_state, read_weights
-from baselines.florence2.features import Feed
-from baselines.florence2.mixture import Batch, share
-from harness.errors import GiBenchError, RunError
-from harness.store import read_json
+from gi_bench.baselines.florence2.checkpoints import last_state, read_weights
+from gi_bench.baselines.florence2.features import Feed
+from gi_bench.baselines.florence2.mixture import Batch, share
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.store import read_json
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -184,7 +184,7 @@ def train(
         return Trained(_history(read_json(last / "trainer_state.json")["log_history"]), 0.0)
     from transformers.trainer_callback import PrinterCallback
 
-    from baselines.florence2.trainer import BatchSet, GroupedTrainer
+    from gi_bench.baselines.florence2.trainer import BatchSet, GroupedTrainer
 
     start = time.perf_counter()
     tasks = sorted({row.task for batch in batches for row in batch})
@@ -255,7 +255,7 @@ def _arguments(settings: TrainingSettings, running: Running, state: Path, steps:
 
 def _grouped(network: Any, running: Running) -> Any:
     """The network behind the interface of the Trainer, on the CPU; the Trainer moves it."""
-    from baselines.florence2.trainer import GroupedNetwork, recompute_activations
+    from gi_bench.baselines.florence2.trainer import GroupedNetwork, recompute_activations
 
     if running.recompute:
         recompute_activations(network)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.masks.loading import load_local
-from baselines.masks.refining import Mask, Picture
-from harness.errors import CheckpointError, GiBenchError
+from gi_bench.baselines.masks.loading import load_local
+from gi_bench.baselines.masks.refining import Mask, Picture
+from gi_bench.harness.errors import CheckpointError, GiBenchError
 
 if sys.version_info >= (3, 11):
     import tomllib

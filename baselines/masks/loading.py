@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.errors import CheckpointError
+from gi_bench.harness.errors import CheckpointError
 
 
 def load_local(kind: str, source: str, device: str) -> Any:

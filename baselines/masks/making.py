@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from baselines.masks.clipseg import ClipSeg, Recipe, cut
-from baselines.masks.refining import Mask, Picture, Predictor, refine
-from harness.errors import DataError, RunError
-from harness.metrics.regions import united
-from harness.schema import Phrase, Prediction, Region
-from harness.store import Run, read_table, write_table
-from harness.suites.base import Suite
-from harness.suites.negatives import stated
+from gi_bench.baselines.masks.clipseg import ClipSeg, Recipe, cut
+from gi_bench.baselines.masks.refining import Mask, Picture, Predictor, refine
+from gi_bench.harness.errors import DataError, RunError
+from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.schema import Phrase, Prediction, Region
+from gi_bench.harness.store import Run, read_table, write_table
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.negatives import stated
 
 SCHEMA = pa.schema(
     [
@@ -322,7 +322,7 @@ def agreement(first: Mapping[tuple[str, str], Region], second: Mapping[tuple[str
 
     Masks of different sizes are compared at the second's.
     """
-    from baselines.masks.refining import iou
+    from gi_bench.baselines.masks.refining import iou
 
     values: dict[str, list[float]] = {}
     for key in sorted(first.keys() & second.keys()):
@@ -344,7 +344,7 @@ def score_correlation(path: Path, truth: Mapping[tuple[str, str], Region]) -> fl
 
     Only with expert masks as ``truth`` it says whether a score tells good masks from bad ones.
     """
-    from baselines.masks.refining import iou
+    from gi_bench.baselines.masks.refining import iou
 
     scores, values = [], []
     for row in read_table(path, SCHEMA).to_pylist():

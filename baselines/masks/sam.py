@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.masks.loading import load_local
-from baselines.masks.refining import Candidate, Picture, Prompt
+from gi_bench.baselines.masks.loading import load_local
+from gi_bench.baselines.masks.refining import Candidate, Picture, Prompt
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.schema import Region
-from harness.suites.base import Suite
+from gi_bench.harness.schema import Region
+from gi_bench.harness.suites.base import Suite
 
 _EDGE = (255, 230, 0)
 _SIDE = 320
@@ -66,7 +66,7 @@ def overlay(picture: Any, region: Region) -> bytes:
     import cv2
     from PIL import Image
 
-    from harness.metrics.regions import united
+    from gi_bench.harness.metrics.regions import united
 
     small = picture.convert("RGB")
     small.thumbnail((_SIDE, _SIDE))

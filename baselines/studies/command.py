@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry
 
 
 def study(
@@ -44,11 +44,11 @@ def study(
     ),
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
-    from baselines.studies.definitions import arm, questions
-    from baselines.studies.running import Settings, make_runs
-    from harness.errors import GiBenchError
-    from harness.registry import load_suite, unknown_name
-    from harness.studies import answer, study_lines, write_study
+    from gi_bench.baselines.studies.definitions import arm, questions
+    from gi_bench.baselines.studies.running import Settings, make_runs
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import load_suite, unknown_name
+    from gi_bench.harness.studies import answer, study_lines, write_study
 
     known = questions()
     chosen = list(known) if names == ["all"] else list(dict.fromkeys(names))
@@ -90,7 +90,7 @@ def study(
 
 def _after_study(folder: Path) -> list[tuple[str, Path]]:
     """What the other rooms make of a study: its page."""
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     hooks = [entry.after_study for entry in registered("gi_bench.commands").values()]
     return [made for hook in hooks if hook is not None for made in hook(folder)]

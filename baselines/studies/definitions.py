@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from baselines.registration import VariantRecipe, recipes
-from harness.studies import Contrast, Question
+from gi_bench.baselines.registration import VariantRecipe, recipes
+from gi_bench.harness.studies import Contrast, Question
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -19,10 +19,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from baselines.registration import backbone_source
-from baselines.studies.definitions import Arm, arm
-from harness.errors import GiBenchError
-from harness.suites.base import Suite
+from gi_bench.baselines.registration import backbone_source
+from gi_bench.baselines.studies.definitions import Arm, arm
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.suites.base import Suite
 
 Say = Callable[[str], None]
 # Negative questions for each question, where a suite has none of its own.
@@ -90,15 +90,15 @@ class Workshop:
         return self._load(self._settings.train_suite)
 
     def _load(self, name: str) -> Suite:
-        from harness.registry import load_suite
+        from gi_bench.harness.registry import load_suite
 
         return load_suite(name, self._settings.data)
 
     @cached_property
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
-        from baselines.florence2.backbone import resolve, weights_digest
-        from baselines.florence2.training import Running
+        from gi_bench.baselines.florence2.backbone import resolve, weights_digest
+        from gi_bench.baselines.florence2.training import Running
 
         _, source = backbone_source(self._settings.backbone, self._settings.suite)
         return {
@@ -122,9 +122,9 @@ class Workshop:
         Raises:
             GiBenchError: rows, masks or weights are missing, or the training fails.
         """
-        from harness.engine.local import Settings as RunSettings
-        from harness.engine.local import evaluate
-        from harness.store import write_bytes
+        from gi_bench.harness.engine.local import Settings as RunSettings
+        from gi_bench.harness.engine.local import evaluate
+        from gi_bench.harness.store import write_bytes
 
         one, settings = arm(name), self._settings
         done = self._folder / "finished" / self._place(one, seed)
@@ -147,9 +147,9 @@ class Workshop:
 
     def _checkpoint(self, one: Arm, seed: int) -> Path:
         """The arm's adapter, trained if it is not there."""
-        from baselines.florence2.backbone import load_backbone
-        from baselines.florence2.recipes import Choices, train_adapter
-        from baselines.florence2.training import Running
+        from gi_bench.baselines.florence2.backbone import load_backbone
+        from gi_bench.baselines.florence2.recipes import Choices, train_adapter
+        from gi_bench.baselines.florence2.training import Running
 
         settings = self._settings
         folder = self._folder / "adapters" / self._place(one, seed)
@@ -174,13 +174,13 @@ class Workshop:
         """Rows besides the suite's own: masks of the arm, explanations, and negatives where the suite has none."""
         from dataclasses import replace
 
-        from baselines.florence2.extra_rows import read_extra_rows
+        from gi_bench.baselines.florence2.extra_rows import read_extra_rows
 
         masks = None if one.masks == "suite" else self._mask_file(one.masks)
         extra = read_extra_rows(self._train_suite, explanations=self._settings.explanations, masks=masks)
         if not one.recipe.negatives or any(phrase.is_negative for phrase in self._train_suite.phrases):
             return extra
-        from harness.suites.negatives import make_negatives
+        from gi_bench.harness.suites.negatives import make_negatives
 
         made, _ = make_negatives(self._train_suite, NEGATIVE_RATIO, seed)
         rows = tuple((row.img_id, row.question, row.answer, row.phrase) for row in made)
@@ -194,8 +194,8 @@ class Workshop:
 
         Embedded suites: filled boxes, then GrabCut. Others: CLIPSeg, then SAM.
         """
-        from baselines.masks import making
-        from harness.store import read_table
+        from gi_bench.baselines.masks import making
+        from gi_bench.harness.store import read_table
 
         embedded = self._train_suite.is_embedded
         sources = (
@@ -220,26 +220,26 @@ class Workshop:
         return told
 
     def _masks(self, name: str, given: Mapping[Any, Any], embedded: bool, counts: Counter[str]) -> Iterator[Any]:
-        from baselines.masks import making
+        from gi_bench.baselines.masks import making
 
         if name == "pseudo" and embedded:
             return making.box_masks(self._train_suite)
         if name == "refined" and embedded:
-            from baselines.masks.refining import GrabCut
+            from gi_bench.baselines.masks.refining import GrabCut
 
             return making.refined_masks(self._train_suite, given, GrabCut(), "refine", counts)
         if name == "pseudo":
-            from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
+            from gi_bench.baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
 
             recipe = Recipe.read(RECIPE)
             model = ClipSeg(recipe.model, self._device())
             return making.text_masks(self._train_suite, model, recipe, counts)
-        from baselines.masks.sam import HUB_ID, Sam
+        from gi_bench.baselines.masks.sam import HUB_ID, Sam
 
         return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
 
     def _device(self) -> str:
-        from baselines.florence2.training import Running
+        from gi_bench.baselines.florence2.training import Running
 
         return Running(device=self._settings.device).resolved_device()
 

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.engine.plan import Part
-from harness.errors import RunError
-from harness.model import Answer, Ask, Feature, GroundAsk, Model
-from harness.reading import asserts
-from harness.schema import Prediction, Question, Task
-from harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
+from gi_bench.harness.engine.plan import Part
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.model import Answer, Ask, Feature, GroundAsk, Model
+from gi_bench.harness.reading import asserts
+from gi_bench.harness.schema import Prediction, Question, Task
+from gi_bench.harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -273,7 +273,7 @@ def _ground(
             raise RunError(
                 str(error),
                 where=f"{ask.img_id}: {ask.phrase[:80]}",
-                do="repair the model plugin (harness.model.Grounding)",
+                do="repair the model plugin (gi_bench.harness.model.Grounding)",
             ) from error
         target = shown if kind == "phrase" else rows
         row = target[i]

@@ -12,17 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
-import harness
-from harness import store
-from harness.engine import machine
-from harness.engine.execute import BatchSize, execute_part
-from harness.engine.plan import Part, Plan, make_plan
-from harness.engine.progress import Progress
-from harness.errors import GiBenchError, RunError
-from harness.model import BuildContext, Model
-from harness.registry import ModelEntry, load_suite, model_entry
-from harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
-from harness.suites.base import Suite
+from gi_bench import __version__
+from gi_bench.harness import store
+from gi_bench.harness.engine import machine
+from gi_bench.harness.engine.execute import BatchSize, execute_part
+from gi_bench.harness.engine.plan import Part, Plan, make_plan
+from gi_bench.harness.engine.progress import Progress
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.model import BuildContext, Model
+from gi_bench.harness.registry import ModelEntry, load_suite, model_entry
+from gi_bench.harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
+from gi_bench.harness.suites.base import Suite
 
 PREVIEW_COUNT = 24
 PREVIEW_SIZE = 320
@@ -109,7 +109,7 @@ def evaluate(
         _check_tasks(entry, settings.tasks)
     opened = load_suite(suite, data) if isinstance(suite, str) else suite
     if settings.split is not None:
-        from harness.suites.split_suite import split_side
+        from gi_bench.harness.suites.split_suite import split_side
 
         opened = split_side(opened, settings.split)
     device, dtype = _device(settings.device), settings.dtype
@@ -146,7 +146,7 @@ def evaluate(
 
 def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
     """Registered floors and ceilings of what some models do, without those that are among them."""
-    from harness.registry import registered
+    from gi_bench.harness.registry import registered
 
     wanted = set(tasks or [task for entry in entries for task in entry.tasks])
     names = {entry.name for entry in entries}
@@ -282,7 +282,7 @@ def _run(
         limit=settings.limit,
         seed=settings.seed,
         dtype=context.dtype,
-        code_version=harness.__version__,
+        code_version=__version__,
     )
     folder = output / suite.name.replace("/", "-") / f"{entry.name}-{recipe.digest()[:8]}"
     plan = make_plan(suite, tasks, limit=settings.limit)
@@ -313,7 +313,7 @@ def _run(
         peak_memory_mb=machine.peak_memory_mb(context.device),
     )
     store.write_json(folder / "manifest.json", manifest)
-    from harness.scoring import score_run
+    from gi_bench.harness.scoring import score_run
 
     return Finished(folder, score_run(folder), seconds)
 
@@ -438,7 +438,7 @@ def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) 
     trained: frozenset[str] | None = getattr(model, "training_images", None)
     source = "the model's own list"
     if settings.training_images is not None:
-        from harness.suites.image_lists import read_image_ids
+        from gi_bench.harness.suites.image_lists import read_image_ids
 
         trained, source = frozenset(read_image_ids(settings.training_images)), settings.training_images.name
     if trained is None:

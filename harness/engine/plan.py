@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.schema import Phrase, Question, Task
-from harness.suites.base import Suite
+from gi_bench.harness.schema import Phrase, Question, Task
+from gi_bench.harness.suites.base import Suite
 
 # Small enough that a killed run loses a minute at most, large enough to fill batches.
 ROWS_PER_PART = 240

@@ -1,7 +1,7 @@
 """What a metric is: per-row sufficient statistics, and a function from their sums to the value.
 
 A metric does not loop over slices or resamples. It gives one row of sufficient statistics per scored item;
-:mod:`harness.scoring` adds them up over any slice or bootstrap sample and asks for the value of the sums. That
+:mod:`gi_bench.harness.scoring` adds them up over any slice or bootstrap sample and asks for the value of the sums. That
 makes an interval for corpus BLEU as cheap as one for a mean.
 """
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.schema import MetricInfo
+from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 Sums = npt.NDArray[np.float64]
 
@@ -48,8 +48,8 @@ class Statistics:
         part: row numbers -> (m, k) sums of these rows alone, where a row's sums depend on the other rows (pairs of
             rows, a shared origin); None where they do not.
         interval: ``rate`` where the metric is a share of rows (column 0 hits, column 1 rows), of which
-            :func:`harness.intervals.rate_interval` knows more than a bootstrap; ratios of zeros and ones are found to
-            be rates without saying so. ``wilson`` is its older name.
+            :func:`gi_bench.harness.intervals.rate_interval` knows more than a bootstrap; ratios of zeros and ones are
+            found to be rates without saying so. ``wilson`` is its older name.
     """
 
     sums: Sums

@@ -1,6 +1,6 @@
 """Makes the synonym table that METEOR needs out of a WordNet 3.0 ``dict`` folder.
 
-    python -m harness.metrics.build_wordnet WORDNET_DICT_DIR
+    python -m gi_bench.harness.metrics.build_wordnet WORDNET_DICT_DIR
 
 METEOR asks WordNet one thing: the single words that share a synset with a given word. The table keeps just that, in
 under 2 MB, and is the same byte for byte whatever copy of WordNet 3.0 it is made from.
@@ -12,7 +12,7 @@ import lzma
 import sys
 from pathlib import Path
 
-from harness.metrics.wordnet import PARTS_OF_SPEECH, TABLE
+from gi_bench.harness.metrics.wordnet import PARTS_OF_SPEECH, TABLE
 
 _FILES = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 
@@ -72,7 +72,7 @@ def build(folder: Path) -> bytes:
 def main() -> None:
     """Write the table into the package."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m harness.metrics.build_wordnet WORDNET_DICT_DIR")
+        sys.exit("usage: python -m gi_bench.harness.metrics.build_wordnet WORDNET_DICT_DIR")
     TABLE.write_bytes(lzma.compress(build(Path(sys.argv[1])), format=lzma.FORMAT_XZ, preset=9 | lzma.PRESET_EXTREME))
     print(f"{TABLE}: {TABLE.stat().st_size} bytes")
 

@@ -1,9 +1,9 @@
 """Does the confidence of an answer say how likely it is to be right?
 
-An answer is right if it states every atomic fact that its question asks for (:mod:`harness.metrics.correctness`), or,
-where a suite has no atomic answers, if it equals the reference. Rows without a confidence, or with one outside of its
-range, are left out and counted. What else a model says of how sure it is (log-probability, margin and entropy of
-its tokens) is ranked in the same way.
+An answer is right if it states every atomic fact that its question asks for
+(:mod:`gi_bench.harness.metrics.correctness`), or, where a suite has no atomic answers, if it equals the reference. Rows
+without a confidence, or with one outside of its range, are left out and counted. What else a model says of how sure it
+is (log-probability, margin and entropy of its tokens) is ranked in the same way.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Metric, Statistics, Sums, ratio
-from harness.metrics.levels import grid_levels, own_edges
-from harness.metrics.pairs import base_rates, folds, pair_sums, pair_value
-from harness.metrics.sureness import Judged, judged
-from harness.schema import MetricInfo
-from harness.statistics import encode, levels
+from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
+from gi_bench.harness.metrics.levels import grid_levels, own_edges
+from gi_bench.harness.metrics.pairs import base_rates, folds, pair_sums, pair_value
+from gi_bench.harness.metrics.sureness import Judged, judged
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import encode, levels
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -241,8 +241,8 @@ def _moments(x: Floats, y: Floats) -> Sums:
 
 def confidence_and_explanation(run: Run) -> Statistics | str:
     """Confidence of an answer against the fact score of its explanation (the paper's second open question)."""
-    from harness.metrics.explanations import fact_quality
-    from harness.metrics.participation import mostly_none, real_explanation
+    from gi_bench.harness.metrics.explanations import fact_quality
+    from gi_bench.harness.metrics.participation import mostly_none, real_explanation
 
     reason = mostly_none(run)
     if reason:

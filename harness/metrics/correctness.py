@@ -1,7 +1,7 @@
 """Structured correctness: the atomic value that an answer states against the atomic answer of the dataset.
 
 Overlap metrics forgive what a clinician would not: "no polyp" and "one polyp" share most of their words. Here every
-answer is read once per question class that its question asks about (:mod:`harness.reading`), and the value is
+answer is read once per question class that its question asks about (:mod:`gi_bench.harness.reading`), and the value is
 compared with ``original[].a``. What cannot be read is wrong, and its share is a score of its own.
 """
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.metrics.base import Metric, Statistics
-from harness.reading.readers import read
-from harness.reading.values import SHAPES, Value, atomic_value
-from harness.schema import MetricInfo
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.reading.readers import read
+from gi_bench.harness.reading.values import SHAPES, Value, atomic_value
+from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 # (value read or None, atomic value, question class) -> (points in [0, 1], weight)
 Points = Callable[[Value | None, Value, str], tuple[float, float]]

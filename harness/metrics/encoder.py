@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import CheckpointError
+from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """What an explanation says, by rules: its length, what it adds, what it names, and whether it contradicts.
 
-No rule knows whether an explanation helps a clinician; :mod:`harness.metrics.judge` asks a language model, and the
-challenge asked experts. These scores find what neither may be needed for: explanations that repeat the question,
+No rule knows whether an explanation helps a clinician; :mod:`gi_bench.harness.metrics.judge` asks a language model, and
+the challenge asked experts. These scores find what neither may be needed for: explanations that repeat the question,
 contradict their own answer or name colours and places that the dataset denies.
 """
 
@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.metrics.base import Metric, Statistics
-from harness.metrics.correctness import partial
-from harness.metrics.participation import (
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.metrics.correctness import partial
+from gi_bench.harness.metrics.participation import (
     left_out_counts,
     mostly_none,
     real_explanation,
     replies,
     share,
 )
-from harness.metrics.tokens import tokenize_rouge
-from harness.reading.readers import read
-from harness.reading.values import atomic_value
-from harness.reading.vocabulary import COLOURS
-from harness.schema import MetricInfo, Question
+from gi_bench.harness.metrics.tokens import tokenize_rouge
+from gi_bench.harness.reading.readers import read
+from gi_bench.harness.reading.values import atomic_value
+from gi_bench.harness.reading.vocabulary import COLOURS
+from gi_bench.harness.schema import MetricInfo, Question
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 # Words without content of their own: they neither count as new nor as echoed.
 _EMPTY = frozenset(

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import GiBenchError
-from harness.language_model import Cache, Chat, Endpoint, LocalModel, ask
-from harness.metrics.base import Metric, Statistics
-from harness.metrics.participation import left_out_counts, mostly_none, real_explanation
-from harness.metrics.settings import MetricSettings
-from harness.schema import MetricInfo, Prediction, Question
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.language_model import Cache, Chat, Endpoint, LocalModel, ask
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.schema import MetricInfo, Prediction, Question
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 CRITERIA: dict[str, str] = {
     "answer_correctness": "the answer states what the reference answer and the facts state",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.statistics import levels
+from gi_bench.harness.statistics import levels
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.overlap import rank_from_right
-from harness.metrics.tokens import Block, Encoded, Ints, Tokens
-from harness.metrics.wordnet import synonyms
+from gi_bench.harness.metrics.overlap import rank_from_right
+from gi_bench.harness.metrics.tokens import Block, Encoded, Ints, Tokens
+from gi_bench.harness.metrics.wordnet import synonyms
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.metrics.base import Metric, Statistics
-from harness.metrics.participation import TOOK_PART, replies, rest_on, share, too_few
-from harness.reading.replies import names_finding
-from harness.schema import MetricInfo, Question, ReplyState
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.metrics.participation import TOOK_PART, replies, rest_on, share, too_few
+from gi_bench.harness.reading.replies import names_finding
+from gi_bench.harness.schema import MetricInfo, Question, ReplyState
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 
 def _texts(run: Run, *, negative: bool, asserted: bool, what: str = "answer") -> Statistics | str:

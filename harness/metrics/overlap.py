@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.tokens import Block, Ints
+from gi_bench.harness.metrics.tokens import Block, Ints
 
 Counts = npt.NDArray[np.int64]
 # Texts longer than this are counted one by one: a square of their length does not fit in memory.

@@ -13,7 +13,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Sums
+from gi_bench.harness.metrics.base import Sums
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

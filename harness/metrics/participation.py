@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.metrics.base import Statistics
-from harness.reading.replies import answer_state, explanation_state
-from harness.schema import REPLY_STATES, Phrase, Prediction, Question, ReplyState
+from gi_bench.harness.metrics.base import Statistics
+from gi_bench.harness.reading.replies import answer_state, explanation_state
+from gi_bench.harness.schema import REPLY_STATES, Phrase, Prediction, Question, ReplyState
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 # Fewer rows than this share with a statement or a denial, and a rate has no value.
 LEAST_SHARE = 0.5

@@ -2,7 +2,7 @@
 
 Regions of one phrase are united. A prediction of another size than the reference is resized to it by nearest
 neighbour. Phrases about absent things never enter here: their right region is empty, and
-:mod:`harness.metrics.negatives` counts the false alarms (the paper's code counts union 0 as IoU 0 instead).
+:mod:`gi_bench.harness.metrics.negatives` counts the false alarms (the paper's code counts union 0 as IoU 0 instead).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Metric, Statistics, Sums
-from harness.metrics.levels import grid_levels
-from harness.schema import MetricInfo, Prediction, Region
-from harness.statistics import encode
+from gi_bench.harness.metrics.base import Metric, Statistics, Sums
+from gi_bench.harness.metrics.levels import grid_levels
+from gi_bench.harness.schema import MetricInfo, Prediction, Region
+from gi_bench.harness.statistics import encode
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import CheckpointError
-from harness.metrics.base import Metric, Statistics, ratio
-from harness.metrics.encoder import (
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.metrics.base import Metric, Statistics, ratio
+from gi_bench.harness.metrics.encoder import (
     Checkpoint,
     Encoded,
     Encoder,
@@ -22,11 +22,11 @@ from harness.metrics.encoder import (
     choose_device,
     find_checkpoint,
 )
-from harness.metrics.text import Pairs, text_statistics
-from harness.schema import MetricInfo
+from gi_bench.harness.metrics.text import Pairs, text_statistics
+from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 MODEL = "FacebookAI/roberta-large"
 # Layers that bert-score takes by default, for the encoders that are used most.

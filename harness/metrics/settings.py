@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """Settings that metrics read from :attr:`harness.store.Run.settings`.
+    """Settings that metrics read from :attr:`gi_bench.harness.store.Run.settings`.
 
     Attributes:
         bertscore_model: encoder of BERTScore: a Hub id in the cache, or a folder. ``roberta-large`` is the challenge's;

@@ -1,7 +1,7 @@
 """Answers with what the model says of how sure it is, and whether they are right.
 
-An answer is right if it states every atomic fact that its question asks for (:mod:`harness.metrics.correctness`), or,
-where a suite has no atomic answers, if it equals the reference.
+An answer is right if it states every atomic fact that its question asks for
+(:mod:`gi_bench.harness.metrics.correctness`), or, where a suite has no atomic answers, if it equals the reference.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.text import exact_match
-from harness.reading.readers import read
-from harness.reading.values import atomic_value
-from harness.schema import Prediction, Question
+from gi_bench.harness.metrics.text import exact_match
+from gi_bench.harness.reading.readers import read
+from gi_bench.harness.reading.values import atomic_value
+from gi_bench.harness.schema import Prediction, Question
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 Floats = npt.NDArray[np.float64]
 

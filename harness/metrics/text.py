@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Metric, Statistics, Sums, ratio
-from harness.metrics.overlap import longest_common_subsequence, shared_ngrams
-from harness.metrics.participation import left_out_counts, mostly_none, real_explanation
-from harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
-from harness.schema import MetricInfo
+from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
+from gi_bench.harness.metrics.overlap import longest_common_subsequence, shared_ngrams
+from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
+from gi_bench.harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
+from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 MAX_ORDER = 4
 CHRF_ORDER = 6
@@ -142,7 +142,7 @@ def _mean_of(values: Floats) -> Floats:
 
 
 def _meteor_rows(pairs: Pairs) -> Floats:
-    from harness.metrics.meteor import meteor_scores
+    from gi_bench.harness.metrics.meteor import meteor_scores
 
     return _mean_of(meteor_scores(pairs))
 
@@ -307,7 +307,7 @@ def corpus_scores(pairs: Pairs) -> dict[str, float]:
     Raises:
         ValueError: no pairs.
     """
-    from harness.metrics.meteor import meteor_scores
+    from gi_bench.harness.metrics.meteor import meteor_scores
 
     if not pairs:
         raise ValueError("no pairs to score")

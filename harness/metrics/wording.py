@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.metrics.base import Metric, Statistics
-from harness.schema import MetricInfo, Score
-from harness.wording import (
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.schema import MetricInfo, Score
+from gi_bench.harness.wording import (
     SUSPICIOUS,
     WordedRows,
     pair_share,
@@ -23,7 +23,7 @@ from harness.wording import (
 )
 
 if TYPE_CHECKING:
-    from harness.store import Run
+    from gi_bench.harness.store import Run
 
 # Rate of false alarms -> the metric that says how far its rows are told by their words.
 BESIDE = {

@@ -5,7 +5,7 @@ denied and what is left open; ``sizes``, ``places``, ``counts`` and ``removal`` 
 and ``assertions`` are the two questions that the harness asks of a text.
 """
 
-from harness.reading.assertions import asserts
-from harness.reading.readers import read
+from gi_bench.harness.reading.assertions import asserts
+from gi_bench.harness.reading.readers import read
 
 __all__ = ["asserts", "read"]

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from harness.reading.clauses import Clause, clauses, settled
-from harness.reading.readers import leading_particle, says_normal
-from harness.reading.removal import removal_status
-from harness.reading.vocabulary import (
+from gi_bench.harness.reading.clauses import Clause, clauses, settled
+from gi_bench.harness.reading.readers import leading_particle, says_normal
+from gi_bench.harness.reading.removal import removal_status
+from gi_bench.harness.reading.vocabulary import (
     COLOURS,
     KINDS,
     LESION,

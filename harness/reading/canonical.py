@@ -1,8 +1,8 @@
 """One spelling for what texts write in many: quotes, dashes, lists, "key: value" pairs, sizes and Paris classes.
 
 The rules of this room see canonical text only. Sizes become ``size_lt5``, ``size_5to10``, ``size_11to20`` and
-``size_gt20`` (:mod:`harness.reading.sizes`), classes ``paris_is``, ``paris_ip`` and ``paris_iia``; no text can forge
-them, as underscores are taken out first.
+``size_gt20`` (:mod:`gi_bench.harness.reading.sizes`), classes ``paris_is``, ``paris_ip`` and ``paris_iia``; no text can
+forge them, as underscores are taken out first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from harness.reading.sizes import mark_sizes
-from harness.reading.vocabulary import (
+from gi_bench.harness.reading.sizes import mark_sizes
+from gi_bench.harness.reading.vocabulary import (
     HEDGE,
     KINDS,
     MIDDLE,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from harness.reading.canonical import canonical
-from harness.reading.vocabulary import DENIED_BEHIND, EXISTS, HEDGE, KINDS, NEGATION, NUMBERS, bare
+from gi_bench.harness.reading.canonical import canonical
+from gi_bench.harness.reading.vocabulary import DENIED_BEHIND, EXISTS, HEDGE, KINDS, NEGATION, NUMBERS, bare
 
 # A clause that begins so denies what follows and the members of an enumeration behind it. What may stand before the
 # negation are words that only introduce ("the image shows no ..."): "polyps without bleeding, tube" carries nothing.

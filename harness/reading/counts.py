@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.reading.clauses import Clause
-from harness.reading.vocabulary import EXISTS, FINDING, FINDINGS, KINDS, LESION, NUMBERS, VAGUE
+from gi_bench.harness.reading.clauses import Clause
+from gi_bench.harness.reading.vocabulary import EXISTS, FINDING, FINDINGS, KINDS, LESION, NUMBERS, VAGUE
 
 _WORDS = "|".join(NUMBERS)
 _NUMBER = re.compile(rf"(?<![\w.-])(?:(\d{{1,3}})(?![\w%-]|\.\d)|({_WORDS}))(?![\w/+-])(?!\s*(?:\+|to\s|-))")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from harness.reading.vocabulary import COLOURS, MIDDLE, SIDE, VERTICAL
-from harness.taxonomy import GRID_CELLS
+from gi_bench.harness.reading.vocabulary import COLOURS, MIDDLE, SIDE, VERTICAL
+from gi_bench.harness.taxonomy import GRID_CELLS
 
 _COLOUR = {name: re.compile(rf"\b(?:{words})(?:-?colou?red)?\b") for name, words in COLOURS.items()}
 

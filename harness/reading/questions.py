@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from harness.reading.canonical import canonical
-from harness.reading.vocabulary import BOX, INSTRUMENT, LANDMARK, NAMES_FINDING, POLYP, TEXT
+from gi_bench.harness.reading.canonical import canonical
+from gi_bench.harness.reading.vocabulary import BOX, INSTRUMENT, LANDMARK, NAMES_FINDING, POLYP, TEXT
 
 # Only nouns ask about a polyp: "has anything been removed" names none.
 _ASKED: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -27,7 +27,7 @@ def finding_asked(question: str) -> str | None:
         question: free text.
 
     Returns:
-        A finding as in :data:`harness.taxonomy.QUESTION_CLASSES`; None if the text names none, or several.
+        A finding as in :data:`gi_bench.harness.taxonomy.QUESTION_CLASSES`; None if the text names none, or several.
     """
     text = canonical(question)
     named = [finding for finding, pattern in _ASKED if pattern.search(text)]

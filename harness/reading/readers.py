@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from harness.reading.clauses import Clause, clauses, settled
-from harness.reading.counts import count_of, number_in
-from harness.reading.places import cells_of, colours_of
-from harness.reading.removal import removal_status
-from harness.reading.sizes import BETWEEN_BINS, SIZES
-from harness.reading.values import Value
-from harness.reading.vocabulary import (
+from gi_bench.harness.reading.clauses import Clause, clauses, settled
+from gi_bench.harness.reading.counts import count_of, number_in
+from gi_bench.harness.reading.places import cells_of, colours_of
+from gi_bench.harness.reading.removal import removal_status
+from gi_bench.harness.reading.sizes import BETWEEN_BINS, SIZES
+from gi_bench.harness.reading.values import Value
+from gi_bench.harness.reading.vocabulary import (
     ABNORMALITIES,
     BOX,
     COLOURS,
@@ -50,7 +50,7 @@ def read(answer: str, slug: str, asked: Sequence[str] = ()) -> Value | None:
         asked: all classes that the question asks about; a bare "none" or "two" is read only where one was asked.
 
     Returns:
-        A value as :func:`harness.reading.values.atomic_value` gives it; None if the text does not state one.
+        A value as :func:`gi_bench.harness.reading.values.atomic_value` gives it; None if the text does not state one.
 
     Raises:
         KeyError: an unknown class.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from harness.reading.clauses import Clause
-from harness.reading.vocabulary import KINDS, POLYP
+from gi_bench.harness.reading.clauses import Clause
+from gi_bench.harness.reading.vocabulary import KINDS, POLYP
 
 _MOOT = re.compile(
     r"(?:\bnot (?:currently |clinically )?|\bno (?:polyp )?removal (?:is |was |were )?|\bun)"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from harness.reading.assertions import asserts
-from harness.reading.questions import finding_asked
-from harness.reading.readers import read
-from harness.reading.values import Value
-from harness.reading.vocabulary import COLOURS
-from harness.schema import Question, ReplyState
+from gi_bench.harness.reading.assertions import asserts
+from gi_bench.harness.reading.questions import finding_asked
+from gi_bench.harness.reading.readers import read
+from gi_bench.harness.reading.values import Value
+from gi_bench.harness.reading.vocabulary import COLOURS
+from gi_bench.harness.schema import Question, ReplyState
 
 _CANNOT = (
     r"(?:can(?:\s?not|'t)|could(?: not|n't)|(?:am|are|is|was|be|being)(?: not|n't)? (?:un)?able to|"

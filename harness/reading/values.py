@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from harness.taxonomy import GRID_CELLS
+from gi_bench.harness.taxonomy import GRID_CELLS
 
 Value = int | str | frozenset[str]
 Shape = Literal["count", "word", "set", "cells"]

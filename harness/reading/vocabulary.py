@@ -1,8 +1,8 @@
 """The words of the domain, each list once: what names a thing, what denies, what leaves open, what says nothing new.
 
-Every rule of :mod:`harness.reading` takes its words from here, so that a fact, an assertion and a question are read
-with the same nouns and the same notion of negation, absence and doubt. Texts are canonical first
-(:func:`harness.reading.canonical.canonical`): lower case, one spelling of dashes, sizes and Paris classes.
+Every rule of :mod:`gi_bench.harness.reading` takes its words from here, so that a fact, an assertion and a question are
+read with the same nouns and the same notion of negation, absence and doubt. Texts are canonical first
+(:func:`gi_bench.harness.reading.canonical.canonical`): lower case, one spelling of dashes, sizes and Paris classes.
 """
 
 from __future__ import annotations

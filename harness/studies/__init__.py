@@ -4,8 +4,8 @@ A study states a claim and the contrasts that it rests on. What the runs say of 
 come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
 """
 
-from harness.studies.answering import answer, by_today, judge, whole_verdict
-from harness.studies.records import (
+from gi_bench.harness.studies.answering import answer, by_today, judge, whole_verdict
+from gi_bench.harness.studies.records import (
     STUDY,
     Cell,
     Contrast,

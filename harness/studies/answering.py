@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.comparing import check_predictions, check_same_rows, compute
-from harness.errors import RunError
-from harness.intervals import rate_interval
-from harness.metrics.base import Metric, Statistics
-from harness.schema import MetricInfo
-from harness.statistics import (
+from gi_bench.harness.comparing import check_predictions, check_same_rows, compute
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.intervals import rate_interval
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import (
     LEVEL,
     Floats,
     SeedEffect,
@@ -26,8 +26,8 @@ from harness.statistics import (
     student_tail,
     sums_by_image,
 )
-from harness.store import Run, open_run
-from harness.studies.records import (
+from gi_bench.harness.store import Run, open_run
+from gi_bench.harness.studies.records import (
     LEAST_SEEDS,
     RULE_VERSION,
     Cell,
@@ -220,7 +220,7 @@ def answer(
         RunError: an arm has no run, the runs are of several suites, or a metric cannot be computed.
     """
     if metrics is None:
-        from harness.registry import registered
+        from gi_bench.harness.registry import registered
 
         metrics = registered("gi_bench.metrics")
     opened = {arm: [open_run(path) for path in runs.get(arm, ())] for arm in question.arms}

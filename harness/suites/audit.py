@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DataError, GiBenchError
-from harness.suites.image_lists import read_image_ids
-from harness.suites.splits import SIDES, AskedRow, Side, Source, Split, rows_of_file, rows_of_suite
+from gi_bench.harness.errors import DataError, GiBenchError
+from gi_bench.harness.suites.image_lists import read_image_ids
+from gi_bench.harness.suites.splits import SIDES, AskedRow, Side, Source, Split, rows_of_file, rows_of_suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 # Bits of 64 in which the hashes of two frames may differ; see docs/splits.md for the measurement.
 DISTANCE = 6
@@ -104,7 +104,7 @@ def read_set(source: str, data: Path | None = None) -> ImageSet:
         return _image_set("/".join(path.parts[-2:]), rows_of_file(path))
     if path.is_file() or path.suffix.lower() in {".txt", ".json"}:
         return _image_set(path.name, (AskedRow(img_id) for img_id in read_image_ids(path)))
-    from harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite
 
     suite = load_suite(source, data)
     return _image_set(suite.name, rows_of_suite(suite), suite)
@@ -214,7 +214,7 @@ def _digest(entry: ImageSet) -> str:
 
 def image_loader(sets: Sequence[ImageSet], folder: Path | None) -> Callable[[str], Image] | None:
     """What loads an image of some sets: a folder of pictures, else the suites; None if there are no images."""
-    from harness.suites.pictures import SUFFIXES, decode
+    from gi_bench.harness.suites.pictures import SUFFIXES, decode
 
     def from_folder(img_id: str) -> Image:
         assert folder is not None

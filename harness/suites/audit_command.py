@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.errors import GiBenchError
-from harness.registry import CommandEntry
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import CommandEntry
 
 if TYPE_CHECKING:
-    from harness.suites.audit import ImageSet, NearDuplicate, Overlap
+    from gi_bench.harness.suites.audit import ImageSet, NearDuplicate, Overlap
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
 
@@ -57,7 +57,7 @@ def audit(
             raise GiBenchError("--wording audits one suite", do="gi-bench audit SUITE --wording [--negatives FILE]")
         _audit_wording(sets[0], data, negatives, as_json)
         return
-    from harness.suites import audit as audits
+    from gi_bench.harness.suites import audit as audits
 
     if disjoint is not None and not train:
         raise GiBenchError(
@@ -95,8 +95,8 @@ def audit(
 
 
 def _audit_wording(name: str, data: Path | None, negatives: Path | None, as_json: bool) -> None:
-    from harness.registry import load_suite
-    from harness.suites.audit_wording import report_lines, wording_report
+    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.suites.audit_wording import report_lines, wording_report
 
     suite = load_suite(name, data)
     report = wording_report(suite, negatives)
@@ -114,7 +114,7 @@ def _pairs(
     """The pairs to look at: all of ``sets``, or the joined training sets against the joined test sets."""
     from itertools import combinations
 
-    from harness.suites.audit import overlap, read_set, union
+    from gi_bench.harness.suites.audit import overlap, read_set, union
 
     if bool(train) != bool(test) or (sets and train) or (not train and len(sets) < 2):
         raise GiBenchError("nothing to compare", do="give two sets or more, or --train SET and --test SET")
@@ -157,8 +157,8 @@ def split(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides among images that are alike.")] = 42,
 ) -> None:
     """Divide the images of all sources into train and test, each image on one side whatever asks about it."""
-    from harness.suites import splits
-    from harness.suites.splits import (
+    from gi_bench.harness.suites import splits
+    from gi_bench.harness.suites.splits import (
         AskedRow,
         Source,
         file_source,
@@ -177,7 +177,7 @@ def split(
             rows += rows_of_file(path)
             used.append(file_source(path))
         else:
-            from harness.registry import load_suite
+            from gi_bench.harness.registry import load_suite
 
             suite = load_suite(name, data)
             rows += rows_of_suite(suite)

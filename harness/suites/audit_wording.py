@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
-from harness.metrics.wording import statistics_of
-from harness.schema import Score
-from harness.suites.base import Suite
-from harness.taxonomy import QUESTION_CLASSES
-from harness.wording import SUSPICIOUS, WordedRows, phrase_rows, question_rows, two_sided
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.metrics.wording import statistics_of
+from gi_bench.harness.schema import Score
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.wording import SUSPICIOUS, WordedRows, phrase_rows, question_rows, two_sided
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def wording_report(suite: Suite, negatives: Path | None = None) -> WordingReport
 
 
 def _told(kind: str, rows: WordedRows, group: str) -> Iterator[Told]:
-    from harness.scoring import metric_scores
-    from harness.statistics import Bootstrap
+    from gi_bench.harness.scoring import metric_scores
+    from gi_bench.harness.statistics import Bootstrap
 
     statistics = statistics_of(rows, group)
     if isinstance(statistics, str):

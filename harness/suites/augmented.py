@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.schema import Phrase, Region
-from harness.suites.base import Suite
+from gi_bench.harness.schema import Phrase, Region
+from gi_bench.harness.suites.base import Suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image, Resampling

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.schema import Phrase, Question
+from gi_bench.harness.schema import Phrase, Question
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError
-from harness.schema import Phrase
-from harness.suites.base import Suite
-from harness.suites.wordings import Wording, drawn, hand_out
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.schema import Phrase
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.wordings import Wording, drawn, hand_out
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.errors import GiBenchError
-from harness.schema import Question
-from harness.suites.base import Suite
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.schema import Question
+from gi_bench.harness.suites.base import Suite
 
 
 def exported(question: Question, *, with_val_id: bool) -> dict[str, Any]:

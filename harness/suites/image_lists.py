@@ -6,8 +6,8 @@ import csv
 import json
 from pathlib import Path
 
-from harness.errors import DataError
-from harness.suites.kvasir_rows import check_image_id
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.kvasir_rows import check_image_id
 
 _FORMS = "one id a line (.txt), a JSON list, or a CSV or Parquet file with the column img_id"
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DataError
-from harness.hub import hub_failure
-from harness.schema import Phrase, Question, Region
-from harness.suites import kvasir_rows
-from harness.suites.augmented import AugmentedSuite
-from harness.suites.base import Suite, SuiteEntry
-from harness.suites.pictures import SUFFIXES, decode
-from harness.suites.wordings import pick
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.hub import hub_failure
+from gi_bench.harness.schema import Phrase, Question, Region
+from gi_bench.harness.suites import kvasir_rows
+from gi_bench.harness.suites.augmented import AugmentedSuite
+from gi_bench.harness.suites.base import Suite, SuiteEntry
+from gi_bench.harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.suites.wordings import pick
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,7 +125,7 @@ class KvasirSuite(Suite):
         path = self._folder / "masks" / f"{img_id}.png"
         if not path.is_file():
             return None, False
-        from harness.metrics.regions import resize_nearest
+        from gi_bench.harness.metrics.regions import resize_nearest
 
         mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
         width, height = self.load_image(img_id).size

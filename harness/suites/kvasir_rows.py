@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import DataError
-from harness.reading.questions import finding_asked
-from harness.schema import AtomicPair, Question
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.reading.questions import finding_asked
+from gi_bench.harness.schema import AtomicPair, Question
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 LAYOUT = "give --data a folder with data/<split>-*.parquet and images/ in the layout of SimulaMet/Kvasir-VQA-x1"
 ABSENT = frozenset({"none", "no", "0", "not relevant"})

@@ -4,8 +4,8 @@ A dataset of findings teaches a model that whatever is asked for is there. What 
 the answers of its own atomic questions ("How many polyps?" 0; "Check all that are present" without the tube). Where two
 facts of an image contradict each other nothing is made of them, and that is counted.
 
-The words are those that the suite uses of present things (:mod:`harness.suites.wordings`): a negative that has words of
-its own can be told without looking at the image.
+The words are those that the suite uses of present things (:mod:`gi_bench.harness.suites.wordings`): a negative that has
+words of its own can be told without looking at the image.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.reading.values import atomic_value
-from harness.schema import Phrase, Question
-from harness.suites import wordings
-from harness.suites.base import Suite
-from harness.suites.wordings import Wording
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.reading.values import atomic_value
+from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.suites import wordings
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.wordings import Wording
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 
 @dataclass(frozen=True)

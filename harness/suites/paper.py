@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import DataError
-from harness.schema import Phrase, Region
-from harness.suites.base import Suite, SuiteEntry
-from harness.suites.kvasir_rows import check_image_id
-from harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.schema import Phrase, Region
+from gi_bench.harness.suites.base import Suite, SuiteEntry
+from gi_bench.harness.suites.kvasir_rows import check_image_id
+from gi_bench.harness.suites.pictures import SUFFIXES, decode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -92,7 +92,7 @@ class PaperGroundingSuite(Suite):
             if self.has_images:
                 width, height = self.load_image(img_id).size
                 if mask.shape != (height, width):
-                    from harness.metrics.regions import resize_nearest
+                    from gi_bench.harness.metrics.regions import resize_nearest
 
                     mask = resize_nearest(mask, height, width)
             region = Region.from_mask(label, mask)

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError
+from gi_bench.harness.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

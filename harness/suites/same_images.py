@@ -1,7 +1,8 @@
 """Which ids of several suites mean one image, so that nothing is learnt from an image and scored on it.
 
 Two ids mean one image if they are spelled alike (folders, endings such as ``.jpg``, case and Unicode form aside), or
-if the stored pictures are equal byte for byte. Nearly equal frames are the business of :mod:`harness.suites.audit`.
+if the stored pictures are equal byte for byte. Nearly equal frames are the business of
+:mod:`gi_bench.harness.suites.audit`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError
+from gi_bench.harness.errors import DataError
 
 if TYPE_CHECKING:
-    from harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 

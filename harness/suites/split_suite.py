@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError
-from harness.suites.base import Suite
-from harness.suites.splits import SIDES, Side, Split
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.splits import SIDES, Side, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import DataError, GiBenchError
-from harness.suites.base import Suite
+from gi_bench.harness.errors import DataError, GiBenchError
+from gi_bench.harness.suites.base import Suite
 
 Side = Literal["train", "test"]
 SIDES: tuple[Side, ...] = ("train", "test")
@@ -110,7 +110,7 @@ def rows_of_file(path: Path) -> list[AskedRow]:
     Raises:
         DataError: missing, damaged, empty, without ``img_id``, or with an unsafe id.
     """
-    from harness.suites.kvasir_rows import check_image_id
+    from gi_bench.harness.suites.kvasir_rows import check_image_id
 
     columns, table = _read_table(path)
     if "img_id" not in columns:
@@ -218,7 +218,7 @@ class Split:
         Raises:
             RunError: the file cannot be written.
         """
-        from harness.store import write_json
+        from gi_bench.harness.store import write_json
 
         content = {
             "format": FORMAT,
@@ -268,7 +268,7 @@ def read_json(path: Path) -> Any:
 
 def split_from_json(content: Any, where: object) -> Split:
     """Check a split's parsed JSON; see :meth:`Split.read`."""
-    from harness.suites.kvasir_rows import check_image_id
+    from gi_bench.harness.suites.kvasir_rows import check_image_id
 
     again = "make it again with gi-bench split"
     if not isinstance(content, dict) or content.get("format") != FORMAT:

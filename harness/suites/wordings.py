@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
-from harness.reading import asserts
-from harness.reading.values import Value, atomic_value
-from harness.schema import Phrase, Question
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.reading import asserts
+from gi_bench.harness.reading.values import Value, atomic_value
+from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 EMPTY: tuple[Value, ...] = (0, "no", frozenset())
 # Removal: the question takes for granted that there was a polyp. Number of findings: landmarks count in some sets.

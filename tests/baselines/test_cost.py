@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from baselines.florence2 import base, cost, tiny
-from baselines.registration import HERE
-from harness.cli import main
+from gi_bench.baselines.florence2 import base, cost, tiny
+from gi_bench.baselines.registration import HERE
+from gi_bench.harness.cli import main
 
 TINY = HERE / "weights" / "tiny-florence2"
 
@@ -124,9 +124,9 @@ def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str], arguments:
 @pytest.mark.slow
 def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     """Within a factor of 2 of a measured run of full-size random weights, on the CPU; memory too."""
-    from baselines.florence2.model import Decoding
-    from harness.engine.machine import peak_memory_mb
-    from harness.suites.phantom.suite import PhantomSuite
+    from gi_bench.baselines.florence2.model import Decoding
+    from gi_bench.harness.engine.machine import peak_memory_mb
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
     from tests.benchmarks.inference import Rows, our_engine
     from tests.florence_layout import base_tokenizer, random_network, write_layout
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from baselines import explanations as writing
-from harness.cli import _main
-from harness.language_model import Cache, LanguageModelError
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines import explanations as writing
+from gi_bench.harness.cli import _main
+from gi_bench.harness.language_model import Cache, LanguageModelError
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 SUITE = PhantomSuite("validation", 4)
 

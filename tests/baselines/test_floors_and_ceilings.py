@@ -9,26 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.explanation_prior import build_explanation_prior, build_template_prior
-from baselines.oracles import build_fact_oracle, facts_of_row
-from baselines.region_oracles import (
+from gi_bench.baselines.explanation_prior import build_explanation_prior, build_template_prior
+from gi_bench.baselines.oracles import build_fact_oracle, facts_of_row
+from gi_bench.baselines.region_oracles import (
     agreed,
     build_annotator_oracle,
     build_pixel_oracle,
     build_token_oracle,
     through_pixels,
 )
-from baselines.region_prior import build_region_prior, mean_mask, on_grid
-from harness.engine.local import Settings, evaluate
-from harness.errors import GiBenchError
-from harness.metrics import text
-from harness.metrics.regions import iou, overlap, united
-from harness.model import NOT_COVERED, Ask, BuildContext, GroundAsk, Model
-from harness.registry import load_suite, model_entry, registered
-from harness.schema import AtomicPair, Phrase, Question, Region
-from harness.store import open_run
-from harness.suites.base import Suite
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.region_prior import build_region_prior, mean_mask, on_grid
+from gi_bench.harness.engine.local import Settings, evaluate
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.metrics import text
+from gi_bench.harness.metrics.regions import iou, overlap, united
+from gi_bench.harness.model import NOT_COVERED, Ask, BuildContext, GroundAsk, Model
+from gi_bench.harness.registry import load_suite, model_entry, registered
+from gi_bench.harness.schema import AtomicPair, Phrase, Question, Region
+from gi_bench.harness.store import open_run
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 SIZE = 96
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.florence2 import prompts
-from baselines.florence2.adapters import CARD, add_adapter, save_adapter, with_adapter
-from baselines.florence2.backbone import Backbone, PictureSettings, load_backbone, resolve, weights_digest
-from baselines.florence2.decoding import generate
-from baselines.florence2.model import Decoding, Florence2Model
-from baselines.registration import HERE, backbone_source, recipes
-from harness.errors import CheckpointError
-from harness.model import Ask, BuildContext, GroundAsk
-from harness.registry import model_entry
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.florence2 import prompts
+from gi_bench.baselines.florence2.adapters import CARD, add_adapter, save_adapter, with_adapter
+from gi_bench.baselines.florence2.backbone import Backbone, PictureSettings, load_backbone, resolve, weights_digest
+from gi_bench.baselines.florence2.decoding import generate
+from gi_bench.baselines.florence2.model import Decoding, Florence2Model
+from gi_bench.baselines.registration import HERE, backbone_source, recipes
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.model import Ask, BuildContext, GroundAsk
+from gi_bench.harness.registry import model_entry
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
 SHIPPED = ("vqa_only_r128", "multitask_r32", "multitask_r128")
@@ -197,7 +197,7 @@ def test_pictures_of_any_size_and_mode_are_prepared() -> None:
 
 
 def test_several_variants_load_the_backbone_once(monkeypatch: pytest.MonkeyPatch, suite: PhantomSuite) -> None:
-    import baselines.florence2.backbone as module
+    import gi_bench.baselines.florence2.backbone as module
 
     loads = []
     real = module.load_backbone

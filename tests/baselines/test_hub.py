@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from baselines.florence2 import base, tiny
-from baselines.florence2.adapters import add_adapter, save_adapter
-from baselines.florence2.backbone import load_backbone
+from gi_bench.baselines.florence2 import base, tiny
+from gi_bench.baselines.florence2.adapters import add_adapter, save_adapter
+from gi_bench.baselines.florence2.backbone import load_backbone
 from tests.florence_layout import COMMIT, base_tokenizer, cache_folder, random_network, write_layout
 
 BACKBONE = "florence-community/Florence-2-base"
@@ -85,7 +85,7 @@ def gi_bench(cache: Path, tmp_path: Path) -> Run:
     def run(*arguments: str, hub: Path = cache) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(hub)}
         return subprocess.run(
-            [sys.executable, "-m", "harness.cli", *arguments], cwd=tmp_path, env=environment,
+            [sys.executable, "-m", "gi_bench.harness.cli", *arguments], cwd=tmp_path, env=environment,
             capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
@@ -171,7 +171,7 @@ def _failure(kind: str) -> Exception:
     [("GatedRepoError", "gated"), ("RevisionNotFoundError", "revision"), ("RepositoryNotFoundError", "does not exist")],
 )
 def test_refusals_of_the_hub_say_what_to_do(kind: str, words: str) -> None:
-    from harness.hub import hub_failure
+    from gi_bench.harness.hub import hub_failure
 
     what, do = hub_failure(_failure(kind), "owner/name")
     assert words in what
@@ -182,7 +182,7 @@ def test_refusals_of_the_hub_say_what_to_do(kind: str, words: str) -> None:
 def test_damaged_checkpoints_are_one_line(cache: Path, tmp_path: Path, damage: str) -> None:
     import shutil
 
-    from harness.errors import CheckpointError
+    from gi_bench.harness.errors import CheckpointError
 
     folder = tmp_path / "backbone"
     shutil.copytree(cache / f"models--{BACKBONE.replace('/', '--')}" / "snapshots" / COMMIT, folder)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.florence2 import locations
+from gi_bench.baselines.florence2 import locations
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -161,7 +161,7 @@ def test_real_masks_survive(shared: Path) -> None:
 
 
 def test_phantom_masks_survive() -> None:
-    from harness.suites.phantom.suite import PhantomSuite
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
     masks = [phrase.region.mask() for phrase in PhantomSuite("validation", 120).phrases if phrase.region is not None]
     large = [mask for mask in masks if mask.sum() > 1000]

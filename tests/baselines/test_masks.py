@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from baselines.masks import making
-from baselines.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
-from baselines.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
-from baselines.masks.sam import Sam
-from harness.cli import _main
-from harness.errors import CheckpointError, DataError, GiBenchError, RunError
-from harness.schema import Phrase, Prediction, Question, Region
-from harness.store import open_run, predictions_table, write_table
-from harness.suites.base import Suite
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.masks import making
+from gi_bench.baselines.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
+from gi_bench.baselines.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
+from gi_bench.baselines.masks.sam import Sam
+from gi_bench.harness.cli import _main
+from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
+from gi_bench.harness.schema import Phrase, Prediction, Question, Region
+from gi_bench.harness.store import open_run, predictions_table, write_table
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import SIZE, square, write_run
 
 SUITE = PhantomSuite("validation", 30)
@@ -253,7 +253,7 @@ def test_the_command(tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_review_sheet_is_inert_and_its_csv_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from baselines.masks.sheet import read_review, render_sheet, sample
+    from gi_bench.baselines.masks.sheet import read_review, render_sheet, sample
 
     masks = {(one.img_id, one.region.label): one.region for one in making.reference_masks(SUITE)}
     keys = sample(masks)
@@ -447,7 +447,7 @@ def test_a_run_of_another_suite_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def small_validation(monkeypatch: pytest.MonkeyPatch) -> PhantomSuite:
     """The first images of ``phantom/validation`` in the place of all, whose fingerprint takes seconds."""
-    monkeypatch.setattr("harness.registry.load_suite", lambda name, data=None: SUITE)
+    monkeypatch.setattr("gi_bench.harness.registry.load_suite", lambda name, data=None: SUITE)
     return SUITE
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.florence2.examples import Examples
-from baselines.florence2.mixture import Batch, Mixture, Row, mix, share
-from harness.errors import GiBenchError
+from gi_bench.baselines.florence2.examples import Examples
+from gi_bench.baselines.florence2.mixture import Batch, Mixture, Row, mix, share
+from gi_bench.harness.errors import GiBenchError
 
 
 def _examples(counts: dict[str, list[int]]) -> Examples:

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.priors import KEYS, PriorModel, build_prior
-from harness.engine.local import evaluate
-from harness.errors import GiBenchError
-from harness.model import Ask, BuildContext
-from harness.registry import load_suite
-from harness.schema import Question
-from harness.store import open_run
-from harness.suites.base import Suite
-from harness.suites.phantom.suite import PhantomSuite
-from harness.suites.split_suite import split_side
-from harness.suites.splits import gather, make_split, rows_of_suite
+from gi_bench.baselines.priors import KEYS, PriorModel, build_prior
+from gi_bench.harness.engine.local import evaluate
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import Ask, BuildContext
+from gi_bench.harness.registry import load_suite
+from gi_bench.harness.schema import Question
+from gi_bench.harness.store import open_run
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.suites.split_suite import split_side
+from gi_bench.harness.suites.splits import gather, make_split, rows_of_suite
 
 
 def _row(img: str, question: str, answer: str, *classes: str) -> Question:
@@ -104,7 +104,7 @@ def test_the_published_floors_of_the_official_1500_rows(shared: Path) -> None:
 
     They were published with those rows among the teachers; without them they are the same to three digits.
     """
-    from harness.metrics import text
+    from gi_bench.harness.metrics import text
 
     data = shared / "data" / "kvasir-vqa-x1"
     suite, train = load_suite("medico2025-task1", data), load_suite("medico2025-task1/rest", data)
@@ -122,7 +122,7 @@ def test_the_published_floors_of_the_official_1500_rows(shared: Path) -> None:
 
 
 def _blind_bleu(suite: Suite, train: Suite) -> tuple[float, Mapping[str, Any]]:
-    from harness.metrics import text
+    from gi_bench.harness.metrics import text
 
     model = build_prior("blind_question_prior", BuildContext(suite=suite, train_suite=train))
     asks = [Ask(q.index, q.img_id, q.question, q.question_class, q.complexity) for q in suite.questions]

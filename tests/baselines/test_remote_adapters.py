@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from baselines.florence2 import base, remote_names
-from baselines.florence2.adapters import with_adapter
-from baselines.florence2.backbone import Backbone, load_backbone
-from baselines.registration import HERE, recipes
-from harness.errors import CheckpointError
-from harness.model import BuildContext
-from harness.registry import model_entry
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.florence2 import base, remote_names
+from gi_bench.baselines.florence2.adapters import with_adapter
+from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
+from gi_bench.baselines.registration import HERE, recipes
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.model import BuildContext
+from gi_bench.harness.registry import model_entry
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
 
@@ -187,7 +187,7 @@ def test_the_original_s_prompt_keeps_its_two_spaces(published: Path) -> None:
     suite = PhantomSuite("validation", 1)
     model = model_entry("multitask_r128").build(BuildContext(suite=suite, checkpoint=published))
     assert model.settings["decoding"]["microsoft_prompts"] is True
-    from baselines.florence2.prompts import ground_prompt
+    from gi_bench.baselines.florence2.prompts import ground_prompt
 
     assert ground_prompt("pink polyp", microsoft=True) == "Locate  pink polyp in the image with mask"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from baselines.florence2 import prompts, vision
-from baselines.florence2.backbone import Backbone, load_backbone
-from baselines.florence2.decoder import StepDecoder
-from baselines.florence2.decoding import encode_prompts, generate
-from baselines.florence2.search import Rules, confidences, search
-from baselines.registration import HERE
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.florence2 import prompts, vision
+from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
+from gi_bench.baselines.florence2.decoder import StepDecoder
+from gi_bench.baselines.florence2.decoding import encode_prompts, generate
+from gi_bench.baselines.florence2.search import Rules, confidences, search
+from gi_bench.baselines.registration import HERE
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.florence_layout import random_network
 
 TINY = HERE / "weights" / "tiny-florence2"

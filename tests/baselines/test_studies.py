@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.registration import recipes
-from baselines.studies.definitions import arm, questions
-from baselines.studies.running import Settings, Workshop, make_runs
-from harness.errors import GiBenchError
-from harness.registry import registered
-from harness.studies import read_study
-from harness.suites.base import Suite
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.registration import recipes
+from gi_bench.baselines.studies.definitions import arm, questions
+from gi_bench.baselines.studies.running import Settings, Workshop, make_runs
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import registered
+from gi_bench.harness.studies import read_study
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 SETTINGS = Settings("phantom/test", "phantom/train-small", epochs=None, steps=1, beams=1, device="cpu")
 
@@ -68,7 +68,7 @@ def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_pat
 def test_a_study_that_was_interrupted_goes_on(
     few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     def study(folder: Path) -> int:
         return _main(
@@ -154,7 +154,7 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     assert _main(["study", *arguments]) == 2
     assert message in capsys.readouterr().err

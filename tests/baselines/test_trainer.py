@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import torch
 
-import baselines.florence2.training as training
-from baselines.florence2 import trainer as trainer_module
-from baselines.florence2.adapters import add_adapter
-from baselines.florence2.backbone import Backbone, load_backbone
-from baselines.florence2.checkpoints import SEAL, last_state
-from baselines.florence2.examples import task_examples
-from baselines.florence2.features import FeatureFeed, PictureFeed, encode_once, exclusive
-from baselines.florence2.mixture import Batch, Mixture, mix
-from baselines.florence2.trainer import BatchSet, GroupedNetwork, GroupedTrainer
-from baselines.florence2.training import Running, TrainingSettings, rate_factor, train
-from baselines.registration import HERE
-from harness.errors import CheckpointError, DataError, GiBenchError, RunError
-from harness.suites.phantom.suite import PhantomSuite
+import gi_bench.baselines.florence2.training as training
+from gi_bench.baselines.florence2 import trainer as trainer_module
+from gi_bench.baselines.florence2.adapters import add_adapter
+from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
+from gi_bench.baselines.florence2.checkpoints import SEAL, last_state
+from gi_bench.baselines.florence2.examples import task_examples
+from gi_bench.baselines.florence2.features import FeatureFeed, PictureFeed, encode_once, exclusive
+from gi_bench.baselines.florence2.mixture import Batch, Mixture, mix
+from gi_bench.baselines.florence2.trainer import BatchSet, GroupedNetwork, GroupedTrainer
+from gi_bench.baselines.florence2.training import Running, TrainingSettings, rate_factor, train
+from gi_bench.baselines.registration import HERE
+from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
 TASKS = ("answer", "explain", "ground")
@@ -135,7 +135,7 @@ def test_features_are_encoded_once_and_train_as_pixels_do(
 
 
 def test_an_interrupted_encoding_goes_on(suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from baselines.florence2 import vision
+    from gi_bench.baselines.florence2 import vision
 
     backbone, ids = load_backbone(TINY), list(suite.image_ids)
     encode_once(backbone, suite, ids, tmp_path / "whole")
@@ -362,8 +362,8 @@ def test_two_processes_take_the_same_steps(tmp_path: Path) -> None:
         ("two", [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
                  "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]),
     ):  # fmt: skip
-        command = ["-m", "harness.cli", "train", "--model", "vqa_only_r32", "--suite", "phantom/validation", "--steps",
-                   "6", "--device", "cpu", "--log-to", "none", "-o", str(tmp_path / name)]  # fmt: skip
+        command = ["-m", "gi_bench.harness.cli", "train", "--model", "vqa_only_r32", "--suite", "phantom/validation",
+                   "--steps", "6", "--device", "cpu", "--log-to", "none", "-o", str(tmp_path / name)]  # fmt: skip
         done = subprocess.run([*head, *command], capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("checkpoint:") == 1, "one process speaks"

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from baselines.florence2 import prompts
-from baselines.florence2.backbone import load_backbone
-from baselines.florence2.examples import TINY_STYLE, Examples, check_examples, task_examples
-from baselines.florence2.locations import decode_mask
-from baselines.florence2.pretraining import caption, dense_labels, draw_batches, neutral_examples, shapes_of
-from baselines.florence2.prompts import NOTHING_THERE, ground_prompt
-from baselines.florence2.recipes import Choices, train_adapter
-from baselines.florence2.training import Running
-from baselines.registration import HERE, recipes
-from harness.errors import GiBenchError
-from harness.model import Ask, BuildContext
-from harness.registry import model_entry
-from harness.suites.phantom.facts import Facts
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.baselines.florence2 import prompts
+from gi_bench.baselines.florence2.backbone import load_backbone
+from gi_bench.baselines.florence2.examples import TINY_STYLE, Examples, check_examples, task_examples
+from gi_bench.baselines.florence2.locations import decode_mask
+from gi_bench.baselines.florence2.pretraining import caption, dense_labels, draw_batches, neutral_examples, shapes_of
+from gi_bench.baselines.florence2.prompts import NOTHING_THERE, ground_prompt
+from gi_bench.baselines.florence2.recipes import Choices, train_adapter
+from gi_bench.baselines.florence2.training import Running
+from gi_bench.baselines.registration import HERE, recipes
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.model import Ask, BuildContext
+from gi_bench.harness.registry import model_entry
+from gi_bench.harness.suites.phantom.facts import Facts
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
 CPU = Running(device="cpu")
@@ -111,14 +111,14 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
 @pytest.mark.slow
 def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss falls, the adapter loads, and answers and regions of a run are better than without training."""
-    from harness.cli import _main
-    from harness.engine.local import Settings, evaluate
+    from gi_bench.harness.cli import _main
+    from gi_bench.harness.engine.local import Settings, evaluate
 
     class Few(PhantomSuite):
         def __init__(self) -> None:
             super().__init__("train", 250)
 
-    monkeypatch.setattr("baselines.florence2.training.REPORT_EVERY", 10)
+    monkeypatch.setattr("gi_bench.baselines.florence2.training.REPORT_EVERY", 10)
     train_adapter(
         recipes()["multitask_r32"], load_backbone(TINY), "tiny", Few(), tmp_path / "a",
         choices=Choices(steps=150, rows=32), running=CPU, say=lambda line: None,
@@ -151,8 +151,8 @@ def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
 
 def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole recipe on few scenes and steps: the files load as any Florence-2 does."""
-    import harness.suites.phantom.suite as module
-    from baselines.florence2 import recipes as recipes_module
+    import gi_bench.harness.suites.phantom.suite as module
+    from gi_bench.baselines.florence2 import recipes as recipes_module
 
     monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
     monkeypatch.setattr(recipes_module, "VISION_STEPS", 3)
@@ -168,8 +168,8 @@ def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, mon
 
 
 def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> None:
-    from baselines.florence2.extra_rows import read_extra_rows
-    from harness.cli import _main
+    from gi_bench.baselines.florence2.extra_rows import read_extra_rows
+    from gi_bench.harness.cli import _main
 
     image = suite.image_ids[0]
     negatives, explanations = tmp_path / "n.jsonl", tmp_path / "e.jsonl"
@@ -216,8 +216,8 @@ def _losses(folder: Path) -> list[dict[str, object]]:
 def test_a_killed_command_goes_on_and_ends_byte_identical(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import baselines.florence2.training as training
-    from baselines.florence2.trainer import GroupedTrainer
+    import gi_bench.baselines.florence2.training as training
+    from gi_bench.baselines.florence2.trainer import GroupedTrainer
 
     monkeypatch.setattr(training, "REPORT_EVERY", 3)
 
@@ -274,8 +274,8 @@ def test_rows_that_cannot_be_trained_on_are_refused() -> None:
 
 
 def test_a_state_is_bound_to_every_row() -> None:
-    from baselines.florence2.mixture import Row
-    from baselines.florence2.recipes import _bound
+    from gi_bench.baselines.florence2.mixture import Row
+    from gi_bench.baselines.florence2.recipes import _bound
 
     batches = [(Row("i", "answer", "a", "b"), Row("i", "answer", "c", "d"))]
     assert _bound({"seed": 0}, batches) == _bound({"seed": 0}, list(batches))
@@ -285,7 +285,7 @@ def test_a_state_is_bound_to_every_row() -> None:
 
 
 def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path: Path) -> None:
-    from baselines.florence2.features import exclusive
+    from gi_bench.baselines.florence2.features import exclusive
 
     with (
         exclusive(tmp_path / ".a.state" / "lock", "x"),
@@ -299,7 +299,7 @@ def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path
 
 def test_masks_of_a_file_replace_all_of_their_label(suite: PhantomSuite) -> None:
     """Else a variant trained on pseudo-masks would learn true ones where none was made."""
-    from baselines.florence2.extra_rows import ExtraRows
+    from gi_bench.baselines.florence2.extra_rows import ExtraRows
 
     some = next(p for p in suite.phrases if p.label == "polyp" and p.region is not None and not p.is_negative)
     assert some.region is not None
@@ -356,8 +356,8 @@ def test_task_tokens_are_added_trained_and_loaded(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a backbone whose tokenizer does not know them, as Florence-2-base's."""
-    from baselines.florence2 import tiny
-    from baselines.florence2.adapters import with_adapter
+    from gi_bench.baselines.florence2 import tiny
+    from gi_bench.baselines.florence2.adapters import with_adapter
     from tests.florence_layout import random_network, write_layout
 
     texts = [text for row in suite.questions for text in (row.question, row.answer or "")]
@@ -402,8 +402,8 @@ def test_task_tokens_are_added_trained_and_loaded(
 def test_cards_hold_scores_as_the_hub_reads_them(suite: PhantomSuite, tmp_path: Path) -> None:
     from huggingface_hub import ModelCard
 
-    from baselines.cards import add_scores, write_readme
-    from harness.schema import Score, Scores
+    from gi_bench.baselines.cards import add_scores, write_readme
+    from gi_bench.harness.schema import Score, Scores
 
     card = {"variant": "multitask_r32", "backbone": "base", "trained_on": "kvasir-vqa-x1/train", "rank": 32}
     (tmp_path / "card.json").write_text(json.dumps(card))
@@ -445,7 +445,7 @@ def test_cards_hold_scores_as_the_hub_reads_them(suite: PhantomSuite, tmp_path: 
 def test_wrong_commands_are_told_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     assert _main(["train", *arguments]) == 2
     error = capsys.readouterr().err

@@ -19,13 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from baselines.florence2 import base, prompts, tiny
-from baselines.florence2.backbone import load_backbone
-from baselines.florence2.model import Decoding, Florence2Model
-from harness.engine.execute import BatchSize, execute_part
-from harness.engine.plan import make_plan
-from harness.schema import Question, Task
-from harness.suites.base import Suite
+from gi_bench.baselines.florence2 import base, prompts, tiny
+from gi_bench.baselines.florence2.backbone import load_backbone
+from gi_bench.baselines.florence2.model import Decoding, Florence2Model
+from gi_bench.harness.engine.execute import BatchSize, execute_part
+from gi_bench.harness.engine.plan import make_plan
+from gi_bench.harness.schema import Question, Task
+from gi_bench.harness.suites.base import Suite
 from tests.florence_layout import base_tokenizer, random_network, write_layout
 
 
@@ -130,7 +130,7 @@ def main(say: Callable[[str], None] = print) -> None:
     parser.add_argument("--chain", action="store_true")
     parser.add_argument("--ours-only", action="store_true")
     asked = parser.parse_args()
-    from harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite
 
     per_image = None if asked.per_image == "official" else int(asked.per_image)
     suite = load_suite("kvasir-vqa-x1/test", asked.data)

@@ -24,8 +24,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from harness.intervals import bootstrap_interval, rate_interval
-from harness.statistics import Bootstrap, encode, sums_by_image, wilson
+from gi_bench.harness.intervals import bootstrap_interval, rate_interval
+from gi_bench.harness.statistics import Bootstrap, encode, sums_by_image, wilson
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -191,8 +191,8 @@ def of_metric(
 
 def of_run(path: Path, names: Sequence[str], trials: int, seed: int) -> Iterator[str]:
     """Lines of a Markdown table: metrics of one run, coverage by number of images."""
-    from harness.registry import registered
-    from harness.store import open_run
+    from gi_bench.harness.registry import registered
+    from gi_bench.harness.store import open_run
 
     run = open_run(path)
     for name, metric in registered("gi_bench.metrics").items():

@@ -118,7 +118,7 @@ def rival(pairs: Pairs, workers: int, pool: ProcessPoolExecutor) -> dict[str, fl
 
 def ours(pairs: Pairs) -> dict[str, float]:
     """The five metrics by gi-bench."""
-    from harness.metrics.text import corpus_scores
+    from gi_bench.harness.metrics.text import corpus_scores
 
     return corpus_scores(pairs)
 

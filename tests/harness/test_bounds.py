@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import store
-from harness.bounds import Share, bound_lines, bounds_beside, shares
-from harness.cli import _main
-from harness.errors import GiBenchError
-from harness.metrics.correctness import METRICS as CORRECTNESS
-from harness.metrics.text import METRICS as TEXT
-from harness.model import NOT_COVERED
-from harness.schema import Question
-from harness.scoring import score_run
-from harness.store import open_run
-from reports.bounds import ways
-from reports.comparison import build_page, render
-from submissions import task1
-from submissions.info import Team
+from gi_bench.harness import store
+from gi_bench.harness.bounds import Share, bound_lines, bounds_beside, shares
+from gi_bench.harness.cli import _main
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.metrics.correctness import METRICS as CORRECTNESS
+from gi_bench.harness.metrics.text import METRICS as TEXT
+from gi_bench.harness.model import NOT_COVERED
+from gi_bench.harness.schema import Question
+from gi_bench.harness.scoring import score_run
+from gi_bench.harness.store import open_run
+from gi_bench.reports.bounds import ways
+from gi_bench.reports.comparison import build_page, render
+from gi_bench.submissions import task1
+from gi_bench.submissions.info import Team
 from tests.run_folders import questions, write_run
 
 FACTS = {metric.name: metric for metric in CORRECTNESS if metric.name == "fact_accuracy"}
@@ -154,7 +154,7 @@ def test_where_there_is_no_way_there_is_no_share(
 
 def test_rates_of_one_kind_of_error_have_no_share(tmp_path: Path) -> None:
     """Who always says the same gets 0 without looking."""
-    from harness.metrics.negatives import METRICS
+    from gi_bench.harness.metrics.negatives import METRICS
 
     model = _bound(tmp_path / "model", "model", range(40))
     _bound(tmp_path / "floor", "floor", range(40))

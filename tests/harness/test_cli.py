@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from harness.cli import main; main()"
+    code = "from gi_bench.harness.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT,
         env={**os.environ, "COLUMNS": "80"}, check=False,
@@ -69,7 +69,7 @@ def test_lists_are_one_line_an_entry_and_json_for_machines(what: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom harness.cli import _main\n_main(['--help'])\n"
+        "import sys\nfrom gi_bench.harness.cli import _main\n_main(['--help'])\n"
         "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'PIL', 'cv2', 'nltk', 'jinja2', 'peft', 'pydantic'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))"
     )
@@ -80,6 +80,6 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_version() -> None:
-    from harness import __version__
+    from gi_bench import __version__
 
     assert gi_bench("--version").stdout.strip() == f"gi-bench {__version__}"

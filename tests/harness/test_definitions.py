@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.definitions import older, older_note
-from harness.schema import MetricInfo, Scores
-from harness.store import scores_from_json, scores_to_json
+from gi_bench.harness.definitions import older, older_note
+from gi_bench.harness.schema import MetricInfo, Scores
+from gi_bench.harness.store import scores_from_json, scores_to_json
 
 INFO = MetricInfo("region_iou", "IoU", "d", "s")
 SCORES = Scores("phantom/test", "f", "mine", "r", "m", (INFO, MetricInfo("of_a_plugin", "P", "d", "s")), ())
@@ -34,8 +34,8 @@ def test_scores_of_a_newer_definition_are_not_older() -> None:
 
 
 def test_ten_metrics_are_shown_by_default() -> None:
-    from harness.definitions import headlines
-    from harness.registry import registered
+    from gi_bench.harness.definitions import headlines
+    from gi_bench.harness.registry import registered
 
     infos = [metric.info for metric in registered("gi_bench.metrics").values()]
     assert headlines(infos) == {

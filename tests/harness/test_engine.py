@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import store
-from harness.engine import local
-from harness.engine.execute import BatchSize, chain_label, execute_part, in_batches, is_out_of_memory
-from harness.engine.plan import make_plan
-from harness.engine.progress import Progress, duration
-from harness.errors import GiBenchError, RunError
-from harness.model import GroundAsk, Grounding
-from harness.schema import TASKS, Region
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness import store
+from gi_bench.harness.engine import local
+from gi_bench.harness.engine.execute import BatchSize, chain_label, execute_part, in_batches, is_out_of_memory
+from gi_bench.harness.engine.plan import make_plan
+from gi_bench.harness.engine.progress import Progress, duration
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.model import GroundAsk, Grounding
+from gi_bench.harness.schema import TASKS, Region
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.scripted import ScriptedModel, entry
 
 ROWS = 60
@@ -265,7 +265,7 @@ def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Si
     def command(output: str, pause: str) -> list[str]:
         plugin = tmp_path / f"plugin_{pause.replace('.', '_')}.py"
         plugin.write_text(script.read_text().replace("PAUSE", pause))
-        code = "from harness.cli import main; main()"
+        code = "from gi_bench.harness.cli import main; main()"
         return [
             sys.executable, "-c", code, "run", "--model", "slow", "--plugin", str(plugin),
             "--suite", "phantom/validation", "--output", str(tmp_path / output), "--device", "cpu",
@@ -323,7 +323,7 @@ def test_scores_are_given_apart_for_images_seen_in_training(
     ("name", "content"), [("a.txt", "a\nb\n"), ("a.json", '["a", "b", "a"]'), ("a.csv", "img_id\na\nb\n")]
 )
 def test_lists_of_images_come_in_several_forms(tmp_path: Path, name: str, content: str) -> None:
-    from harness.suites.image_lists import read_image_ids
+    from gi_bench.harness.suites.image_lists import read_image_ids
 
     (tmp_path / name).write_text(content)
     assert read_image_ids(tmp_path / name) == ["a", "b"]

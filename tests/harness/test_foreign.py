@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.cli import _main
-from harness.errors import DataError
-from harness.foreign import import_predictions, match_rows
-from harness.scoring import score_run
-from harness.store import open_run
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.cli import _main
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.foreign import import_predictions, match_rows
+from gi_bench.harness.scoring import score_run
+from gi_bench.harness.store import open_run
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import questions
 
 SUITE = PhantomSuite("validation", 3)
@@ -145,7 +145,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_real_submission_gets_its_official_scores(shared: Path, tmp_path: Path) -> None:
     """Team FAST-NU-DS, 2025: values as the organisers' template gave them, to their four digits where deterministic."""
-    from harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite
 
     suite = load_suite("medico2025-task1", shared / "data/kvasir-vqa-x1")
     folder = import_predictions(shared / "data/outputs/predictions_1.FAST-NU-DS.json", suite, tmp_path)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import GiBenchError, UnknownNameError
-from harness.registry import load_plugin, load_suite, model_entry, registered
+from gi_bench.harness.errors import GiBenchError, UnknownNameError
+from gi_bench.harness.registry import load_plugin, load_suite, model_entry, registered
 
 ROOT = Path(__file__).parents[2]
 
 
 def _gi_bench(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    code = "from harness.cli import main; main()"
+    code = "from gi_bench.harness.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, **options)  # type: ignore[call-overload,no-any-return]
 
 
@@ -83,8 +83,8 @@ def test_a_third_party_package_is_found_and_runs(tmp_path: Path) -> None:
     (project / "their_model.py").write_text(
         textwrap.dedent(
             """
-            from harness.model import Answer
-            from harness.registry import ModelEntry
+            from gi_bench.harness.model import Answer
+            from gi_bench.harness.registry import ModelEntry
 
             class Parrot:
                 tasks = frozenset({"answer"})
@@ -125,7 +125,7 @@ def test_a_third_party_package_is_found_and_runs(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs" / "phantom-validation").glob("parrot-*")
-    from harness.store import open_run
+    from gi_bench.harness.store import open_run
 
     run = open_run(folder)
     assert run.predictions["question", 0].answer == f"{run.questions[0].question} (256, 256)"

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import RunError
-from harness.metrics.base import Metric, Statistics
-from harness.registry import registered
-from harness.schema import MetricInfo
-from harness.statistics import SeedEffect, over_seeds, student_quantile, student_tail
-from harness.studies import (
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.registry import registered
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import SeedEffect, over_seeds, student_quantile, student_tail
+from gi_bench.harness.studies import (
     STUDY,
     Contrast,
     Finding,
@@ -707,8 +707,8 @@ def test_rounding_is_no_difference() -> None:
 
 def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     """Rates at 0 have no spread over images; the interval is at least as wide as Wilson's."""
-    from harness.statistics import wilson
-    from harness.studies.answering import _least_variance
+    from gi_bench.harness.statistics import wilson
+    from gi_bench.harness.studies.answering import _least_variance
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
     least = _least_variance([none, none])

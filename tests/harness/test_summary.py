@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import cli
-from harness.schema import MetricInfo, Scores
-from harness.scoring import score_run
-from harness.summary import score_lines
+from gi_bench.harness import cli
+from gi_bench.harness.schema import MetricInfo, Scores
+from gi_bench.harness.scoring import score_run
+from gi_bench.harness.summary import score_lines
 from tests.run_folders import write_run
 
 
@@ -42,10 +42,10 @@ def test_a_metric_of_a_plugin_is_shown() -> None:
 def test_run_prints_all_metrics_where_asked(
     scores: Scores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import harness.engine.local
+    import gi_bench.harness.engine.local
 
     finished = [SimpleNamespace(scores=scores, path=Path("run"))]
-    monkeypatch.setattr(harness.engine.local, "evaluate", lambda *a, **k: finished)
+    monkeypatch.setattr(gi_bench.harness.engine.local, "evaluate", lambda *a, **k: finished)
     monkeypatch.setattr(cli, "_after_run", lambda paths: [])
     monkeypatch.setattr(cli, "_bounds", lambda paths: [])
     # Commands of other rooms are mounted on the one app of the process; this test needs none of them.

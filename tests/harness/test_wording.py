@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.errors import GiBenchError
-from harness.metrics.wording import statistics_of, wording_notes
-from harness.registry import load_suite, registered
-from harness.schema import MetricInfo, Score, Scores
-from harness.scoring import metric_scores, score_run
-from harness.statistics import Bootstrap
-from harness.suites.audit_wording import wording_report
-from harness.suites.crossed import crossed
-from harness.suites.phantom.suite import PhantomSuite
-from harness.summary import score_lines
-from harness.wording import pair_share, pair_sums, phrase_rows, share_of_sums, two_sided, word_scores
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.metrics.wording import statistics_of, wording_notes
+from gi_bench.harness.registry import load_suite, registered
+from gi_bench.harness.schema import MetricInfo, Score, Scores
+from gi_bench.harness.scoring import metric_scores, score_run
+from gi_bench.harness.statistics import Bootstrap
+from gi_bench.harness.suites.audit_wording import wording_report
+from gi_bench.harness.suites.crossed import crossed
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.summary import score_lines
+from gi_bench.harness.wording import pair_share, pair_sums, phrase_rows, share_of_sums, two_sided, word_scores
 from tests.run_folders import write_run
 
 TEST = PhantomSuite("test")
@@ -106,7 +106,7 @@ def test_phantom_s_phrases_are_told_by_their_words_and_its_questions_are_not() -
 def test_negatives_that_are_made_are_not_told_by_their_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     out = tmp_path / "n.jsonl"
     assert _main(["data", "negatives", "-s", "phantom/validation", "--ratio", "0.3", "-o", str(out)]) == 0
@@ -131,7 +131,7 @@ def test_negatives_that_are_made_are_not_told_by_their_words(
     ],
 )
 def test_bad_calls_of_the_audit_end_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     assert _main(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) <= 2
@@ -157,7 +157,7 @@ def test_real_frames_without_a_polyp_are_not_told_by_the_words(shared: Path) -> 
 
 
 def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
-    from harness.suites.crossed import CrossedSuite
+    from gi_bench.harness.suites.crossed import CrossedSuite
 
     view = load_suite("phantom/test@cross-wording")
     # Fingerprints need pictures, which take time: a few images do.
@@ -185,7 +185,7 @@ def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
 
 
 def test_a_suite_without_negatives_has_no_view() -> None:
-    from harness.suites.crossed import CrossedSuite
+    from gi_bench.harness.suites.crossed import CrossedSuite
 
     class Positive(PhantomSuite):
         phrases = tuple(row for row in PhantomSuite("validation", 3).phrases if not row.is_negative)  # type: ignore[assignment]

@@ -6,7 +6,7 @@ text that does not state a value. Every line stands for its kind; add the neighb
 
 from __future__ import annotations
 
-from harness.taxonomy import GRID_CELLS
+from gi_bench.harness.taxonomy import GRID_CELLS
 
 ALL_CELLS = set(GRID_CELLS)
 Case = tuple[str, "int | str | set[str] | None"] | tuple[str, "int | str | set[str] | None", tuple[str, ...]]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.reading import asserts
-from harness.reading.vocabulary import NAMES_FINDING
-from harness.suites.phantom.suite import PhantomSuite
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.reading import asserts
+from gi_bench.harness.reading.vocabulary import NAMES_FINDING
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 from tests.metrics.reading_cases import ASSERTIONS
 
 

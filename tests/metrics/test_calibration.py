@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import store
-from harness.errors import RunError
-from harness.metrics import calibration as c
-from harness.metrics import explanations as e
-from harness.metrics import levels, pairs
-from harness.schema import AtomicPair, Question
-from harness.scoring import score_run
+from gi_bench.harness import store
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.metrics import calibration as c
+from gi_bench.harness.metrics import explanations as e
+from gi_bench.harness.metrics import levels, pairs
+from gi_bench.harness.schema import AtomicPair, Question
+from gi_bench.harness.scoring import score_run
 from tests.run_folders import questions, write_run
 
 
@@ -218,8 +218,8 @@ def test_shuffles_within_classes_give_one_half_within_and_more_over_all() -> Non
 
 
 def test_the_interval_within_classes_is_as_wide_as_repetition_says() -> None:
-    from harness.intervals import bootstrap_interval
-    from harness.statistics import Bootstrap, encode, sums_by_image
+    from gi_bench.harness.intervals import bootstrap_interval
+    from gi_bench.harness.statistics import Bootstrap, encode, sums_by_image
 
     values, covered, truth = [], 0, 0.0
     bootstrap = Bootstrap(300, 0)

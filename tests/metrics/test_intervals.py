@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.definitions import has_older_intervals, older_note
-from harness.intervals import INTERVAL_VERSION, beside_unseen, binomial_tail, bootstrap_interval, normal_cdf
-from harness.intervals import rate_interval as interval_of
-from harness.metrics.base import Statistics, ratio
-from harness.schema import MetricInfo, Scores
-from harness.scoring import metric_scores, score_run
-from harness.statistics import Bootstrap
-from harness.store import scores_from_json, scores_to_json
+from gi_bench.harness.definitions import has_older_intervals, older_note
+from gi_bench.harness.intervals import INTERVAL_VERSION, beside_unseen, binomial_tail, bootstrap_interval, normal_cdf
+from gi_bench.harness.intervals import rate_interval as interval_of
+from gi_bench.harness.metrics.base import Statistics, ratio
+from gi_bench.harness.schema import MetricInfo, Scores
+from gi_bench.harness.scoring import metric_scores, score_run
+from gi_bench.harness.statistics import Bootstrap
+from gi_bench.harness.store import scores_from_json, scores_to_json
 from tests.benchmarks.intervals import RATES, Cell, Found, cells, of_metric, simulate
 from tests.run_folders import write_run
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness.language_model import KEY_VARIABLE, Cache, Endpoint, LanguageModelError, LocalModel, ask
-from harness.metrics import judge
-from harness.metrics.settings import MetricSettings
-from harness.schema import Scores
-from harness.scoring import score_run
+from gi_bench.harness.language_model import KEY_VARIABLE, Cache, Endpoint, LanguageModelError, LocalModel, ask
+from gi_bench.harness.metrics import judge
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.schema import Scores
+from gi_bench.harness.scoring import score_run
 from tests.run_folders import write_run
 
 GOOD = {**dict.fromkeys(judge.CRITERIA, 8), "reason": "fine"}
@@ -168,7 +168,7 @@ def test_the_key_is_sent_nowhere_else(tmp_path: Path, server: _Server, monkeypat
 
 
 def test_a_judge_that_cannot_be_reached_costs_no_other_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.metrics.judge.Endpoint", lambda url, model: Endpoint(url, model, retries=0))
+    monkeypatch.setattr("gi_bench.harness.metrics.judge.Endpoint", lambda url, model: Endpoint(url, model, retries=0))
     settings = MetricSettings(judge_url="http://127.0.0.1:9/v1", judge_model="x", cache=tmp_path / "c")
     scores = score_run(write_run(tmp_path / "run"), resamples=0, settings=settings)
     assert "cannot be reached" in scores.not_computed["judge_clarity"]

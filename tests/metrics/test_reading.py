@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.metrics.correctness import partial
-from harness.reading import read
-from harness.reading.canonical import canonical
-from harness.reading.clauses import clauses
-from harness.reading.questions import finding_asked
-from harness.reading.readers import _read
-from harness.reading.values import SHAPES, Value, atomic_value
-from harness.suites.phantom.suite import PhantomSuite
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.metrics.correctness import partial
+from gi_bench.harness.reading import read
+from gi_bench.harness.reading.canonical import canonical
+from gi_bench.harness.reading.clauses import clauses
+from gi_bench.harness.reading.questions import finding_asked
+from gi_bench.harness.reading.readers import _read
+from gi_bench.harness.reading.values import SHAPES, Value, atomic_value
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 from tests.metrics.reading_cases import FACTS
 
 ALL_CELLS = "center, center-left, center-right, lower-center, lower-left, lower-right, upper-center, upper-left"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.metrics import regions
-from harness.schema import Region
-from harness.scoring import score_run
+from gi_bench.harness.metrics import regions
+from gi_bench.harness.schema import Region
+from gi_bench.harness.scoring import score_run
 from tests.run_folders import SIZE, phrases, square, write_run
 
 
@@ -171,8 +171,8 @@ def test_false_alarms_have_intervals_of_rates(tmp_path: Path) -> None:
 
 
 def test_columns_of_ranking_and_of_macro_means_are_declared(tmp_path: Path) -> None:
-    from harness.metrics.levels import GRID
-    from harness.store import open_run
+    from gi_bench.harness.metrics.levels import GRID
+    from gi_bench.harness.store import open_run
 
     path = write_run(tmp_path / "run")
     rows = _with_confidences(path, lambda i: 0.1 + 0.07 * i)
@@ -196,7 +196,7 @@ def test_confidences_that_are_none_rank_last_and_are_counted(tmp_path: Path) -> 
 
 
 def _with_confidences(path: Path, confidence: Callable[[int], float]) -> Path:
-    from harness import store
+    from gi_bench.harness import store
 
     part = path / "predictions" / "part-00000.parquet"
     rows = store.predictions_from_table(store.read_table(part, store.PREDICTION_SCHEMA))

@@ -10,15 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness import store
-from harness.metrics import participation
-from harness.reading.replies import answer_state, explanation_state, refuses, repeats, without_refusals
-from harness.registry import registered
-from harness.schema import REPLY_STATES, Prediction, Question
-from harness.scoring import score_run
-from harness.store import open_run
-from harness.suites.phantom.suite import PhantomSuite
-from harness.summary import score_lines
+from gi_bench.harness import store
+from gi_bench.harness.metrics import participation
+from gi_bench.harness.reading.replies import answer_state, explanation_state, refuses, repeats, without_refusals
+from gi_bench.harness.registry import registered
+from gi_bench.harness.schema import REPLY_STATES, Prediction, Question
+from gi_bench.harness.scoring import score_run
+from gi_bench.harness.store import open_run
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.summary import score_lines
 from tests.run_folders import phrases, questions, square, write_run
 
 POLYP = Question(0, "i", "Is there a polyp in the image?", None, ("polyp_count",), 1, finding="polyp")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import store
-from harness.metrics import regions
-from harness.metrics.base import Metric, Statistics
-from harness.schema import MetricInfo, Region
-from harness.scoring import metric_scores, score_run
-from harness.statistics import Bootstrap
+from gi_bench.harness import store
+from gi_bench.harness.metrics import regions
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.schema import MetricInfo, Region
+from gi_bench.harness.scoring import metric_scores, score_run
+from gi_bench.harness.statistics import Bootstrap
 from tests.run_folders import SIZE, phrases, questions, square, write_run
 
 
@@ -74,7 +74,7 @@ def test_a_failing_metric_costs_no_other(tmp_path: Path) -> None:
         raise ZeroDivisionError("oops")
 
     broken = Metric(MetricInfo("broken", "broken", "always fails", "test"), fail)
-    from harness.metrics.text import METRICS
+    from gi_bench.harness.metrics.text import METRICS
 
     scores = score_run(write_run(tmp_path / "run"), metrics={"broken": broken, "bleu": METRICS[0]})
     assert scores.not_computed == {"broken": "ZeroDivisionError: oops"}
@@ -126,7 +126,7 @@ def test_no_interval_from_a_single_image() -> None:
 
 
 def test_chunks_of_resamples_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.statistics as module
+    import gi_bench.harness.statistics as module
 
     whole = np.concatenate(list(Bootstrap(50, 3).weights(40)))
     assert (whole.sum(axis=1) == 40).all()

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.errors import CheckpointError
-from harness.metrics import encoder as encoders
-from harness.metrics import semantic
-from harness.metrics.base import Statistics
-from harness.metrics.encoder import Checkpoint, Encoder, PairCache, Regressor, find_checkpoint
-from harness.metrics.semantic import bert_scores
-from harness.metrics.settings import MetricSettings
-from harness.store import Run, open_run
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.metrics import encoder as encoders
+from gi_bench.harness.metrics import semantic
+from gi_bench.harness.metrics.base import Statistics
+from gi_bench.harness.metrics.encoder import Checkpoint, Encoder, PairCache, Regressor, find_checkpoint
+from gi_bench.harness.metrics.semantic import bert_scores
+from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.store import Run, open_run
 from tests.run_folders import write_run
 
 PAIRS = [

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.cli import _main
-from harness.comparing import compare_runs, comparison_lines, run_notes
-from harness.errors import GiBenchError, RunError
-from harness.metrics.base import Metric, Statistics, ratio
-from harness.permutation import draws_needed, permutation_test
-from harness.schema import MetricInfo
-from harness.statistics import Bootstrap, encode, holm, paired, sums_by_image, wilson
-from harness.store import Run
+from gi_bench.harness.cli import _main
+from gi_bench.harness.comparing import compare_runs, comparison_lines, run_notes
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.metrics.base import Metric, Statistics, ratio
+from gi_bench.harness.permutation import draws_needed, permutation_test
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import Bootstrap, encode, holm, paired, sums_by_image, wilson
+from gi_bench.harness.store import Run
 from tests.run_folders import phrases, questions, square, write_run
 
 
@@ -175,7 +175,7 @@ def test_drawn_p_values_agree_with_exact_ones(monkeypatch: pytest.MonkeyPatch) -
         first, second = _two_runs(random, gain, images=14)
         exact = permutation_test(first, second, ratio, most=1)
         with monkeypatch.context() as patched:
-            patched.setattr("harness.permutation.EXACT_IMAGES", 0)
+            patched.setattr("gi_bench.harness.permutation.EXACT_IMAGES", 0)
             drawn = permutation_test(first, second, ratio, most=200_000)
         assert not drawn.exact
         assert drawn.p == pytest.approx(exact.p, rel=0.35, abs=1e-5)

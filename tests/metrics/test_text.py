@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics import text
-from harness.metrics.meteor import cut_words, meteor, meteor_scores, stem, tokenize
-from harness.metrics.tokens import cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
+from gi_bench.harness.metrics import text
+from gi_bench.harness.metrics.meteor import cut_words, meteor, meteor_scores, stem, tokenize
+from gi_bench.harness.metrics.tokens import cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
 
 EDGES = [
     ("", "one polyp"),
@@ -195,7 +195,7 @@ def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
     from nltk.data import FileSystemPathPointer
 
-    from harness.metrics.wordnet import synonyms
+    from gi_bench.harness.metrics.wordnet import synonyms
 
     folder = shared / "nltk_data/corpora/wordnet"
     if not folder.is_dir():

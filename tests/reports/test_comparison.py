@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.errors import GiBenchError
-from harness.scoring import score_run
-from reports.command import after_run
-from reports.comparison import build_page, render, write_report
-from reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.scoring import score_run
+from gi_bench.reports.command import after_run
+from gi_bench.reports.comparison import build_page, render, write_report
+from gi_bench.reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
 from tests.run_folders import phrases, questions, square, write_run
 
 HOSTILE = [

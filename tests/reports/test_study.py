@@ -12,14 +12,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.cli import _main
-from harness.errors import GiBenchError, RunError
-from harness.schema import MetricInfo
-from harness.statistics import SeedEffect
-from harness.studies import Cell, Contrast, Finding, Question, Study, write_study
-from reports import charts
-from reports.command import after_study
-from reports.study import build_study_page, render_study, write_study_report
+from gi_bench.harness.cli import _main
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.statistics import SeedEffect
+from gi_bench.harness.studies import Cell, Contrast, Finding, Question, Study, write_study
+from gi_bench.reports import charts
+from gi_bench.reports.command import after_study
+from gi_bench.reports.study import build_study_page, render_study, write_study_report
 from tests.reports.test_comparison import HOSTILE, _Page
 from tests.run_folders import write_run
 

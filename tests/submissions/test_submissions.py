@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.errors import RunError
-from harness.scoring import score_run
-from harness.store import open_run
-from submissions import task1, task2
-from submissions.command import after_run
-from submissions.info import Team
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.scoring import score_run
+from gi_bench.harness.store import open_run
+from gi_bench.submissions import task1, task2
+from gi_bench.submissions.command import after_run
+from gi_bench.submissions.info import Team
 from tests.run_folders import questions, square, write_run
 
 TEAM = Team("A. Author, B. Author", "University", ("a@example.org",), "Team", "Norway", "hello")

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from harness.cli import main
-from harness.errors import DataError
-from harness.suites import audit, splits
-from harness.suites.phantom.suite import PhantomSuite
-from harness.suites.split_suite import SplitSuite
-from harness.suites.splits import AskedRow, Split, gather, make_split
+from gi_bench.harness.cli import main
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites import audit, splits
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.suites.split_suite import SplitSuite
+from gi_bench.harness.suites.splits import AskedRow, Split, gather, make_split
 
 SETS = ("polyps_mask_phrases", "instruments_mask_phrases", "oesophatigis_mask_phrases", "z-line_mask_phrases",
         "ulcerative_colitis_mask_phrases", "cecum_mask_phrases", "vqa_exp")  # fmt: skip

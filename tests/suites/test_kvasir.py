@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.errors import DataError
-from harness.registry import load_suite
-from harness.suites.kvasir import SUBSET_HASHES, official_order, subset_hash
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.registry import load_suite
+from gi_bench.harness.suites.kvasir import SUBSET_HASHES, official_order, subset_hash
 
 ROW: dict[str, Any] = {
     "img_id": "abc1",
@@ -164,7 +164,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         load_suite("kvasir-vqa-x1/test", folder)
     odd = {**ROW, "complexity": "one"}
     pq.write_table(pa.Table.from_pylist([odd]), path)
-    import harness.suites.kvasir as module
+    import gi_bench.harness.suites.kvasir as module
 
     module._rows.cache_clear()
     with pytest.raises(DataError, match="complexity 'one'"):
@@ -182,7 +182,7 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.write_bytes(b"GIF89a")
     with pytest.raises(DataError, match="does not decode"):
         suite.load_image("abc2")
-    monkeypatch.setattr("harness.suites.pictures.MAX_PIXELS", 100)
+    monkeypatch.setattr("gi_bench.harness.suites.pictures.MAX_PIXELS", 100)
     with pytest.raises(DataError, match="megapixels"):
         suite.load_image("abc1")
     path.unlink()
@@ -214,7 +214,7 @@ def test_frames_without_a_polyp_are_asked_for_in_the_words_of_polyps(tmp_path: P
 def test_training_takes_the_frames_unless_they_are_the_test_split_s(tmp_path: Path) -> None:
     from PIL import Image
 
-    from harness.suites.negatives import make_negatives
+    from gi_bench.harness.suites.negatives import make_negatives
 
     folder = _folder(tmp_path, [ROW])
     (source,) = sorted((folder / "data").glob("test-*.parquet"))

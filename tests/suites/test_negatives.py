@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness.reading import asserts
-from harness.registry import load_suite
-from harness.schema import AtomicPair, Phrase
-from harness.suites.negatives import THINGS, make_negatives, stated
-from harness.suites.phantom.suite import PhantomSuite
+from gi_bench.harness.reading import asserts
+from gi_bench.harness.registry import load_suite
+from gi_bench.harness.schema import AtomicPair, Phrase
+from gi_bench.harness.suites.negatives import THINGS, make_negatives, stated
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import questions
 
 SUITE = PhantomSuite("validation")
@@ -200,7 +200,7 @@ def test_negatives_of_the_real_rows_agree_with_their_facts(shared: Path) -> None
 
 
 def test_the_command_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.cli import _main
+    from gi_bench.harness.cli import _main
 
     out = tmp_path / "neg.jsonl"
     assert _main(["data", "negatives", "-s", "phantom/validation", "--ratio", "0.1", "-o", str(out)]) == 0

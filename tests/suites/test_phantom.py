@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
-from harness.suites.phantom.render import render
-from harness.suites.phantom.scene import make_scene
-from harness.suites.phantom.shapes import grid_cells, region_masks
-from harness.suites.phantom.suite import SPLIT_SIZES, PhantomSuite, suites
-from harness.taxonomy import GRID_CELLS, QUESTION_CLASSES
+from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
+from gi_bench.harness.suites.phantom.render import render
+from gi_bench.harness.suites.phantom.scene import make_scene
+from gi_bench.harness.suites.phantom.shapes import grid_cells, region_masks
+from gi_bench.harness.suites.phantom.suite import SPLIT_SIZES, PhantomSuite, suites
+from gi_bench.harness.taxonomy import GRID_CELLS, QUESTION_CLASSES
 
 # Changes only with PHANTOM_VERSION: every published phantom score rests on it.
 TEST_FINGERPRINT = "82408f588b889cd877bf85e23668a02b8a6ef92d407220eee50188f623093818"

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from harness.cli import main
-from harness.errors import DataError
-from harness.registry import load_suite
-from harness.schema import Region
-from harness.suites import augmented
+from gi_bench.harness.cli import main
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.registry import load_suite
+from gi_bench.harness.schema import Region
+from gi_bench.harness.suites import augmented
 from tests.suites.test_kvasir import ROW, _folder
 
 
@@ -193,8 +193,8 @@ def test_a_table_with_its_own_right_numbers_is_taken(tmp_path: Path, name: str) 
 
 def test_priors_learn_from_another_folder(shared: Path, tmp_path: Path) -> None:
     """The training rows of one folder teach answers about another's images."""
-    from harness.engine.local import evaluate
-    from harness.errors import GiBenchError
+    from gi_bench.harness.engine.local import evaluate
+    from gi_bench.harness.errors import GiBenchError
 
     data = shared / "data"
     (run,) = evaluate(

@@ -11,6 +11,6 @@ from typing import Any
 
 def suites() -> list[Any]:
     """Entries of the three splits, for the registry."""
-    from harness.suites.phantom.suite import suites as entries
+    from gi_bench.harness.suites.phantom.suite import suites as entries
 
     return entries()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.suites.phantom.scene import Scene
-from harness.suites.phantom.shapes import grid_cells, region_masks
-from harness.taxonomy import GRID_CELLS
+from gi_bench.harness.suites.phantom.scene import Scene
+from gi_bench.harness.suites.phantom.shapes import grid_cells, region_masks
+from gi_bench.harness.taxonomy import GRID_CELLS
 
 # Places are read from the exact masks on a grid of this many pixels.
 _FACT_SIZE = 64

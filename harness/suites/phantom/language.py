@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
-from harness.suites.phantom.scene import Draw
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
+from gi_bench.harness.suites.phantom.scene import Draw
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 # Wording of a question of its own, and the same as a clause of a merged question (last entry).
 _QUESTIONS: dict[str, tuple[str, str, str]] = {

@@ -11,9 +11,9 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from harness.suites.phantom import font
-from harness.suites.phantom.scene import FIELD_RADIUS, Instrument, Landmark, Polyp, Scene
-from harness.suites.phantom.shapes import (
+from gi_bench.harness.suites.phantom import font
+from gi_bench.harness.suites.phantom.scene import FIELD_RADIUS, Instrument, Landmark, Polyp, Scene
+from gi_bench.harness.suites.phantom.shapes import (
     Mask,
     Plane,
     axes,

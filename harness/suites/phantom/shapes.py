@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.suites.phantom.scene import FIELD_RADIUS, Instrument, Landmark, Patch, Polyp, Scene
+from gi_bench.harness.suites.phantom.scene import FIELD_RADIUS, Instrument, Landmark, Patch, Polyp, Scene
 
 Plane = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

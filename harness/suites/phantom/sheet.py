@@ -1,6 +1,6 @@
 """A contact sheet of the test split, to look at what the suite shows.
 
-python -m harness.suites.phantom.sheet docs/phantom.jpg
+python -m gi_bench.harness.suites.phantom.sheet docs/phantom.jpg
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.suites.phantom.render import render
-from harness.suites.phantom.scene import make_scene
+from gi_bench.harness.suites.phantom.render import render
+from gi_bench.harness.suites.phantom.scene import make_scene
 
 COLUMNS, ROWS, SIDE = 8, 4, 180
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.schema import AtomicPair, Phrase, Question, Region
-from harness.suites.base import Suite, SuiteEntry
-from harness.suites.phantom import language
-from harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
-from harness.suites.phantom.scene import PHANTOM_VERSION, Draw, Scene, make_scene
-from harness.suites.phantom.shapes import region_masks
-from harness.taxonomy import QUESTION_CLASSES
+from gi_bench.harness.schema import AtomicPair, Phrase, Question, Region
+from gi_bench.harness.suites.base import Suite, SuiteEntry
+from gi_bench.harness.suites.phantom import language
+from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
+from gi_bench.harness.suites.phantom.scene import PHANTOM_VERSION, Draw, Scene, make_scene
+from gi_bench.harness.suites.phantom.shapes import region_masks
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -113,7 +113,7 @@ class PhantomSuite(Suite):
     @cached_property
     def phrases(self) -> tuple[Phrase, ...]:  # type: ignore[override]
         """Two phrases for everything visible, and two for things that are absent."""
-        from harness.suites.phantom.render import IMAGE_SIZE
+        from gi_bench.harness.suites.phantom.render import IMAGE_SIZE
 
         rows: list[Phrase] = []
         for img_id, scene in self._scenes.items():
@@ -133,7 +133,7 @@ class PhantomSuite(Suite):
         return tuple(rows)
 
     def _render(self, img_id: str) -> npt.NDArray[np.uint8]:
-        from harness.suites.phantom.render import render
+        from gi_bench.harness.suites.phantom.render import render
 
         pixels = render(self._scenes[img_id])
         self._digests[img_id] = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
