@@ -134,14 +134,14 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
 _BOUNDS: dict[str, tuple[str, tuple[Task, ...], str, str]] = {
-    "prior": ("floor", ("answer",), "rows", "priors:build_prior"),
-    "region prior": ("floor", ("ground",), "masks", "region_prior:build_region_prior"),
-    "explanation prior": ("floor", ("answer", "explain"), "rows", "explanation_prior:build_explanation_prior"),
-    "template prior": ("floor", ("answer", "explain"), "rows", "explanation_prior:build_template_prior"),
-    "fact oracle": ("ceiling", ("answer", "explain"), "rows", "oracles:build_fact_oracle"),
-    "token oracle": ("ceiling", ("ground",), "", "region_oracles:build_token_oracle"),
-    "pixel oracle": ("ceiling", ("ground",), "", "region_oracles:build_pixel_oracle"),
-    "annotator oracle": ("ceiling", ("ground",), "", "region_oracles:build_annotator_oracle"),
+    "prior": ("floor", ("answer",), "rows", "floors.answers:build_prior"),
+    "region prior": ("floor", ("ground",), "masks", "floors.regions:build_region_prior"),
+    "explanation prior": ("floor", ("answer", "explain"), "rows", "floors.explanations:build_explanation_prior"),
+    "template prior": ("floor", ("answer", "explain"), "rows", "floors.explanations:build_template_prior"),
+    "fact oracle": ("ceiling", ("answer", "explain"), "rows", "ceilings.facts:build_fact_oracle"),
+    "token oracle": ("ceiling", ("ground",), "", "ceilings.regions:build_token_oracle"),
+    "pixel oracle": ("ceiling", ("ground",), "", "ceilings.regions:build_pixel_oracle"),
+    "annotator oracle": ("ceiling", ("ground",), "", "ceilings.regions:build_annotator_oracle"),
 }
 
 

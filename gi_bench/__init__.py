@@ -11,10 +11,10 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load_suite", "open_run", "score_run"]
 
 _LAZY = {
-    "evaluate": ("gi_bench.harness.engine.local", "evaluate"),
+    "evaluate": ("gi_bench.harness.engine.run", "evaluate"),
     "load_suite": ("gi_bench.harness.registry", "load_suite"),
     "open_run": ("gi_bench.harness.store", "open_run"),
-    "score_run": ("gi_bench.harness.scoring", "score_run"),
+    "score_run": ("gi_bench.harness.analysis.scoring", "score_run"),
 }
 
 

@@ -96,7 +96,7 @@ def run(
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
     _load_plugins(plugin)
-    from gi_bench.harness.engine.local import Settings, evaluate
+    from gi_bench.harness.engine.run import Settings, evaluate
 
     settings = Settings(
         tasks=_tasks(tasks),
@@ -122,7 +122,7 @@ def run(
         settings=settings,
         say=typer.echo,
     )
-    from gi_bench.harness.summary import score_lines
+    from gi_bench.harness.analysis.summary import score_lines
 
     for line in score_lines([entry.scores for entry in finished], everything=everything):
         typer.echo(line)
@@ -134,7 +134,7 @@ def run(
 
 def _bounds(paths: list[Path]) -> list[str]:
     """The share of the way from floor to ceiling, where there are bounds among the runs or beside them."""
-    from gi_bench.harness.bounds import bound_lines, shares
+    from gi_bench.harness.analysis.bounds import bound_lines, shares
 
     return bound_lines(shares(paths))
 
@@ -267,9 +267,9 @@ def score(
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
     _load_plugins(plugin)
+    from gi_bench.harness.analysis.scoring import score_run
+    from gi_bench.harness.analysis.summary import score_lines
     from gi_bench.harness.metrics.settings import MetricSettings
-    from gi_bench.harness.scoring import score_run
-    from gi_bench.harness.summary import score_lines
 
     if not runs and not predictions:
         raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
@@ -277,7 +277,7 @@ def score(
         raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
     folders = list(runs or [])
     if predictions and suite:
-        from gi_bench.harness.foreign import import_predictions
+        from gi_bench.harness.engine.imported import import_predictions
         from gi_bench.harness.registry import load_suite
 
         loaded = load_suite(suite, data)
@@ -317,7 +317,7 @@ def compare(
 ) -> None:
     """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
     _load_plugins(plugin)
-    from gi_bench.harness.comparing import compare_runs, comparison_json, comparison_lines, run_notes
+    from gi_bench.harness.analysis.comparing import compare_runs, comparison_json, comparison_lines, run_notes
 
     if metric and everything:
         raise GiBenchError("--metric and --all exclude each other", do="give one of them")

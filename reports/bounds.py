@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gi_bench.harness.bounds import Share, share_text, shares
+from gi_bench.harness.analysis.bounds import Share, share_text, shares
 from gi_bench.harness.store import Run
 
 MARKS = {"floor": " (floor)", "ceiling": " (ceiling)", "model": ""}

@@ -40,7 +40,7 @@ def report(
 
 def _is_study(path: Path) -> bool:
     """Whether a path is a study's folder or its file."""
-    from gi_bench.harness.studies import STUDY
+    from gi_bench.harness.analysis.study import STUDY
 
     return path.is_file() if path.name == STUDY else (path / STUDY).is_file()
 

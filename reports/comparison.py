@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gi_bench.harness.bounds import labels
-from gi_bench.harness.definitions import headlines, older_note
+from gi_bench.harness.analysis.bounds import labels
+from gi_bench.harness.analysis.definitions import headlines, older_note
+from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run, write_bytes
-from gi_bench.harness.summary import told_by_words
 from gi_bench.reports import bounds, charts
 from gi_bench.reports.examples import Example, pick_examples
 from gi_bench.reports.pages import HERE, SMALL_N, environment

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gi_bench.baselines.florence2 import base, tiny
+from gi_bench.baselines.florence2 import base
+from gi_bench.baselines.training.tiny import architecture as tiny
 
 BART_VOCABULARY = 50_265
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

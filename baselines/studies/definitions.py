@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.baselines.registration import VariantRecipe, recipes
-from gi_bench.harness.studies import Contrast, Question
+from gi_bench.harness.analysis.study import Contrast, Question
 
 if sys.version_info >= (3, 11):
     import tomllib

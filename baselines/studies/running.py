@@ -98,7 +98,7 @@ class Workshop:
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
-        from gi_bench.baselines.florence2.training import Running
+        from gi_bench.baselines.training.training import Running
 
         _, source = backbone_source(self._settings.backbone, self._settings.suite)
         return {
@@ -122,8 +122,8 @@ class Workshop:
         Raises:
             GiBenchError: rows, masks or weights are missing, or the training fails.
         """
-        from gi_bench.harness.engine.local import Settings as RunSettings
-        from gi_bench.harness.engine.local import evaluate
+        from gi_bench.harness.engine.run import Settings as RunSettings
+        from gi_bench.harness.engine.run import evaluate
         from gi_bench.harness.store import write_bytes
 
         one, settings = arm(name), self._settings
@@ -148,8 +148,8 @@ class Workshop:
     def _checkpoint(self, one: Arm, seed: int) -> Path:
         """The arm's adapter, trained if it is not there."""
         from gi_bench.baselines.florence2.backbone import load_backbone
-        from gi_bench.baselines.florence2.recipes import Choices, train_adapter
-        from gi_bench.baselines.florence2.training import Running
+        from gi_bench.baselines.training.recipes import Choices, train_adapter
+        from gi_bench.baselines.training.training import Running
 
         settings = self._settings
         folder = self._folder / "adapters" / self._place(one, seed)
@@ -174,7 +174,7 @@ class Workshop:
         """Rows besides the suite's own: masks of the arm, explanations, and negatives where the suite has none."""
         from dataclasses import replace
 
-        from gi_bench.baselines.florence2.extra_rows import read_extra_rows
+        from gi_bench.baselines.training.extra_rows import read_extra_rows
 
         masks = None if one.masks == "suite" else self._mask_file(one.masks)
         extra = read_extra_rows(self._train_suite, explanations=self._settings.explanations, masks=masks)
@@ -194,7 +194,7 @@ class Workshop:
 
         Embedded suites: filled boxes, then GrabCut. Others: CLIPSeg, then SAM.
         """
-        from gi_bench.baselines.masks import making
+        from gi_bench.baselines.data.masks import making
         from gi_bench.harness.store import read_table
 
         embedded = self._train_suite.is_embedded
@@ -220,26 +220,26 @@ class Workshop:
         return told
 
     def _masks(self, name: str, given: Mapping[Any, Any], embedded: bool, counts: Counter[str]) -> Iterator[Any]:
-        from gi_bench.baselines.masks import making
+        from gi_bench.baselines.data.masks import making
 
         if name == "pseudo" and embedded:
             return making.box_masks(self._train_suite)
         if name == "refined" and embedded:
-            from gi_bench.baselines.masks.refining import GrabCut
+            from gi_bench.baselines.data.masks.refining import GrabCut
 
             return making.refined_masks(self._train_suite, given, GrabCut(), "refine", counts)
         if name == "pseudo":
-            from gi_bench.baselines.masks.clipseg import RECIPE, ClipSeg, Recipe
+            from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe
 
             recipe = Recipe.read(RECIPE)
             model = ClipSeg(recipe.model, self._device())
             return making.text_masks(self._train_suite, model, recipe, counts)
-        from gi_bench.baselines.masks.sam import HUB_ID, Sam
+        from gi_bench.baselines.data.masks.sam import HUB_ID, Sam
 
         return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
 
     def _device(self) -> str:
-        from gi_bench.baselines.florence2.training import Running
+        from gi_bench.baselines.training.training import Running
 
         return Running(device=self._settings.device).resolved_device()
 

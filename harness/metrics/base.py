@@ -1,8 +1,8 @@
 """What a metric is: per-row sufficient statistics, and a function from their sums to the value.
 
 A metric does not loop over slices or resamples. It gives one row of sufficient statistics per scored item;
-:mod:`gi_bench.harness.scoring` adds them up over any slice or bootstrap sample and asks for the value of the sums. That
-makes an interval for corpus BLEU as cheap as one for a mean.
+:mod:`gi_bench.harness.analysis.scoring` adds them up over any slice or bootstrap sample and asks for the value of the
+sums. That makes an interval for corpus BLEU as cheap as one for a mean.
 """
 
 from __future__ import annotations

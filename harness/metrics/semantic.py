@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.errors import CheckpointError
-from gi_bench.harness.metrics.base import Metric, Statistics, ratio
-from gi_bench.harness.metrics.encoder import (
+from gi_bench.harness.encoders import (
     Checkpoint,
     Encoded,
     Encoder,
@@ -22,6 +20,8 @@ from gi_bench.harness.metrics.encoder import (
     choose_device,
     find_checkpoint,
 )
+from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.metrics.base import Metric, Statistics, ratio
 from gi_bench.harness.metrics.text import Pairs, text_statistics
 from gi_bench.harness.schema import MetricInfo
 

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.metrics.base import Metric, Statistics
-from gi_bench.harness.schema import MetricInfo, Score
-from gi_bench.harness.wording import (
+from gi_bench.harness.bag_of_words import (
     SUSPICIOUS,
     WordedRows,
     pair_share,
@@ -21,6 +19,8 @@ from gi_bench.harness.wording import (
     share_of_sums,
     word_scores,
 )
+from gi_bench.harness.metrics.base import Metric, Statistics
+from gi_bench.harness.schema import MetricInfo, Score
 
 if TYPE_CHECKING:
     from gi_bench.harness.store import Run

@@ -1,7 +1,7 @@
 """Single-word synonyms from WordNet 3.0, as METEOR asks for them.
 
 The shipped table is derived from Princeton WordNet 3.0 (``data/WORDNET_LICENSE``) by
-:mod:`gi_bench.harness.metrics.build_wordnet`; neither a download nor NLTK's data folder is needed.
+:mod:`tools.build_wordnet`; neither a download nor NLTK's data folder is needed.
 """
 
 from __future__ import annotations

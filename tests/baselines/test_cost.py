@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gi_bench.baselines.florence2 import base, cost, tiny
+from gi_bench.baselines.florence2 import base, cost
 from gi_bench.baselines.registration import HERE
+from gi_bench.baselines.training.tiny import architecture as tiny
 from gi_bench.harness.cli import main
 
 TINY = HERE / "weights" / "tiny-florence2"

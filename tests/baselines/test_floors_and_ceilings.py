@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gi_bench.baselines.explanation_prior import build_explanation_prior, build_template_prior
-from gi_bench.baselines.oracles import build_fact_oracle, facts_of_row
-from gi_bench.baselines.region_oracles import (
+from gi_bench.baselines.ceilings.facts import build_fact_oracle, facts_of_row
+from gi_bench.baselines.ceilings.regions import (
     agreed,
     build_annotator_oracle,
     build_pixel_oracle,
     build_token_oracle,
     through_pixels,
 )
-from gi_bench.baselines.region_prior import build_region_prior, mean_mask, on_grid
-from gi_bench.harness.engine.local import Settings, evaluate
+from gi_bench.baselines.floors.explanations import build_explanation_prior, build_template_prior
+from gi_bench.baselines.floors.regions import build_region_prior, mean_mask, on_grid
+from gi_bench.harness.engine.run import Settings, evaluate
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.metrics import text
 from gi_bench.harness.metrics.regions import iou, overlap, united

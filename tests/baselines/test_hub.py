@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gi_bench.baselines.florence2 import base, tiny
+from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter, save_adapter
 from gi_bench.baselines.florence2.backbone import load_backbone
+from gi_bench.baselines.training.tiny import architecture as tiny
 from tests.florence_layout import COMMIT, base_tokenizer, cache_folder, random_network, write_layout
 
 BACKBONE = "florence-community/Florence-2-base"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gi_bench.baselines.priors import KEYS, PriorModel, build_prior
-from gi_bench.harness.engine.local import evaluate
+from gi_bench.baselines.floors.answers import KEYS, PriorModel, build_prior
+from gi_bench.harness.engine.run import evaluate
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Ask, BuildContext
 from gi_bench.harness.registry import load_suite
@@ -18,8 +18,8 @@ from gi_bench.harness.schema import Question
 from gi_bench.harness.store import open_run
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
-from gi_bench.harness.suites.split_suite import split_side
-from gi_bench.harness.suites.splits import gather, make_split, rows_of_suite
+from gi_bench.harness.suites.splits.making import gather, make_split, rows_of_suite
+from gi_bench.harness.suites.splits.suite import split_side
 
 
 def _row(img: str, question: str, answer: str, *classes: str) -> Question:

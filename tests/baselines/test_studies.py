@@ -11,9 +11,9 @@ import pytest
 from gi_bench.baselines.registration import recipes
 from gi_bench.baselines.studies.definitions import arm, questions
 from gi_bench.baselines.studies.running import Settings, Workshop, make_runs
+from gi_bench.harness.analysis.study import read_study
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import registered
-from gi_bench.harness.studies import read_study
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 

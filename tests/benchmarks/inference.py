@@ -19,9 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gi_bench.baselines.florence2 import base, prompts, tiny
+from gi_bench.baselines.florence2 import base, prompts
 from gi_bench.baselines.florence2.backbone import load_backbone
 from gi_bench.baselines.florence2.model import Decoding, Florence2Model
+from gi_bench.baselines.training.tiny import architecture as tiny
 from gi_bench.harness.engine.execute import BatchSize, execute_part
 from gi_bench.harness.engine.plan import make_plan
 from gi_bench.harness.schema import Question, Task

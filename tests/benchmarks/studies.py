@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness.analysis.study import Contrast, Finding
+from gi_bench.harness.analysis.study.answering import _judged, _least_variance
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect, over_seeds
-from gi_bench.harness.studies import Contrast, Finding
-from gi_bench.harness.studies.answering import _judged, _least_variance
 
 Floats = npt.NDArray[np.float64]
 

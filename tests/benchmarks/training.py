@@ -25,16 +25,17 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-import gi_bench.baselines.florence2.training as training
-from gi_bench.baselines.florence2 import base, tiny
+import gi_bench.baselines.training.training as training
+from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter
 from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
-from gi_bench.baselines.florence2.examples import Examples, TargetStyle, task_examples
-from gi_bench.baselines.florence2.features import Feed, PictureFeed, encode_once
-from gi_bench.baselines.florence2.mixture import Batch, Mixture, mix
-from gi_bench.baselines.florence2.recipes import BASE_DEFAULTS, TINY_DEFAULTS
-from gi_bench.baselines.florence2.training import Running, TrainingSettings, train
 from gi_bench.baselines.registration import HERE, VariantRecipe, recipes
+from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once
+from gi_bench.baselines.training.mixture import Batch, Mixture, mix
+from gi_bench.baselines.training.recipes import BASE_DEFAULTS, TINY_DEFAULTS
+from gi_bench.baselines.training.rows import Examples, TargetStyle, task_examples
+from gi_bench.baselines.training.tiny import architecture as tiny
+from gi_bench.baselines.training.training import Running, TrainingSettings, train
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.florence_layout import base_tokenizer, random_network, write_layout
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.scoring import score_run
 from gi_bench.reports.command import after_run
 from gi_bench.reports.comparison import build_page, render, write_report
 from gi_bench.reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Question, Study, write_study
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.harness.studies import Cell, Contrast, Finding, Question, Study, write_study
 from gi_bench.reports import charts
 from gi_bench.reports.command import after_study
 from gi_bench.reports.study import build_study_page, render_study, write_study_report

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.scoring import score_run
 from gi_bench.harness.store import open_run
 from gi_bench.submissions import task1, task2
 from gi_bench.submissions.command import after_run

@@ -1,0 +1,1 @@
+"""What is reached with the reference in hand, through a model's own channels."""

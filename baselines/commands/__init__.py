@@ -1,0 +1,1 @@
+"""Sub-commands of gi-bench that make, cost and study variants, one file each."""

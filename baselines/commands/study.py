@@ -1,0 +1,99 @@
+"""``gi-bench study``: experiments over the variants that one command repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gi_bench.harness.registry import CommandEntry
+
+
+def study(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="rank-sweep, regularisation, sam, negatives, confidence, or all."),
+    ],
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom/test",
+    train_suite: Annotated[
+        str | None,
+        typer.Option("--train-suite", help="Suite to train on (default: the suite's own; phantom's small one)."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...; fewer than 3 give no verdict."
+        ),
+    ] = 3,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")] = 1,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
+    rows: Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")] = None,
+    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
+    explanations: Annotated[
+        Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations, for suites without.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at once; they share the cores.")] = 1,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
+        "runs/studies"
+    ),
+) -> None:
+    """Train and run the arms of studies over several seeds, and write a page about each."""
+    from gi_bench.baselines.studies.definitions import arm, questions
+    from gi_bench.baselines.studies.running import Settings, make_runs
+    from gi_bench.harness.analysis.study import answer, study_lines, write_study
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import load_suite, unknown_name
+
+    known = questions()
+    chosen = list(known) if names == ["all"] else list(dict.fromkeys(names))
+    for name in chosen:
+        if name not in known:
+            raise unknown_name(name, known, "study", listed_by="gi-bench study --help")
+    own = load_suite(suite, data).train_suite
+    trained_on = train_suite or ("phantom/train-small" if own == "phantom/train" else own)
+    if trained_on is None:
+        raise GiBenchError(f"{suite} has no training suite", do="give --train-suite SUITE")
+    if explanations is not None and not explanations.is_file():
+        raise GiBenchError(
+            "no file with explanations", where=explanations, do="make one with gi-bench data explanations"
+        )
+    settings = Settings(
+        suite=suite,
+        train_suite=trained_on,
+        data=data,
+        backbone=backbone,
+        epochs=epochs if steps is None else None,
+        steps=steps,
+        rows=rows,
+        device=device,
+        beams=beams,
+        explanations=explanations,
+    )
+    folder = settings.folder(output)
+    arms = list(dict.fromkeys(one for name in chosen for one in known[name].arms))
+    runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=typer.echo)
+    for name in chosen:
+        made = settings.describe() | (masks if any(arm(one).masks != "suite" for one in known[name].arms) else {})
+        answered = answer(known[name], runs, range(seeds), settings=made, base=folder)
+        write_study(folder / name, answered)
+        for line in study_lines(answered):
+            typer.echo(line)
+        for what, path in _after_study(folder / name):
+            typer.echo(f"{what}: {path}")
+
+
+def _after_study(folder: Path) -> list[tuple[str, Path]]:
+    """What the other rooms make of a study: its page."""
+    from gi_bench.harness.registry import registered
+
+    hooks = [entry.after_study for entry in registered("gi_bench.commands").values()]
+    return [made for hook in hooks if hook is not None for made in hook(folder)]
+
+
+COMMAND: Any = CommandEntry(name="study", summary="Train and compare variants over seeds to test a claim.", app=study)

@@ -1,0 +1,144 @@
+"""Masks from text with CLIPSeg (Lueddecke and Ecker 2022), cut and cleaned by a recipe that a user can edit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gi_bench.baselines.data.masks.loading import load_local
+from gi_bench.baselines.data.masks.refining import Mask, Picture
+from gi_bench.harness.errors import CheckpointError, GiBenchError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPE = Path(__file__).parent / "recipe.toml"
+# CLIP's, as in the checkpoint's preprocessor_config.json.
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Content of a recipe file; see ``recipe.toml`` for what each value does."""
+
+    model: str
+    percentile: float
+    opening: int
+    closing: int
+    dark_below: int
+    panel_color: tuple[int, int, int]
+    panel_tolerance: int
+    prompts: Mapping[str, tuple[str, ...]]
+    smallest: Mapping[str, int]
+
+    @staticmethod
+    def read(path: Path) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            GiBenchError: the file is missing, not TOML, or a value is missing or out of range.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            labels = content["labels"]
+            recipe = Recipe(
+                model=str(content["model"]),
+                percentile=float(content["percentile"]),
+                opening=int(content["opening"]),
+                closing=int(content["closing"]),
+                dark_below=int(content["dark_below"]),
+                panel_color=(
+                    int(content["panel_color"][0]),
+                    int(content["panel_color"][1]),
+                    int(content["panel_color"][2]),
+                ),
+                panel_tolerance=int(content["panel_tolerance"]),
+                prompts={str(name): tuple(map(str, entry["prompts"])) for name, entry in labels.items()},
+                smallest={str(name): int(entry["smallest"]) for name, entry in labels.items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise GiBenchError(
+                f"cannot read the recipe: {type(error).__name__}: {error}",
+                where=path,
+                do=f"start from a copy of {RECIPE.name}",
+            ) from error
+        empty = [name for name, prompts in recipe.prompts.items() if not prompts]
+        if not 0 < recipe.percentile < 100 or empty or not recipe.prompts:
+            raise GiBenchError(
+                "percentile is not between 0 and 100" if not empty else f"label {empty[0]!r} has no prompt", where=path
+            )
+        return recipe
+
+
+class ClipSeg:
+    """A CLIPSeg checkpoint by Hub id or folder.
+
+    Raises:
+        CheckpointError: model or tokenizer cannot be loaded.
+    """
+
+    def __init__(self, source: str, device: str = "cpu") -> None:
+        from transformers import AutoTokenizer
+
+        self._model = load_local("CLIPSegForImageSegmentation", source, device)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        except Exception as error:
+            raise CheckpointError("the checkpoint has no readable tokenizer", where=source) from error
+        self._device = device
+        self._side = int(self._model.config.vision_config.image_size)
+        self.name = f"clipseg {source.rstrip('/').rsplit('/', 1)[-1]}"
+
+    def heat(self, picture: Picture, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The largest probability over prompts, (height, width) in [0, 1], for an RGB picture (height, width, 3)."""
+        import cv2
+        import torch
+        from PIL import Image
+
+        small = Image.fromarray(picture).resize((self._side, self._side), Image.Resampling.BILINEAR)
+        values = (np.asarray(small, dtype=np.float32) / 255 - _MEAN) / _STD
+        pixels = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1))[None].to(self._device)
+        tokens = self._tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            logits: Any = self._model(**tokens, pixel_values=pixels.repeat(len(prompts), 1, 1, 1)).logits
+        best = torch.sigmoid(logits.float()).reshape(len(prompts), *logits.shape[-2:]).amax(dim=0).cpu().numpy()
+        height, width = picture.shape[:2]
+        return np.asarray(cv2.resize(best, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def cut(heat: npt.NDArray[np.float32], picture: Picture, recipe: Recipe, smallest: int) -> Mask:
+    """The mask of a heat map: above the percentile, smoothed, without the recording's panel, without small parts.
+
+    Args:
+        heat: (height, width).
+        picture: (height, width, 3) RGB.
+        recipe: thresholds.
+        smallest: parts with fewer pixels are dropped.
+    """
+    import cv2
+
+    mask = (heat > np.percentile(heat, recipe.percentile)).astype(np.uint8)
+    for operation, radius in ((cv2.MORPH_OPEN, recipe.opening), (cv2.MORPH_CLOSE, recipe.closing)):
+        if radius > 0:
+            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+            mask = cv2.morphologyEx(mask, operation, kernel)
+    mask[_panel(picture, recipe)] = 0
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    kept = [i for i in range(1, count) if statistics[i, cv2.CC_STAT_AREA] >= smallest]
+    return np.asarray(np.isin(parts, kept))
+
+
+def _panel(picture: Picture, recipe: Recipe) -> Mask:
+    """Pixels of the recording's panel: dark ones in the left quarter, and those of its colour."""
+    dark = picture.max(axis=2) < recipe.dark_below
+    dark[:, picture.shape[1] // 4 :] = False
+    difference = np.abs(picture.astype(np.int16) - np.array(recipe.panel_color, dtype=np.int16)).max(axis=2)
+    return np.asarray(dark | (difference <= recipe.panel_tolerance))

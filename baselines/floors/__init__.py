@@ -1,0 +1,1 @@
+"""What is reached without looking: priors of answers, explanations and regions."""

@@ -1,0 +1,1 @@
+"""How weights are made: rows, mixture, loop, states, recipes and cards."""

@@ -1,0 +1,106 @@
+"""Training rows out of files that ``gi-bench data`` wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.schema import Region
+from gi_bench.harness.suites.base import Suite
+
+
+@dataclass(frozen=True)
+class ExtraRows:
+    """Rows beside those of the suite.
+
+    Attributes:
+        negatives: (image id, question, answer, phrase); the phrase is empty where nothing could be shown, question and
+            answer where nothing is asked.
+        explanations: (image id, question, explanation).
+        files: SHA-256 of each file by what it holds, for the card.
+        masks: regions by image id and label, in the place of the suite's own.
+    """
+
+    negatives: tuple[tuple[str, str, str, str], ...] = ()
+    explanations: tuple[tuple[str, str, str], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[tuple[str, str], Region] = field(default_factory=dict)
+
+
+def read_extra_rows(
+    suite: Suite, *, negatives: Path | None = None, explanations: Path | None = None, masks: Path | None = None
+) -> ExtraRows:
+    """Read the files.
+
+    Args:
+        suite: training suite; every row has to be about one of its images.
+        negatives: file of ``gi-bench data negatives``, or None.
+        explanations: file of ``gi-bench data explanations``, or None.
+        masks: file of ``gi-bench data masks``, or None.
+
+    Raises:
+        DataError: a file is missing, a line is not such a row, a text is empty, or an image is not in the suite.
+    """
+    known = frozenset(suite.image_ids)
+    files: dict[str, str] = {}
+    rows: dict[str, list[tuple[str, ...]]] = {"negatives": [], "explanations": []}
+    wanted = {
+        "negatives": (negatives, ("img_id", "question", "answer", "phrase")),
+        "explanations": (explanations, ("img_id", "question", "explanation")),
+    }
+    for what, (path, fields) in wanted.items():
+        if path is None:
+            continue
+        if not path.is_file():
+            raise DataError(f"no file with {what}", where=path, do=f"make one with gi-bench data {what}")
+        content = path.read_bytes()
+        files[what] = hashlib.sha256(content).hexdigest()
+        for number, line in enumerate(content.decode("utf-8", errors="replace").split("\n"), 1):
+            if line.strip():
+                rows[what].append(_row(line, fields, known, f"{path}:{number}", what))
+        if not rows[what]:
+            raise DataError(f"the file holds no {what}", where=path)
+    regions: dict[tuple[str, str], Region] = {}
+    if masks is not None:
+        from gi_bench.baselines.data.masks.making import read_masks
+
+        regions = read_masks(masks)
+        files["masks"] = hashlib.sha256(masks.read_bytes()).hexdigest()
+        unknown = sorted({img_id for img_id, _ in regions} - known)
+        if unknown:
+            raise DataError(
+                f"image {unknown[0]!r} is not in the training suite", where=masks, do="use masks of its images"
+            )
+    return ExtraRows(tuple(rows["negatives"]), tuple(rows["explanations"]), files, regions)  # type: ignore[arg-type]
+
+
+def _row(line: str, fields: tuple[str, ...], known: frozenset[str], where: str, what: str) -> tuple[str, ...]:
+    try:
+        found: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError("a line that is not JSON", where=where, do=f"make it with gi-bench data {what}") from error
+    given = [found.get(name) for name in fields] if isinstance(found, dict) else []
+    values = tuple(value for value in given if isinstance(value, str))
+    if not values or len(values) < len(fields):
+        raise DataError(f"a row without {', '.join(fields)}", where=where, do=f"make it with gi-bench data {what}")
+    if values[0] not in known:
+        raise DataError(
+            f"image {values[0]!r} is not in the training suite", where=where, do="make it from the same suite"
+        )
+    if not all(value.strip() for value in _needed(values, fields)):
+        raise DataError("a row with an empty text", where=where)
+    return values
+
+
+def _needed(values: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+    """The texts of a row that must not be empty: a negative has a question with its answer, a phrase, or both."""
+    texts = dict(zip(fields, values, strict=True))
+    phrase = texts.pop("phrase", "")
+    if phrase.strip() and not texts["question"] and not texts["answer"]:
+        return [phrase]
+    return list(texts.values())

@@ -1,0 +1,46 @@
+"""``gi-bench bounds``: how far runs have come from floor to ceiling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gi_bench.harness.registry import CommandEntry
+
+
+def bounds(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders on one suite; floors and ceilings beside them are found."),
+    ],
+    everything: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """The share of the way from what never looks to what knows the references, with intervals."""
+    from dataclasses import asdict
+
+    from gi_bench.harness.analysis.bounds import bound_lines, shares
+    from gi_bench.harness.errors import GiBenchError
+
+    found = shares(runs, resamples=resamples, seed=seed, everything=everything)
+    if not found:
+        raise GiBenchError(
+            "no floor and no ceiling bounds a model here",
+            where=", ".join(map(str, runs)),
+            do="give runs of models, and make the bounds beside them with gi-bench run --bounds",
+        )
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        return
+    for line in bound_lines(found):
+        typer.echo(line)
+
+
+COMMAND = CommandEntry(
+    name="bounds", summary="Tell how far runs have come from floor to ceiling, with intervals.", app=bounds
+)

@@ -1,0 +1,450 @@
+"""Runs variants on a suite in this process, part by part, into run folders."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gi_bench import __version__
+from gi_bench.harness import store
+from gi_bench.harness.engine import machine
+from gi_bench.harness.engine.execute import BatchSize, execute_part
+from gi_bench.harness.engine.plan import Part, Plan, make_plan
+from gi_bench.harness.engine.progress import Progress
+from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.model import BuildContext, Model
+from gi_bench.harness.registry import ModelEntry, load_suite, model_entry
+from gi_bench.harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
+from gi_bench.harness.suites.base import Suite
+
+PREVIEW_COUNT = 24
+PREVIEW_SIZE = 320
+# Where --batch-size auto stops growing; a part of 240 rows cannot fill more.
+GPU_CEILING = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run.
+
+    Attributes:
+        tasks: tasks to run; None for all that the model has.
+        limit: only the first N questions.
+        batch_size: micro-batch; None leaves it to the model and halves it when memory runs out.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``float16`` or ``bfloat16``.
+        seed: seed of everything random.
+        checkpoint, backbone, beams: given by the user instead of the registered ones.
+        split: side of a split to run on (``split.json:test``); None for the whole suite.
+        training_images: file with the ids of the images that the model was trained on, instead of its own list.
+        bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
+            are left out, and said.
+    """
+
+    tasks: tuple[Task, ...] | None = None
+    limit: int | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    seed: int = 0
+    checkpoint: str | None = None
+    backbone: str | None = None
+    beams: int | None = None
+    training_images: Path | None = None
+    split: str | None = None
+    bounds: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run."""
+
+    path: Path
+    scores: Scores
+    seconds: float
+
+
+def evaluate(
+    models: Sequence[str],
+    suite: str | Suite = "phantom/test",
+    *,
+    data: Path | str | None = None,
+    train_suite: str | None = None,
+    train_data: Path | str | None = None,
+    output: Path | str = "runs",
+    settings: Settings | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Finished]:
+    """Run variants on a suite and score them.
+
+    Args:
+        models: registered names; a backbone that they share is loaded once.
+        suite: registered name, or a suite.
+        data: folder with the suite's files.
+        train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
+        train_data: folder with the files of the suite that priors learn from, where it is not ``data``.
+        output: parent of the run folders (``output/<suite>/<variant>-<recipe>``).
+        settings: how to run.
+        say: called with lines for the user.
+
+    Returns:
+        One entry a model, in the given order, then one a bound.
+
+    Raises:
+        GiBenchError: a name is unknown, data are damaged, a checkpoint is missing, a folder holds another
+            recipe, the disk is full. Finished parts stay.
+    """
+    settings = settings or Settings()
+    if len(set(models)) != len(models):
+        raise GiBenchError("a model is given twice", where=", ".join(models), do="name each model once")
+    entries = [model_entry(name) for name in models]
+    for entry in entries:
+        _check_tasks(entry, settings.tasks)
+    opened = load_suite(suite, data) if isinstance(suite, str) else suite
+    if settings.split is not None:
+        from gi_bench.harness.suites.splits.suite import split_side
+
+        opened = split_side(opened, settings.split)
+    device, dtype = _device(settings.device), settings.dtype
+    shared: dict[str, Any] = {}
+    teachers = _Teachers(opened, train_suite, data, train_data)
+    finished = []
+    optional = _bounds(entries, settings.tasks) if settings.bounds else []
+    for entry in [*entries, *optional]:
+        context = BuildContext(
+            suite=opened,
+            device=device,
+            dtype=_dtype(dtype, device, opened),
+            seed=settings.seed,
+            checkpoint=settings.checkpoint,
+            backbone=settings.backbone,
+            beams=settings.beams,
+            shared=shared,
+        )
+        try:
+            context.train_suite = teachers.of(entry)
+            model = entry.build(context)
+            _check_built(entry, model, settings.tasks)
+        except GiBenchError as error:
+            if entry not in optional:
+                raise
+            say(f"{entry.name} left out: {error.what}")
+            continue
+        try:
+            finished.append(_run(entry, model, context, Path(output), settings, say))
+        finally:
+            model.close()
+    return finished
+
+
+def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
+    """Registered floors and ceilings of what some models do, without those that are among them."""
+    from gi_bench.harness.registry import registered
+
+    wanted = set(tasks or [task for entry in entries for task in entry.tasks])
+    names = {entry.name for entry in entries}
+    found: list[ModelEntry] = list(registered("gi_bench.models").values())
+    return [
+        one
+        for one in found
+        if one.details.get("role") and one.name not in names and wanted & {*one.details.get("bounds", one.tasks)}
+    ]
+
+
+def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
+    missing = [task for task in tasks or () if task not in entry.tasks]
+    if missing:
+        raise GiBenchError(
+            f"{entry.name} does not have the task {', '.join(missing)}",
+            where="--tasks",
+            do=f"it has: {', '.join(entry.tasks)}",
+        )
+
+
+def _check_built(entry: ModelEntry, model: Model, tasks: Sequence[Task] | None) -> None:
+    """A model may turn out to have fewer tasks than its entry says: a ceiling without explanations to learn from."""
+    if tasks and not set(tasks) & model.tasks:
+        model.close()
+        raise GiBenchError(
+            f"{entry.name} has nothing for the task {', '.join(tasks)} here",
+            where="--tasks",
+            do=f"it has: {', '.join(sorted(model.tasks))}",
+        )
+
+
+class _Teachers:
+    """The suites that floors and ceilings learn from; each is loaded once, and only for models that ask for one."""
+
+    def __init__(
+        self, suite: Suite, name: str | None, data: Path | str | None, elsewhere: Path | str | None = None
+    ) -> None:
+        self._suite, self._name, self._data, self._elsewhere = suite, name, data, elsewhere
+        self._loaded: dict[str, Suite | None] = {}
+
+    def of(self, entry: ModelEntry) -> Suite | None:
+        """The teacher of a model: named by the user, made from the suite (a split's train side), or the suite's own.
+
+        Raises:
+            GiBenchError: it cannot be loaded.
+        """
+        needs = entry.details.get("needs_train_suite")
+        if not needs:
+            return None
+        suite = self._suite
+        wanted = self._name
+        if wanted is None:
+            if "" not in self._loaded and self._elsewhere is None:
+                self._loaded[""] = suite.teacher()
+            if self._loaded.get("") is not None:
+                return self._loaded[""]
+            wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
+        if wanted is None or (wanted == suite.name and self._elsewhere is None):
+            return None if wanted is None else suite
+        if wanted not in self._loaded:
+            self._loaded[wanted] = self._load(entry.name, wanted)
+        return self._loaded[wanted]
+
+    def _load(self, model: str, wanted: str) -> Suite:
+        try:
+            return load_suite(wanted, self._elsewhere or self._data)
+        except GiBenchError as error:
+            if self._name is not None or self._elsewhere is not None:
+                raise
+            raise GiBenchError(
+                f"{model} learns from {wanted}, which cannot be loaded: {error.what}",
+                where=error.where,
+                do=f"give its folder with --data, or --train-suite {self._suite.name} to learn from the other images "
+                "of this suite",
+            ) from error
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise GiBenchError("no CUDA device", where=f"--device {wanted}", do="use --device cpu")
+    elif wanted != "cpu":
+        raise GiBenchError("unknown device", where=f"--device {wanted}", do="use auto, cpu, cuda or cuda:N")
+    return wanted
+
+
+def _dtype(wanted: str, device: str, suite: Suite) -> str:
+    """auto: bfloat16 where the hardware computes with it, else float16 on a GPU (T4) and float32 on a CPU.
+
+    Embedded suites stay in float32 on every CPU, so that the numbers that we ship repeat everywhere.
+    """
+    if wanted == "auto":
+        if device == "cpu":
+            return "bfloat16" if not suite.is_embedded and machine.cpu_has_bfloat16() else "float32"
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if wanted not in {"float32", "float16", "bfloat16"}:
+        raise GiBenchError("unknown dtype", where=f"--dtype {wanted}", do="use auto, float32, float16 or bfloat16")
+    return wanted
+
+
+def _run(
+    entry: ModelEntry,
+    model: Model,
+    context: BuildContext,
+    output: Path,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> Finished:
+    suite = context.suite
+    if model.needs_image and not suite.has_images:
+        raise GiBenchError(
+            f"{entry.name} looks at images, and {suite.name} has none here",
+            do="give --data a folder with images/, or run a blind variant",
+        )
+    tasks: tuple[Task, ...] = tuple(
+        task for task in (settings.tasks or TASKS) if task in model.tasks and task in entry.tasks
+    )
+    recipe = Recipe(
+        variant=entry.name,
+        model=dict(model.settings),
+        suite=suite.name,
+        fingerprint=suite.fingerprint,
+        tasks=tasks,
+        limit=settings.limit,
+        seed=settings.seed,
+        dtype=context.dtype,
+        code_version=__version__,
+    )
+    folder = output / suite.name.replace("/", "-") / f"{entry.name}-{recipe.digest()[:8]}"
+    plan = make_plan(suite, tasks, limit=settings.limit)
+    if not plan.questions and not plan.phrases:
+        raise GiBenchError(
+            f"nothing to do: no question, and no phrase for {', '.join(tasks)}",
+            where=suite.name,
+            do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
+        )
+    bind(folder, recipe)
+    say(f"{entry.name} on {suite.name}: {folder}")
+    size = _batch_size(settings.batch_size, model, context.device)
+    manifest = _manifest(recipe, suite, plan, context, settings, size)
+    store.write_json(folder / "manifest.json", manifest)
+    if not (folder / "references.parquet").exists():
+        store.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
+    _write_previews(folder, suite, plan)
+    _write_training(folder, model, settings, plan)
+    start = time.perf_counter()
+    _execute(folder, plan, suite, model, tasks, size, entry.name)
+    seconds = time.perf_counter() - start
+    timings = [store.read_json(path) for path in sorted((folder / "timings").glob("part-*.json"))]
+    manifest.update(
+        complete=True,
+        batch_size=size.value,
+        batch_halved_count=size.halved_count,
+        seconds=round(sum(sum(t["seconds"].values()) for t in timings), 3),
+        peak_memory_mb=machine.peak_memory_mb(context.device),
+    )
+    store.write_json(folder / "manifest.json", manifest)
+    from gi_bench.harness.analysis.scoring import score_run
+
+    return Finished(folder, score_run(folder), seconds)
+
+
+def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
+    """Given by the user, or (auto) the model's own, from where it grows on a GPU while memory lasts.
+
+    A CPU gains nothing from larger batches than the model asks for: its arithmetic is busy already.
+    """
+    if wanted is not None:
+        return BatchSize(wanted)
+    return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
+
+
+def bind(folder: Path, recipe: Recipe) -> None:
+    """Refuse a folder that holds another recipe."""
+    path = folder / "manifest.json"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise RunError("the folder is not empty and not a run", where=folder, do="choose another --output")
+        return
+    found = store.open_run(folder).manifest.get("recipe_digest")
+    if found != recipe.digest():
+        raise RunError(
+            "the folder holds a run of another recipe or suite",
+            where=folder,
+            do="choose another --output, or move the folder away",
+        )
+
+
+def _manifest(
+    recipe: Recipe, suite: Suite, plan: Plan, context: BuildContext, settings: Settings, size: BatchSize
+) -> dict[str, Any]:
+    plain = asdict(recipe)
+    plain["tasks"] = list(recipe.tasks)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "complete": False,
+        "recipe": plain,
+        "recipe_digest": recipe.digest(),
+        "suite_note": suite.note,
+        "counts": {
+            "questions": len(plan.questions),
+            "phrases": len(plan.phrases),
+            "images": len(plan.img_ids),
+        },
+        "tasks": list(recipe.tasks),
+        "device": context.device,
+        "batch_size": size.value,
+        "hardware": machine.hardware(context.device),
+        "system": machine.system(),
+        "packages": machine.packages(),
+    }
+
+
+def _execute(
+    folder: Path, plan: Plan, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize, title: str
+) -> None:
+    """Do the parts that are not there yet."""
+    done = [part for part in plan.parts if _is_done(folder, part)]
+    finished = {part.number for part in done}
+    total = sum(part.row_count for part in plan.parts)
+    with Progress(title, total, sum(part.row_count for part in done)) as progress:
+        for part in plan.parts:
+            if part.number in finished:
+                continue
+            result = execute_part(part, suite, model, tasks, size)
+            timing = {
+                "images": len(part.img_ids),
+                "questions": len(part.questions),
+                "phrases": len(part.phrases),
+                "batch_size": size.value,
+                "seconds": {stage: round(s, 4) for stage, s in result.seconds.items()},
+            }
+            store.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
+            store.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
+            progress.advance(part.row_count)
+
+
+def _is_done(folder: Path, part: Part) -> bool:
+    """Whether a part is there and whole.
+
+    Raises:
+        RunError: it is there but damaged, or has other rows than the plan.
+    """
+    path = folder / "predictions" / part.file_name
+    if not path.exists():
+        return False
+    table = store.read_table(path, store.PREDICTION_SCHEMA)
+    wanted = [("question", q.index) for q in part.questions] + [("phrase", p.index) for p in part.phrases]
+    found = list(zip(table["kind"].to_pylist(), table["index"].to_pylist(), strict=True))
+    if found != wanted:
+        raise RunError(
+            "a finished part has other rows than the plan",
+            where=path,
+            do="delete this file and run the same command again",
+        )
+    return True
+
+
+def _write_previews(folder: Path, suite: Suite, plan: Plan) -> None:
+    """Store small pictures of images spread evenly over the run, so that reports need no suite."""
+    path = folder / "previews.parquet"
+    if path.exists() or not suite.has_images:
+        return
+    ids = plan.img_ids
+    picked = [ids[i * len(ids) // PREVIEW_COUNT] for i in range(PREVIEW_COUNT)] if ids else []
+    rows = []
+    for img_id in dict.fromkeys(picked):
+        image = suite.load_image(img_id)
+        width, height = image.size
+        image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, format="JPEG", quality=85)
+        rows.append({"img_id": img_id, "width": width, "height": height, "jpeg": stream.getvalue()})
+    store.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
+
+
+def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
+    """Store which of the run's images the model was trained on, where that is known."""
+    trained: frozenset[str] | None = getattr(model, "training_images", None)
+    source = "the model's own list"
+    if settings.training_images is not None:
+        from gi_bench.harness.suites.image_lists import read_image_ids
+
+        trained, source = frozenset(read_image_ids(settings.training_images)), settings.training_images.name
+    if trained is None:
+        return
+    seen = sorted(trained.intersection(plan.img_ids))
+    store.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
+
+
+__all__ = ["Finished", "Settings", "evaluate"]

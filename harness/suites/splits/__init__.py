@@ -1,0 +1,1 @@
+"""Lists of images that are trained on or tested on, as files with a digest."""

@@ -1,0 +1,60 @@
+"""One side of a split as a suite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.splits.making import SIDES, Side, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def split_side(suite: Suite, wanted: str) -> SplitSuite:
+    """One side of a suite, named as on the command line: ``split.json:train`` or ``split.json:test``.
+
+    Raises:
+        DataError: no such file, not a split, no such side, or a split of other images.
+    """
+    path, _, side = wanted.rpartition(":")
+    if side not in SIDES or not path:
+        raise DataError(f"not a side of a split: {wanted}", where="--split", do="give FILE:train or FILE:test")
+    return SplitSuite(suite, Split.read(Path(path)), "train" if side == "train" else "test")
+
+
+class SplitSuite(Suite):
+    """One side of a split of a suite: its rows in their order, numbered from 0, with the suite's images and note."""
+
+    def __init__(self, suite: Suite, split: Split, side: Side) -> None:
+        unknown = sum(img_id not in split.sides for img_id in suite.image_ids)
+        if unknown:
+            raise DataError(
+                f"the split does not know {unknown:,} of {len(suite.image_ids):,} images",
+                where=suite.name,
+                do="make a split of this suite with gi-bench split",
+            )
+        self._suite = suite
+        self.split, self.side = split, side
+        self.name = f"{suite.name}@{split.fingerprint[:8]}-{side}"
+        self.has_images, self.note, self.is_embedded = suite.has_images, suite.note, suite.is_embedded
+        self.train_suite = None
+        questions = [row for row in suite.questions if split.sides[row.img_id] == side]
+        phrases = [row for row in suite.phrases if split.sides[row.img_id] == side]
+        self.questions = tuple(replace(row, index=index) for index, row in enumerate(questions))
+        self.phrases = tuple(replace(row, index=index) for index, row in enumerate(phrases))
+
+    def teacher(self) -> Suite | None:
+        """The train side, for the test side: what a split is made for."""
+        return SplitSuite(self._suite, self.split, "train") if self.side == "test" else None
+
+    def load_image(self, img_id: str) -> Image:
+        """The suite's image."""
+        return self._suite.load_image(img_id)
+
+    def image_digest(self, img_id: str) -> str:
+        """The suite's digest of the image."""
+        return self._suite.image_digest(img_id)
