@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,13 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.files import read_toml
 from gi_bench.harness.registry import ModelEntry
 from gi_bench.harness.schema import TASKS, Task
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from gi_bench.harness.model import BuildContext, Model
@@ -68,8 +63,7 @@ class VariantRecipe:
 
 @lru_cache(maxsize=1)
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = tomllib.loads((HERE / "variants.toml").read_text(encoding="utf-8"))
-    return content
+    return read_toml(HERE / "variants.toml")
 
 
 def recipes() -> dict[str, VariantRecipe]:

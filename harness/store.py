@@ -14,21 +14,16 @@ Every file is written beside its place and moved into it, so that a reader never
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.files import read_json, read_table
 from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.schema import (
@@ -101,95 +96,6 @@ PREVIEW_SCHEMA = pa.schema(
 )
 
 
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` and move it into place when the block ends well."""
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise RunError(
-            f"cannot write: {reason}",
-            where=path,
-            do="finished parts are intact: make room or fix the folder, then run the same command again",
-        ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    with _writing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically: sorted keys, NaN refused, a newline at the end."""
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode("utf-8") + b"\n")
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write Parquet atomically; equal tables give equal bytes."""
-    with _writing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", store_schema=False)
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a run.
-
-    Raises:
-        RunError: missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError("file not found", where=path, do="give the folder of a run") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
-
-
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read one Parquet file of a run and check its columns; one that a newer version added is read as null.
-
-    Raises:
-        RunError: missing, truncated, or with other columns.
-    """
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise RunError("file not found", where=path, do="give the folder of a run") from error
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            "damaged Parquet file", where=path, do="delete this file and run the same command again"
-        ) from error
-    for place, name in enumerate(schema.names):
-        if name in _ADDED_LATER and name not in table.schema.names:
-            table = table.add_column(place, schema.field(name), pa.nulls(len(table), schema.field(name).type))
-    if table.schema.names != schema.names:
-        raise RunError(
-            "Parquet file of another version or another tool",
-            where=path,
-            do=f"expected the columns {', '.join(schema.names)}",
-        )
-    return table.cast(schema)
-
-
 def _region_row(region: Region | None) -> dict[str, Any] | None:
     return None if region is None else asdict(region)
 
@@ -221,6 +127,15 @@ def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
         for p in predictions
     ]
     return pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read one part of a run's predictions.
+
+    Raises:
+        RunError: missing, damaged, or with other columns.
+    """
+    return predictions_from_table(read_table(path, PREDICTION_SCHEMA, _ADDED_LATER))
 
 
 def predictions_from_table(table: pa.Table) -> list[Prediction]:
@@ -430,7 +345,7 @@ class Run:
         """All stored predictions by (kind, index)."""
         found: dict[tuple[str, int], Prediction] = {}
         for path in sorted((self.path / "predictions").glob("part-*.parquet")):
-            for prediction in predictions_from_table(read_table(path, PREDICTION_SCHEMA)):
+            for prediction in read_predictions(path):
                 found[prediction.kind, prediction.index] = prediction
         return found
 
@@ -493,13 +408,9 @@ __all__ = [
     "open_run",
     "predictions_from_table",
     "predictions_table",
-    "read_json",
-    "read_table",
+    "read_predictions",
     "references_from_table",
     "references_table",
     "scores_from_json",
     "scores_to_json",
-    "write_bytes",
-    "write_json",
-    "write_table",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +11,12 @@ from gi_bench.harness.analysis.bounds import labels
 from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.files import read_toml, write_bytes
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
-from gi_bench.harness.store import Run, open_run, write_bytes
+from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
 from gi_bench.reports.examples import Example, pick_examples
 from gi_bench.reports.pages import HERE, SMALL_N, environment
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _GROUPS = (
     ("answers", "Answers"),
@@ -347,7 +342,7 @@ def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
         return []
     if any(run.manifest["recipe"].get("limit") is not None for run in runs):
         return []
-    content = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
+    content = read_toml(HERE / "published.toml")
     return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gi_bench.harness.metrics.participation import region_state
-from gi_bench.harness.metrics.regions import iou, overlap, united
+from gi_bench.harness.regions import iou, overlap, united
 from gi_bench.harness.schema import Phrase, Prediction, Question, Region
 from gi_bench.harness.store import Run
 from gi_bench.reports.overlays import overlay

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.regions import united
 from gi_bench.harness.schema import Region
 
 REFERENCE_COLOR = (0, 230, 118)

@@ -10,9 +10,9 @@ from typing import Any
 
 from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.harness.store import write_bytes
 from gi_bench.reports import charts
 from gi_bench.reports.pages import SMALL_N, environment
 

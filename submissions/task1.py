@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import Prediction, Question
-from gi_bench.harness.store import Run, write_bytes
+from gi_bench.harness.store import Run
 from gi_bench.submissions.info import Team, remark_for
 
 FILE_NAME = "predictions_1.json"

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.files import write_bytes
+from gi_bench.harness.regions import united
 from gi_bench.harness.schema import Prediction, Question, Region
-from gi_bench.harness.store import Run, write_bytes
+from gi_bench.harness.store import Run
 from gi_bench.submissions.info import Team, remark_for
 from gi_bench.submissions.task1 import answered_rows
 

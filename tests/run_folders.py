@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.model import Grounding
 from gi_bench.harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Prediction, Question, Region
 
@@ -105,15 +105,15 @@ def write_run(
         "system": {"python": "3", "os": "Linux", "platform": "x", "arch": "y"}, "hardware": {"gpu_name": "cpu"},
         **(manifest or {}),
     }  # fmt: skip
-    store.write_json(folder / "manifest.json", content)
-    store.write_table(folder / "references.parquet", store.references_table(rows, shown))
-    store.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
-    store.write_json(folder / "timings" / "part-00000.json", {"seconds": {"encode": 1.0, "answer": 2.0}})
+    files.write_json(folder / "manifest.json", content)
+    files.write_table(folder / "references.parquet", store.references_table(rows, shown))
+    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
+    files.write_json(folder / "timings" / "part-00000.json", {"seconds": {"encode": 1.0, "answer": 2.0}})
     previews = [
         {"img_id": img_id, "width": SIZE, "height": SIZE, "jpeg": _jpeg(i)}
         for i, img_id in enumerate(dict.fromkeys(q.img_id for q in rows))
     ]
-    store.write_table(folder / "previews.parquet", pa.Table.from_pylist(previews, schema=store.PREVIEW_SCHEMA))
+    files.write_table(folder / "previews.parquet", pa.Table.from_pylist(previews, schema=store.PREVIEW_SCHEMA))
     return folder
 
 

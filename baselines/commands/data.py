@@ -21,7 +21,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of drawing 
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    from gi_bench.harness.store import write_bytes
+    from gi_bench.harness.files import write_bytes
 
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_bytes(path, "".join(lines).encode("utf-8"))
@@ -200,7 +200,7 @@ def masks(
         report["score_and_iou"] = making.score_correlation(output, other)
     if sheet is not None:
         from gi_bench.baselines.data.masks.sheet import render_sheet, sample
-        from gi_bench.harness.store import write_bytes
+        from gi_bench.harness.files import write_bytes
 
         if not loaded.has_images:
             raise GiBenchError(

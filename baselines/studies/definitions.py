@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,11 +10,7 @@ from typing import Any
 
 from gi_bench.baselines.registration import VariantRecipe, recipes
 from gi_bench.harness.analysis.study import Contrast, Question
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from gi_bench.harness.files import read_toml
 
 HERE = Path(__file__).parent
 
@@ -39,8 +34,7 @@ class Arm:
 
 @lru_cache(maxsize=1)
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = tomllib.loads((HERE / "studies.toml").read_text(encoding="utf-8"))
-    return content
+    return read_toml(HERE / "studies.toml")
 
 
 def arm(name: str) -> Arm:

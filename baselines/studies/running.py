@@ -124,7 +124,7 @@ class Workshop:
         """
         from gi_bench.harness.engine.run import Settings as RunSettings
         from gi_bench.harness.engine.run import evaluate
-        from gi_bench.harness.store import write_bytes
+        from gi_bench.harness.files import write_bytes
 
         one, settings = arm(name), self._settings
         done = self._folder / "finished" / self._place(one, seed)
@@ -195,7 +195,7 @@ class Workshop:
         Embedded suites: filled boxes, then GrabCut. Others: CLIPSeg, then SAM.
         """
         from gi_bench.baselines.data.masks import making
-        from gi_bench.harness.store import read_table
+        from gi_bench.harness.files import read_table
 
         embedded = self._train_suite.is_embedded
         sources = (

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.baselines.florence2.adapters import CARD, read_card
+from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import Scores
-from gi_bench.harness.store import write_bytes
 
 # The README's table; card.json holds the same.
 _SHOWN = (

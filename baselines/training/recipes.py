@@ -34,7 +34,7 @@ from gi_bench.baselines.training.mixture import Batch, Mixture, mix
 from gi_bench.baselines.training.rows import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
 from gi_bench.baselines.training.training import Running, Trained, TrainingSettings, is_main_process, train
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.store import write_bytes
+from gi_bench.harness.files import write_bytes
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import CheckpointError
-from gi_bench.harness.store import write_bytes
+from gi_bench.harness.files import write_bytes
 
 SEAL = "seal.json"
 _WEIGHTS = "trainable.safetensors"

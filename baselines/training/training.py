@@ -15,7 +15,7 @@ from gi_bench.baselines.training.features import Feed
 from gi_bench.baselines.training.mixture import Batch, share
 from gi_bench.baselines.training.states import last_state, read_weights
 from gi_bench.harness.errors import GiBenchError, RunError
-from gi_bench.harness.store import read_json
+from gi_bench.harness.files import read_json
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

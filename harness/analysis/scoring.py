@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness.files import write_json
 from gi_bench.harness.intervals import (
     INTERVAL_VERSION,
     METHOD,
@@ -29,7 +30,7 @@ from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
-from gi_bench.harness.store import Run, open_run, scores_to_json, write_json
+from gi_bench.harness.store import Run, open_run, scores_to_json
 
 
 def score_run(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import SCHEMA_VERSION, Prediction, Question, Recipe, Task
 
@@ -71,9 +71,9 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
     )
     folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
     bind(folder, recipe)
-    store.write_table(folder / "references.parquet", store.references_table(questions, []))
-    store.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
-    store.write_json(folder / "manifest.json", _manifest(recipe, suite, len(predictions) == len(questions)))
+    files.write_table(folder / "references.parquet", store.references_table(questions, []))
+    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
+    files.write_json(folder / "manifest.json", _manifest(recipe, suite, len(predictions) == len(questions)))
     return folder
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from gi_bench import __version__
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.execute import BatchSize, execute_part
 from gi_bench.harness.engine.plan import Part, Plan, make_plan
@@ -296,15 +296,15 @@ def _run(
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
     manifest = _manifest(recipe, suite, plan, context, settings, size)
-    store.write_json(folder / "manifest.json", manifest)
+    files.write_json(folder / "manifest.json", manifest)
     if not (folder / "references.parquet").exists():
-        store.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
+        files.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
     _write_previews(folder, suite, plan)
     _write_training(folder, model, settings, plan)
     start = time.perf_counter()
     _execute(folder, plan, suite, model, tasks, size, entry.name)
     seconds = time.perf_counter() - start
-    timings = [store.read_json(path) for path in sorted((folder / "timings").glob("part-*.json"))]
+    timings = [files.read_json(path) for path in sorted((folder / "timings").glob("part-*.json"))]
     manifest.update(
         complete=True,
         batch_size=size.value,
@@ -312,7 +312,7 @@ def _run(
         seconds=round(sum(sum(t["seconds"].values()) for t in timings), 3),
         peak_memory_mb=machine.peak_memory_mb(context.device),
     )
-    store.write_json(folder / "manifest.json", manifest)
+    files.write_json(folder / "manifest.json", manifest)
     from gi_bench.harness.analysis.scoring import score_run
 
     return Finished(folder, score_run(folder), seconds)
@@ -389,8 +389,8 @@ def _execute(
                 "batch_size": size.value,
                 "seconds": {stage: round(s, 4) for stage, s in result.seconds.items()},
             }
-            store.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
-            store.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
+            files.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
+            files.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
             progress.advance(part.row_count)
 
 
@@ -403,10 +403,8 @@ def _is_done(folder: Path, part: Part) -> bool:
     path = folder / "predictions" / part.file_name
     if not path.exists():
         return False
-    table = store.read_table(path, store.PREDICTION_SCHEMA)
     wanted = [("question", q.index) for q in part.questions] + [("phrase", p.index) for p in part.phrases]
-    found = list(zip(table["kind"].to_pylist(), table["index"].to_pylist(), strict=True))
-    if found != wanted:
+    if [(row.kind, row.index) for row in store.read_predictions(path)] != wanted:
         raise RunError(
             "a finished part has other rows than the plan",
             where=path,
@@ -430,7 +428,7 @@ def _write_previews(folder: Path, suite: Suite, plan: Plan) -> None:
         stream = io.BytesIO()
         image.convert("RGB").save(stream, format="JPEG", quality=85)
         rows.append({"img_id": img_id, "width": width, "height": height, "jpeg": stream.getvalue()})
-    store.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
+    files.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
 
 
 def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
@@ -444,7 +442,7 @@ def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) 
     if trained is None:
         return
     seen = sorted(trained.intersection(plan.img_ids))
-    store.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
+    files.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
 
 
 __all__ = ["Finished", "Settings", "evaluate"]

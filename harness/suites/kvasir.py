@@ -125,7 +125,7 @@ class KvasirSuite(Suite):
         path = self._folder / "masks" / f"{img_id}.png"
         if not path.is_file():
             return None, False
-        from gi_bench.harness.metrics.regions import resize_nearest
+        from gi_bench.harness.regions import resize_nearest
 
         mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
         width, height = self.load_image(img_id).size

@@ -92,7 +92,7 @@ class PaperGroundingSuite(Suite):
             if self.has_images:
                 width, height = self.load_image(img_id).size
                 if mask.shape != (height, width):
-                    from gi_bench.harness.metrics.regions import resize_nearest
+                    from gi_bench.harness.regions import resize_nearest
 
                     mask = resize_nearest(mask, height, width)
             region = Region.from_mask(label, mask)

@@ -22,8 +22,8 @@ from gi_bench.baselines.floors.regions import build_region_prior, mean_mask, on_
 from gi_bench.harness.engine.run import Settings, evaluate
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.metrics import text
-from gi_bench.harness.metrics.regions import iou, overlap, united
 from gi_bench.harness.model import NOT_COVERED, Ask, BuildContext, GroundAsk, Model
+from gi_bench.harness.regions import iou, overlap, united
 from gi_bench.harness.registry import load_suite, model_entry, registered
 from gi_bench.harness.schema import AtomicPair, Phrase, Question, Region
 from gi_bench.harness.store import open_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,7 @@ import numpy.typing as npt
 from gi_bench.baselines.data.masks.loading import load_local
 from gi_bench.baselines.data.masks.refining import Mask, Picture
 from gi_bench.harness.errors import CheckpointError, GiBenchError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from gi_bench.harness.files import read_toml
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 # CLIP's, as in the checkpoint's preprocessor_config.json.
@@ -47,7 +42,7 @@ class Recipe:
             GiBenchError: the file is missing, not TOML, or a value is missing or out of range.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = read_toml(path)
             labels = content["labels"]
             recipe = Recipe(
                 model=str(content["model"]),

@@ -15,9 +15,10 @@ import pyarrow as pa
 from gi_bench.baselines.data.masks.clipseg import ClipSeg, Recipe, cut
 from gi_bench.baselines.data.masks.refining import Mask, Picture, Predictor, refine
 from gi_bench.harness.errors import DataError, RunError
-from gi_bench.harness.metrics.regions import united
+from gi_bench.harness.files import read_table, write_table
+from gi_bench.harness.regions import united
 from gi_bench.harness.schema import Phrase, Prediction, Region
-from gi_bench.harness.store import Run, read_table, write_table
+from gi_bench.harness.store import Run
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.negatives import stated
 

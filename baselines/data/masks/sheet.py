@@ -66,7 +66,7 @@ def overlay(picture: Any, region: Region) -> bytes:
     import cv2
     from PIL import Image
 
-    from gi_bench.harness.metrics.regions import united
+    from gi_bench.harness.regions import united
 
     small = picture.convert("RGB")
     small.thumbnail((_SIDE, _SIDE))

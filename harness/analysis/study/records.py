@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.schema import SCHEMA_VERSION, MetricInfo
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.harness.store import read_json, write_bytes
 
 STUDY = "study.json"
 # Of the rule by which verdicts are made, see docs/studies.md. 1, in files that do not name it: supported whatever the

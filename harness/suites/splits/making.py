@@ -218,7 +218,7 @@ class Split:
         Raises:
             RunError: the file cannot be written.
         """
-        from gi_bench.harness.store import write_json
+        from gi_bench.harness.files import write_json
 
         content = {
             "format": FORMAT,

@@ -19,8 +19,9 @@ from gi_bench.baselines.data.masks.refining import Candidate, GrabCut, Mask, Pic
 from gi_bench.baselines.data.masks.sam import Sam
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
+from gi_bench.harness.files import write_table
 from gi_bench.harness.schema import Phrase, Prediction, Question, Region
-from gi_bench.harness.store import open_run, predictions_table, write_table
+from gi_bench.harness.store import open_run, predictions_table
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import SIZE, square, write_run
@@ -129,7 +130,7 @@ def test_a_wrong_recipe_is_told(tmp_path: Path, change: str, message: str) -> No
     with pytest.raises(GiBenchError):
         Recipe.read(path)
     path.write_text("[", encoding="utf-8")
-    with pytest.raises(GiBenchError, match="cannot read the recipe"):
+    with pytest.raises(GiBenchError, match="cannot read TOML"):
         Recipe.read(path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.analysis.bounds import Share, bound_lines, bounds_beside, shares
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.cli import _main
@@ -49,14 +49,14 @@ def _bound(
     write_run(
         folder, variant=folder.name, answer=_right_on(right), rows=questions(count), shown=[], fingerprint=fingerprint
     )
-    manifest = store.read_json(folder / "manifest.json")
+    manifest = files.read_json(folder / "manifest.json")
     manifest["recipe"]["model"] = {"role": role} if role != "model" else {}
     manifest["recipe"]["limit"] = limit
-    store.write_json(folder / "manifest.json", manifest)
+    files.write_json(folder / "manifest.json", manifest)
     part, out = folder / "predictions" / "part-00000.parquet", frozenset(left_out)
-    made = store.predictions_from_table(store.read_table(part, store.PREDICTION_SCHEMA))
+    made = store.read_predictions(part)
     made = [replace(p, answer="", warnings=(NOT_COVERED,)) if p.index in out else p for p in made]
-    store.write_table(part, store.predictions_table(made))
+    files.write_table(part, store.predictions_table(made))
     return folder
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gi_bench.harness import store
+from gi_bench.harness import regions, store
 from gi_bench.harness.analysis.scoring import metric_scores, score_run
-from gi_bench.harness.metrics import regions
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.schema import MetricInfo, Region
 from gi_bench.harness.statistics import Bootstrap

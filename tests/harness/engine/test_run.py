@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from gi_bench.harness import store
@@ -119,7 +120,7 @@ def test_a_run_that_broke_off_resumes_and_ends_byte_identical(run_scripted: Any)
     broken.before_answer = break_off
     with pytest.raises(KeyboardInterrupt):
         run_scripted(broken, "broken")
-    (folder,) = (Path(whole.path.parents[3]) / "broken" / "phantom-validation").iterdir()
+    (folder,) = (Path(whole.path.parents[2]) / "broken" / "phantom-validation").iterdir()
     kept = {path.name: path.stat().st_mtime_ns for path in (folder / "predictions").iterdir()}
     assert kept
     assert not (folder / "scores.json").exists()
@@ -183,7 +184,7 @@ def test_a_damaged_part_is_named(run_scripted: Any) -> None:
 def test_a_full_disk_is_one_line_and_keeps_finished_parts(
     run_scripted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    real = store.pq.write_table
+    real = pq.write_table
     written = 0
 
     def full(table: Any, where: Any, **options: Any) -> None:
@@ -194,7 +195,7 @@ def test_a_full_disk_is_one_line_and_keeps_finished_parts(
                 raise OSError(errno.ENOSPC, "No space left on device")
         real(table, where, **options)
 
-    monkeypatch.setattr(store.pq, "write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(RunError, match="disk is full"):
         run_scripted(ScriptedModel(), "full")
     (folder,) = (tmp_path / "full" / "phantom-validation").iterdir()
@@ -202,7 +203,7 @@ def test_a_full_disk_is_one_line_and_keeps_finished_parts(
         "part-00000.parquet",
         "part-00001.parquet",
     ]
-    monkeypatch.setattr(store.pq, "write_table", real)
+    monkeypatch.setattr(pq, "write_table", real)
     resumed = run_scripted(ScriptedModel(), "full")
     assert _digest(resumed.path) == _digest(run_scripted(ScriptedModel(), "whole").path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.metrics import calibration as c
@@ -329,14 +329,14 @@ def test_confidences_outside_their_range_are_counted_and_never_scored(tmp_path: 
 
     def made(run: Path, keep: bool) -> Path:
         part = run / "predictions" / "part-00000.parquet"
-        rows = store.predictions_from_table(store.read_table(part, store.PREDICTION_SCHEMA))
+        rows = store.read_predictions(part)
         changed = [
             replace(r, confidence=odd.get(r.index, 0.4 + r.index / 30) if keep or r.index > 4 else None)
             if r.kind == "question"
             else r
             for r in rows
         ]
-        store.write_table(part, store.predictions_table(changed))
+        files.write_table(part, store.predictions_table(changed))
         return run
 
     def text(question: Question) -> str:
@@ -358,8 +358,8 @@ def test_confidences_outside_their_range_are_counted_and_never_scored(tmp_path: 
 def test_every_measure_of_how_sure_a_model_is_can_be_ranked(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", answer=lambda q: q.answer if q.index % 4 < 2 else "three polyps, two tubes")
     part = run / "predictions" / "part-00000.parquet"
-    rows = store.predictions_from_table(store.read_table(part, store.PREDICTION_SCHEMA))
-    store.write_table(
+    rows = store.read_predictions(part)
+    files.write_table(
         part,
         store.predictions_table(
             replace(r, log_prob=-0.1 - (r.index % 4), margin=0.5 + r.index / 100, entropy=0.01 + (r.index % 4) / 10)
@@ -378,11 +378,11 @@ def test_every_measure_of_how_sure_a_model_is_can_be_ranked(tmp_path: Path) -> N
 def test_parts_written_before_entropy_are_read_as_null(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     part = run / "predictions" / "part-00000.parquet"
-    before = store.read_table(part, store.PREDICTION_SCHEMA)
+    before = files.read_table(part, store.PREDICTION_SCHEMA)
     assert "entropy" in before.schema.names
-    store.write_table(part, before.drop_columns(["entropy"]))
-    assert store.read_table(part, store.PREDICTION_SCHEMA) == before
+    files.write_table(part, before.drop_columns(["entropy"]))
+    assert files.read_table(part, store.PREDICTION_SCHEMA, ["entropy"]) == before
     assert all(p.entropy is None for p in store.open_run(run).predictions.values())
-    store.write_table(part, before.drop_columns(["confidence"]))
+    files.write_table(part, before.drop_columns(["confidence"]))
     with pytest.raises(RunError, match="another version"):
-        store.read_table(part, store.PREDICTION_SCHEMA)
+        store.read_predictions(part)

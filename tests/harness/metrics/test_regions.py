@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gi_bench.harness import regions
 from gi_bench.harness.analysis.scoring import score_run
-from gi_bench.harness.metrics import regions
+from gi_bench.harness.metrics import regions as metrics
 from gi_bench.harness.schema import Region
 from tests.run_folders import SIZE, phrases, square, write_run
 
@@ -120,11 +121,11 @@ def test_boundary_f_on_two_hundred_real_pairs(shared: Path) -> None:
 
 def test_average_precision_by_hand() -> None:
     """Right, wrong, right of three positives: 1/3 * 1 + 1/3 * 2/3."""
-    found = regions.average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), 3)
+    found = metrics.average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), 3)
     assert found == pytest.approx(1 / 3 + 2 / 9)
-    tied = regions.average_precision(np.array([0.5, 0.5]), np.array([True, False]), 1)
+    tied = metrics.average_precision(np.array([0.5, 0.5]), np.array([True, False]), 1)
     assert tied == pytest.approx(0.5), "equal confidences are one step"
-    assert np.isnan(regions.average_precision(np.array([0.5]), np.array([True]), 0))
+    assert np.isnan(metrics.average_precision(np.array([0.5]), np.array([True]), 0))
 
 
 def test_precision_recall_and_means_per_image_and_label(tmp_path: Path) -> None:
@@ -177,9 +178,9 @@ def test_columns_of_ranking_and_of_macro_means_are_declared(tmp_path: Path) -> N
     path = write_run(tmp_path / "run")
     rows = _with_confidences(path, lambda i: 0.1 + 0.07 * i)
     other = _with_confidences(write_run(tmp_path / "other"), lambda i: 0.95 - 0.03 * i)
-    found = [regions.detection(open_run(p)) for p in (rows, other)]
+    found = [metrics.detection(open_run(p)) for p in (rows, other)]
     assert [f.columns for f in found if not isinstance(f, str)] == [GRID, GRID]
-    macro = next(m for m in regions.METRICS if m.name == "region_macro_iou").compute(open_run(path))
+    macro = next(m for m in metrics.METRICS if m.name == "region_macro_iou").compute(open_run(path))
     assert not isinstance(macro, str)
     assert macro.columns == (("IoU", "polyp"), ("phrases", "polyp"))
 
@@ -196,10 +197,10 @@ def test_confidences_that_are_none_rank_last_and_are_counted(tmp_path: Path) -> 
 
 
 def _with_confidences(path: Path, confidence: Callable[[int], float]) -> Path:
-    from gi_bench.harness import store
+    from gi_bench.harness import files, store
 
     part = path / "predictions" / "part-00000.parquet"
-    rows = store.predictions_from_table(store.read_table(part, store.PREDICTION_SCHEMA))
+    rows = store.read_predictions(part)
     rows = [replace(r, confidence=confidence(r.index)) if r.kind == "phrase" else r for r in rows]
-    store.write_table(part, store.predictions_table(rows))
+    files.write_table(part, store.predictions_table(rows))
     return path

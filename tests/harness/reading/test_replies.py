@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.harness import store
+from gi_bench.harness import files, store
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.analysis.summary import score_lines
 from gi_bench.harness.metrics import participation
@@ -159,7 +159,7 @@ def _with(folder: Path, change: object) -> Path:
     assert callable(change)
     run = open_run(folder)
     found = [new for old in run.predictions.values() if (new := change(old)) is not None]
-    store.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(found))
+    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(found))
     return folder
 
 

@@ -1,0 +1,148 @@
+"""Files on disk: written whole or not at all, read with a clear line when they are not what they should be.
+
+Every file is written beside its place and moved into it, so that a reader never meets half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from gi_bench.harness.errors import GiBenchError, RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and move it into place when the block ends well."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise RunError(
+            f"cannot write: {reason}",
+            where=path,
+            do="finished parts are intact: make room or fix the folder, then run the same command again",
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    with _writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically: sorted keys, NaN refused, a newline at the end."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode("utf-8") + b"\n")
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write Parquet atomically; equal tables give equal bytes."""
+    import pyarrow.parquet as pq
+
+    with _writing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", store_schema=False)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        RunError: missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError("file not found", where=path, do="give the folder of a run") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
+
+
+def read_table(path: Path, schema: pa.Schema, added: Collection[str] = ()) -> pa.Table:
+    """Read one Parquet file of a run and check its columns; a missing one of ``added`` is read as null.
+
+    Raises:
+        RunError: missing, truncated, or with other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise RunError("file not found", where=path, do="give the folder of a run") from error
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            "damaged Parquet file", where=path, do="delete this file and run the same command again"
+        ) from error
+    for place, name in enumerate(schema.names):
+        if name in added and name not in table.schema.names:
+            table = table.add_column(place, schema.field(name), pa.nulls(len(table), schema.field(name).type))
+    if table.schema.names != schema.names:
+        raise RunError(
+            "Parquet file of another version or another tool",
+            where=path,
+            do=f"expected the columns {', '.join(schema.names)}",
+        )
+    return table.cast(schema)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        GiBenchError: missing, not UTF-8 or not TOML.
+    """
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise GiBenchError(f"cannot read TOML: {reason}", where=path, do="mend the file") from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
