@@ -122,7 +122,7 @@ def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str], arguments:
     assert error.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="measures a full-size network on a machine that must do nothing else")
 def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     """Within a factor of 2 of a measured run of full-size random weights, on the CPU; memory too."""
     from gi_bench.baselines.florence2.model import Decoding

@@ -207,7 +207,7 @@ def test_damaged_checkpoints_are_one_line(cache: Path, tmp_path: Path, damage: s
         load_backbone(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a full-size network; a narrow one takes the same path in a quick test")
 def test_the_whole_path_at_full_size(gi_bench: Run, tmp_path: Path) -> None:
     """Florence-2-base with random weights, rank 128 on all 192 linear modules, by Hub id, in bfloat16 if there is."""
     import torch

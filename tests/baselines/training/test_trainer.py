@@ -350,7 +350,7 @@ def test_a_worker_s_error_is_one_line(suite: PhantomSuite, batches: list[Batch],
     assert "Traceback" not in caught.value.line()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="starts three processes that train")
 def test_two_processes_take_the_same_steps(tmp_path: Path) -> None:
     """``accelerate launch`` with two CPU processes: rows of a step are shared, losses are those of one process."""
     import subprocess

@@ -114,7 +114,7 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains for minutes; a dozen steps are a quick test")
 def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss falls, the adapter loads, and answers and regions of a run are better than without training."""
     from gi_bench.harness.cli import _main
@@ -148,9 +148,8 @@ def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.M
     assert _main(["report", str(run.path), "-o", str(tmp_path / "report.html")]) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="paints all 3,600 training scenes")
 def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
-    """Renders all 3,600 training scenes: about two minutes."""
     card = json.loads((HERE / "weights" / "multitask_r128-tiny" / "card.json").read_text())
     assert PhantomSuite("train").fingerprint == card["trained_on_fingerprint"]
 
