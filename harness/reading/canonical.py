@@ -193,8 +193,8 @@ _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z
 _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
 # "polyp count: 2 text presence: no": keys of a dialect that leaves the commas out.
 _KEY = re.compile(
-    rf"(?<![,;:=.!?]) (?=(?:number of |any )?(?:{'|'.join(kind.pattern for kind in KINDS)})(?: (?:count|number|presence|present|type|"
-    r"size|colou?r|location|status|detected|visible))? ?[:=])"
+    rf"(?<![,;:=.!?]) (?=(?:number of |any )?(?:{'|'.join(kind.pattern for kind in KINDS)})(?: (?:count|number|"
+    r"presence|present|type|size|colou?r|location|status|detected|visible))? ?[:=])"
 )
 
 
