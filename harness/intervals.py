@@ -57,6 +57,13 @@ def rate_interval(by_image: Floats) -> Bounds | None:
 
     Returns:
         Bounds in [0, 1] around the share of hits; None with fewer than two images that have rows.
+
+    >>> [round(bound, 2) for bound in rate_interval(np.array([[0.0, 5.0]] * 20))]
+    [0.0, 0.1]
+    >>> [round(bound, 2) for bound in rate_interval(np.array([[1.0, 2.0]] * 30))]
+    [0.37, 0.63]
+    >>> rate_interval(np.array([[1.0, 5.0]])) is None
+    True
     """
     by_image = by_image[by_image[:, 1] > 0]
     if len(by_image) < 2:

@@ -32,23 +32,41 @@ def resize_nearest(mask: Mask, height: int, width: int) -> Mask:
 
 
 def overlap(predicted: Mask, reference: Mask) -> tuple[int, int, int]:
-    """Pixels in both, in the prediction and in the reference."""
+    """Pixels in both, in the prediction and in the reference.
+
+    >>> overlap(np.array([[True, True]]), np.array([[False, True]]))
+    (1, 2, 1)
+    """
     return int((predicted & reference).sum()), int(predicted.sum()), int(reference.sum())
 
 
 def iou(both: int, predicted: int, reference: int) -> float:
-    """Intersection over union in [0, 1]; 0 if both are empty."""
+    """Intersection over union in [0, 1]; 0 if both are empty.
+
+    >>> iou(2, 4, 4), iou(0, 0, 0)
+    (0.3333333333333333, 0.0)
+    """
     union = predicted + reference - both
     return both / union if union else 0.0
 
 
 def dice(both: int, predicted: int, reference: int) -> float:
-    """Dice coefficient in [0, 1]; 0 if both are empty."""
+    """Dice coefficient in [0, 1]; 0 if both are empty.
+
+    >>> dice(2, 4, 4), dice(0, 0, 0)
+    (0.5, 0.0)
+    """
     return 2 * both / (predicted + reference) if predicted + reference else 0.0
 
 
 def box_iou(predicted: Mask, reference: Mask) -> float:
-    """IoU of the smallest boxes around two masks; 0 if either is empty."""
+    """IoU of the smallest boxes around two masks; 0 if either is empty.
+
+    >>> box_iou(np.eye(4, dtype=bool), np.ones((4, 4), dtype=bool))
+    1.0
+    >>> box_iou(np.zeros((4, 4), dtype=bool), np.zeros((4, 4), dtype=bool))
+    0.0
+    """
     if not predicted.any() or not reference.any():
         return 0.0
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = _box(predicted), _box(reference)

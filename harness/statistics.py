@@ -28,14 +28,23 @@ _KEPT_ELEMENTS = 256_000_000
 
 
 def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
-    """Labels as numbers in order of first appearance, and how many there are."""
+    """Labels as numbers in order of first appearance, and how many there are.
+
+    >>> codes, count = encode(["b", "a", "b"])
+    >>> codes.tolist(), count
+    ([0, 1, 0], 2)
+    """
     numbers: dict[str, int] = {}
     codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
     return codes, len(numbers)
 
 
 def sums_by_image(sums: Floats, codes: npt.NDArray[np.int64], images: int) -> Floats:
-    """(images, k) sums of the rows (n, k) of each image; ``codes`` (n,) gives a row's image."""
+    """(images, k) sums of the rows (n, k) of each image; ``codes`` (n,) gives a row's image.
+
+    >>> sums_by_image(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 0]), 3).tolist()
+    [[5.0], [2.0], [0.0]]
+    """
     columns = [np.bincount(codes, weights=column, minlength=images) for column in sums.T]
     return np.stack(columns, axis=1) if columns else np.zeros((images, 0))
 
@@ -44,6 +53,10 @@ def levels(values: Floats, most: int = 256) -> tuple[npt.NDArray[np.int64], int]
     """Values grouped into at most ``most`` levels of about equal size, in rising order, and how many there are.
 
     Distinct values are kept apart where there are no more than ``most``; equal values always share a level.
+
+    >>> codes, count = levels(np.array([0.9, 0.2, 0.9]))
+    >>> codes.tolist(), count
+    ([1, 0, 1], 2)
     """
     distinct, codes = np.unique(values, return_inverse=True)
     if len(distinct) <= most:
@@ -100,6 +113,11 @@ def wilson(hits: float, n: float) -> tuple[float, float] | None:
     """95 % interval of a share of ``n`` independent rows (Wilson 1927); None for n = 0.
 
     Rows of one image are not independent: see :func:`gi_bench.harness.intervals.rate_interval`.
+
+    >>> [round(bound, 3) for bound in wilson(0, 10)]
+    [0.0, 0.278]
+    >>> wilson(0, 0) is None
+    True
     """
     if n <= 0:
         return None
@@ -197,6 +215,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for their number (Holm 1979), in the order given, each at most 1.
 
     What has no p-value (NaN) was not tested: it keeps none and costs the others nothing.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    >>> holm([0.01, float("nan"), 0.9])
+    [0.02, nan, 0.9]
     """
     tested = [i for i in np.argsort(p_values, kind="stable").tolist() if not np.isnan(p_values[i])]
     adjusted, largest = [float("nan")] * len(p_values), 0.0

@@ -65,6 +65,13 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
 
     Raises:
         KeyError: an unknown finding.
+
+    >>> asserts("A small polyp is seen.", "polyp"), asserts("There are no polyps.", "polyp")
+    (True, False)
+    >>> asserts("Yes", "text", "Is there any text?")
+    True
+    >>> asserts("Hard to say.", "polyp") is None
+    True
     """
     noun = NAMES_FINDING[finding]
     parts = clauses(answer)

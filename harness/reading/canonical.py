@@ -250,6 +250,11 @@ def canonical(text: str) -> str:
 
     Returns:
         Canonical text; empty where nothing is left.
+
+    >>> canonical("A polyp of ½ cm — *Paris Is*.")
+    'a polyp of size_5to10 ; paris_is .'
+    >>> canonical("<loc_5>")
+    ''
     """
     text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
