@@ -328,7 +328,7 @@ def _problems(run: Run) -> Iterator[str]:
     expected = {
         "questions": len(questions),
         "phrases": len(phrases),
-        "images": len({row.img_id for row in (*questions, *phrases)}),
+        "images": len({q.img_id for q in questions} | {p.img_id for p in phrases}),
         "missing predictions": sum(key not in run.predictions for key in keys),
         **warnings,
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
     from gi_bench.harness.store import Run
 
+_DEFAULT = "roberta-large"
+_PACKAGED = "all-MiniLM-L6-v2"  # what --bertscore-model offline stands for
 _LAYER = re.compile(r"\(layer (\d+)\)")
 
 
@@ -31,27 +36,51 @@ def _bertscore(run: Run) -> Rows | str | Unavailable:
         return Unavailable("bert-score is not installed", "pip install bert-score")
     layer = _LAYER.search(definition)
     wanted = run.settings.bertscore_model
-    repo = "FacebookAI/roberta-large" if wanted == "roberta-large" else wanted
+    if wanted == _DEFAULT and _PACKAGED in definition:
+        wanted = "offline"
+    repo = f"FacebookAI/{wanted}" if wanted == _DEFAULT else wanted
     try:
         checkpoint = find_checkpoint(wanted, run.settings.cache_folder(), f"fetch it once with: hf download {repo}")
     except CheckpointError as error:
         return Unavailable(error.line())
     if layer is None or checkpoint.label not in definition:
         return Unavailable(f"the scores were made with another encoder than {wanted}", "give it with --bertscore-model")
-    if reason := _defect(checkpoint.folder):
-        return Unavailable(reason)
-    pairs = [pair for pair in texts.distinct() if pair[0].strip() and pair[1].strip()]
-    values = dict(zip(pairs, _f1(pairs, checkpoint.folder, int(layer.group(1))), strict=True)) if pairs else {}
+    with _quiet():
+        if reason := _defect(checkpoint.folder):
+            return Unavailable(reason)
+        pairs = [pair for pair in texts.distinct() if pair[0].strip() and pair[1].strip()]
+        values = dict(zip(pairs, _f1(pairs, checkpoint.folder, int(layer.group(1))), strict=True)) if pairs else {}
     # bert-score gives 0 to a text without a word; under transformers 5 it cannot encode one.
     for pair in texts.distinct():
         values.setdefault(pair, 0.0)
     return texts.mean(values, f"score(model_type={checkpoint.name!r}, num_layers={layer.group(1)}), mean of F1")
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bars and bert-score's lines on standard error."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+
+
 def _defect(folder: Path) -> str | None:
     """Why bert-score does not do with this tokenizer what its authors meant it to; None if it does."""
     from bert_score.utils import get_tokenizer, sent_encode
 
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if path.is_file() and '"auto_map"' in path.read_text(encoding="utf-8", errors="replace"):
+            return "the encoder brings code of its own, which bert-score would offer to run"
     together = f"{library_version('bert-score')} under {library_version('transformers')}"
     try:
         tokenizer = get_tokenizer(str(folder))

@@ -7,7 +7,7 @@ at least half.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +28,7 @@ def _rows(
     states: Sequence[ReplyState],
     present: bool,
     images: Sequence[str],
-    slices: dict[str, tuple[tuple[str, ...], ...]],
+    slices: Mapping[str, tuple[tuple[str, ...], ...]],
     rate: Rate,
     rests_on: str = "",
 ) -> Rows:
@@ -51,7 +51,7 @@ def _taking_part(
     states: Sequence[ReplyState],
     present: bool,
     images: Sequence[str],
-    slices: dict[str, tuple[tuple[str, ...], ...]],
+    slices: Mapping[str, tuple[tuple[str, ...], ...]],
     rate: Rate,
     what: str,
     rests_on: str = "",

@@ -61,7 +61,7 @@ def _unverified(found: Verification) -> Iterator[str]:
     if own:
         wrong = sum(bool(number.problem) for number in own)
         yield (
-            f"of these, gi-bench itself computed {len(own):,} numbers again from the stored predictions: "
+            f"gi-bench itself computed {len(own):,} numbers again that no library did: "
             f"{len(own) - wrong:,} equal, {wrong:,} differ"
         )
     for reason, names in _by_reason(found.unknown):
@@ -99,7 +99,7 @@ def _tables(found: Verification) -> list[str]:
 
 def _cells(label: str, number: Number) -> tuple[str, str, str, str, str]:
     n = number.stored_n if number.stored_n is not None else number.found_n
-    return label, _value(number.stored), _value(number.found), _difference(number), f"{n:,}"
+    return label, _value(number.stored), _value(number.found), _difference(number), str(n)
 
 
 def _value(value: float | None) -> str:
