@@ -96,7 +96,8 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     for name in ("a", "b"):
         train_adapter(
             recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / name,
-            choices=Choices(steps=12, seed=3, rows=16), running=replace(CPU, command="gi-bench train"), say=lines.append,
+            choices=Choices(steps=12, seed=3, rows=16), running=replace(CPU, command="gi-bench train"),
+            say=lines.append,
         )  # fmt: skip
         model = model_entry("multitask_r32").build(BuildContext(suite=suite, checkpoint=tmp_path / name))
         rows = suite.questions[:20]
