@@ -64,7 +64,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        path: its folder; :func:`gi_bench.harness.store.open_run` takes the object too.
+        scores: what is in its ``scores.json``.
+        seconds: that this call took to make what was missing.
+    """
 
     path: Path
     scores: Scores
