@@ -45,8 +45,6 @@ from gi_bench import (
     UnknownNameError,
     compare,
     evaluate,
-    load_plugin,
-    load_suite,
     open_run,
     report,
     score,
