@@ -2,7 +2,7 @@
 
 Nothing here uses the network, runs code of a checkpoint or unpickles anything: a checkpoint is a folder, a repository
 that is already in the Hugging Face cache, or the weights inside an installed package; weights are read from
-safetensors only, and values of text pairs are kept in an SQLite file as plain numbers.
+safetensors only, and values of text pairs are kept in a cache file as plain numbers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import hashlib
 import json
 import math
 import re
-import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.harness.cache import Cache
 from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 _RENAMED = {"roberta-large": "FacebookAI/roberta-large"}  # both names may be in a cache
 _BATCH = 64
-_CACHE_FORMAT = 1
-_CACHE_ROWS = 1_000_000  # about 100 MB
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -404,10 +403,7 @@ class Regressor:
 
 
 class PairCache:
-    """Values of text pairs in one SQLite file: digests of the texts and plain numbers, nothing that is unpickled.
-
-    A cache never fails: what cannot be read is computed again, a damaged file is deleted, and what cannot be written
-    is left out. Deleting the file loses time only. The oldest pairs leave when there are a million.
+    """Values of text pairs as plain numbers, in a file of :class:`gi_bench.harness.cache.Cache`.
 
     Args:
         folder: folder for cache files.
@@ -422,52 +418,32 @@ class PairCache:
         what = [_CACHE_FORMAT, metric, checkpoint.identity, setting, version("transformers")]
         digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
         name = re.sub(r"[^A-Za-z0-9.]+", "-", checkpoint.name)[:60]
-        self.path = folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3"
+        self._cache = Cache(folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3")
+
+    @property
+    def path(self) -> Path:
+        """The cache's file."""
+        return self._cache.path
 
     def get(self, pairs: Iterable[Pair]) -> dict[Pair, float]:
         """Known values; pairs without one are left out."""
-        known: dict[Pair, float] = {}
-        if not self.path.is_file():
-            return known
-        with self._forgiving(), contextlib.closing(sqlite3.connect(self.path)) as connection:
-            for pair in pairs:
-                row = connection.execute("SELECT value FROM pairs WHERE key = ?", (_key(pair),)).fetchone()
-                value = _number(row[0]) if row else None
-                if value is not None:
-                    known[pair] = value
-        return known
+        keys = {_key(pair): pair for pair in pairs}
+        found = {keys[key]: _number(value) for key, value in self._cache.get_many(keys).items()}
+        return {pair: value for pair, value in found.items() if value is not None}
 
     def put(self, values: Mapping[Pair, float]) -> None:
         """Keep values."""
-        rows = [(_key(pair), struct.pack("<d", value)) for pair, value in values.items()]
-        with self._forgiving():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
-                connection.execute("CREATE TABLE IF NOT EXISTS pairs (key BLOB PRIMARY KEY, value BLOB)")
-                connection.executemany("INSERT OR REPLACE INTO pairs VALUES (?, ?)", rows)
-                oldest = "DELETE FROM pairs WHERE rowid <= (SELECT MAX(rowid) FROM pairs) - ?"
-                connection.execute(oldest, (_CACHE_ROWS,))
-
-    @contextlib.contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """End the block quietly at any failure; delete a file that is not a database."""
-        try:
-            yield
-        except (OSError, sqlite3.OperationalError):  # locked, not writable, no such table
-            return
-        except sqlite3.DatabaseError:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+        self._cache.put_many({_key(pair): struct.pack("<d", value) for pair, value in values.items()})
 
 
-def _key(pair: Pair) -> bytes:
-    """Digest of a pair of texts; the length keeps the texts apart."""
-    return hashlib.sha256(f"{len(pair[0])}:{pair[0]}{pair[1]}".encode("utf-8", "surrogatepass")).digest()
+def _key(pair: Pair) -> str:
+    """A pair of texts as one text; the length keeps them apart."""
+    return f"{len(pair[0])}:{pair[0]}{pair[1]}"
 
 
-def _number(stored: object) -> float | None:
+def _number(stored: bytes) -> float | None:
     """A finite number, or None for an entry that is not one."""
-    if not isinstance(stored, bytes) or len(stored) != struct.calcsize("<d"):
+    if len(stored) != struct.calcsize("<d"):
         return None
     value = float(struct.unpack("<d", stored)[0])
     return value if math.isfinite(value) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gi_bench.harness.cache import cache_folder
+
 
 @dataclass(frozen=True)
 class MetricSettings:
@@ -32,12 +34,5 @@ class MetricSettings:
     cache: Path | None = None
 
     def cache_folder(self) -> Path:
-        """Folder for embeddings and verdicts; ``$GI_BENCH_CACHE``, ``$XDG_CACHE_HOME/gi-bench`` or its default."""
-        import os
-
-        if self.cache is not None:
-            return self.cache
-        own = os.environ.get("GI_BENCH_CACHE")
-        if own:
-            return Path(own)
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gi-bench"
+        """Folder for embeddings and verdicts: the chosen one, or that of everything cached."""
+        return self.cache if self.cache is not None else cache_folder()
