@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gi_bench.harness.files import file_digest
+
+Pair = tuple[str, str]
 
 FOLDER_VARIABLE = "GI_BENCH_CACHE"
 # A file that grows beyond this loses its oldest half.
@@ -131,6 +135,45 @@ class Cache:
                     path.unlink()
 
 
+class PairValues:
+    """Numbers of pairs of texts.
+
+    Args:
+        path: file of the cache.
+        what: what the numbers are and rest on; numbers of something else in the same file are not found.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._cache, self._what = Cache(path), what
+
+    @property
+    def path(self) -> Path:
+        """The cache's file."""
+        return self._cache.path
+
+    def get(self, pairs: Iterable[Pair]) -> dict[Pair, float]:
+        """Known values; pairs without one are left out."""
+        keys = {self.key(pair): pair for pair in pairs}
+        found = {keys[key]: _number(value) for key, value in self._cache.get_many(keys).items()}
+        return {pair: value for pair, value in found.items() if value is not None}
+
+    def put(self, values: Mapping[Pair, float]) -> None:
+        """Keep values."""
+        self._cache.put_many({self.key(pair): struct.pack("<d", value) for pair, value in values.items()})
+
+    def key(self, pair: Pair) -> str:
+        """Key of a pair; the length keeps its texts apart."""
+        return f"{self._what}\0{len(pair[0])}:{pair[0]}{pair[1]}"
+
+
+def _number(stored: bytes) -> float | None:
+    """A finite number, or None for an entry that is not one."""
+    if len(stored) != struct.calcsize("<d"):
+        return None
+    value = float(struct.unpack("<d", stored)[0])
+    return value if math.isfinite(value) else None
+
+
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; False also where nobody may look."""
     try:
@@ -207,4 +250,4 @@ def file_digests(paths: Sequence[Path], folder: Path | None = None) -> list[str]
     return found
 
 
-__all__ = ["FOLDER_VARIABLE", "Cache", "cache_folder", "file_digests", "file_state"]
+__all__ = ["FOLDER_VARIABLE", "Cache", "Pair", "PairValues", "cache_folder", "file_digests", "file_state"]

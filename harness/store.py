@@ -380,6 +380,20 @@ class Run:
         return {row["img_id"]: (row["width"], row["height"], row["jpeg"]) for row in rows}
 
 
+# Everything of a run but its scores, which come after it.
+_PARTS = ("manifest.json", "references.parquet", "previews.parquet", "training.json", "predictions", "timings")
+
+
+def made_parts(folder: Path) -> list[Path]:
+    """Files and folders that the engine makes of a run, whether they are there or not."""
+    return [folder / name for name in _PARTS]
+
+
+def run_parts(folder: Path) -> list[Path]:
+    """All files and folders of a run that something can be made from."""
+    return [*made_parts(folder), folder / "scores.json"]
+
+
 def open_run(path: Path | str) -> Run:
     """Open a run folder.
 
@@ -405,12 +419,14 @@ __all__ = [
     "PREVIEW_SCHEMA",
     "REFERENCE_SCHEMA",
     "Run",
+    "made_parts",
     "open_run",
     "predictions_from_table",
     "predictions_table",
     "read_predictions",
     "references_from_table",
     "references_table",
+    "run_parts",
     "scores_from_json",
     "scores_to_json",
 ]

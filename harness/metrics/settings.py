@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gi_bench.harness.cache import cache_folder
 
@@ -36,3 +37,16 @@ class MetricSettings:
     def cache_folder(self) -> Path:
         """Folder for embeddings and verdicts: the chosen one, or that of everything cached."""
         return self.cache if self.cache is not None else cache_folder()
+
+
+def encoders_state(settings: MetricSettings) -> list[Any] | None:
+    """Plain values that change with the encoders that are chosen or come to be there; None where a judge is asked.
+
+    A judge's server may change its mind, and nothing tells.
+    """
+    if settings.judge_model is not None:
+        return None
+    from gi_bench.harness.encoders import checkpoint_state
+
+    wanted = [name for name in (settings.bertscore_model, settings.bleurt_model) if name is not None]
+    return [[settings.bertscore_layer, settings.bleurt_model], [[name, checkpoint_state(name)] for name in wanted]]

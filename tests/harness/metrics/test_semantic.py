@@ -469,7 +469,7 @@ def test_cache_keeps_exact_values_and_tells_texts_apart(cache: PairCache) -> Non
 
 def test_values_that_are_no_numbers_are_left_out(cache: PairCache) -> None:
     cache.put({("a", "b"): 0.5, ("c", "d"): 0.25, ("e", "f"): float("nan")})
-    Cache(cache.path).put(encoders._key(("a", "b")), b"text")
+    Cache(cache.path).put(cache.key(("a", "b")), b"text")
     assert cache.get([("a", "b"), ("c", "d"), ("e", "f")]) == {("c", "d"): 0.25}
 
 
