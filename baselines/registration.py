@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,18 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         "masks": recipe.masks,
         "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
     }
-    return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
+    return ModelEntry(
+        recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details, partial(_files, recipe)
+    )
+
+
+def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
+    """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
+    name, source = backbone_source(context.backbone, context.suite.name)
+    folders = [Path(source)]
+    if recipe.adapter:
+        folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
+    return folders if all(folder.is_dir() for folder in folders) else None
 
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
@@ -150,7 +161,7 @@ def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
         model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(recipe.name, context)
         return model
 
-    return ModelEntry(recipe.name, recipe.summary, tasks, build, details)
+    return ModelEntry(recipe.name, recipe.summary, tasks, build, details, lambda context: [])
 
 
 def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:
