@@ -99,11 +99,11 @@ def write_run(
         "tasks": ["answer", "ground", "explain"], "limit": None, "seed": 0, "dtype": "float32", "code_version": "0",
     }  # fmt: skip
     content = {
-        "schema_version": SCHEMA_VERSION, "created": "2026-01-01T00:00:00+00:00", "complete": True, "recipe": recipe,
+        "schema_version": SCHEMA_VERSION, "created": "2026-01-01T00:00:00+00:00", "complete": True,
         "recipe_digest": "d" * 64, "suite_note": "made for tests", "packages": {"torch": "2"}, "seconds": 3.5,
         "counts": {"questions": len(rows), "phrases": len(shown), "images": len({q.img_id for q in rows})},
         "system": {"python": "3", "os": "Linux", "platform": "x", "arch": "y"}, "hardware": {"gpu_name": "cpu"},
-        **(manifest or {}),
+        **(manifest or {}), "recipe": {**recipe, **(manifest or {}).get("recipe", {})},
     }  # fmt: skip
     files.write_json(folder / "manifest.json", content)
     store.write_references(folder, rows, shown)

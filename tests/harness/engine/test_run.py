@@ -55,7 +55,8 @@ def _digest(folder: Path) -> dict[str, str]:
     """SHA-256 of everything in a run that must repeat byte for byte."""
     names = [
         *sorted((folder / "predictions").iterdir()),
-        folder / "references.parquet",
+        folder / "questions.parquet",
+        folder / "phrases.parquet",
         folder / "scores.json",
     ]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in names}
@@ -98,8 +99,8 @@ def test_all_rows_have_predictions_of_all_tasks(run_scripted: Any, suite: Phanto
         assert found.phrase == phrase.phrase
         assert found.regions is not None
         assert found.regions[0].area == 64 * 64
-    assert run.manifest["complete"] is True
-    assert run.manifest["recipe"]["fingerprint"] == suite.fingerprint
+    assert run.manifest.complete is True
+    assert run.recipe.fingerprint == suite.fingerprint
 
 
 def test_batch_size_does_not_change_a_byte(run_scripted: Any) -> None:
@@ -142,7 +143,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(run_scripted: Any) -> 
     model.before_answer = too_big
     finished = run_scripted(model, "small", batch_size=16)
     assert max(model.batches) <= 3
-    assert store.open_run(finished.path).manifest["batch_halved_count"] == 3
+    assert store.open_run(finished.path).manifest.batch_halved_count == 3
     assert _digest(finished.path) == _digest(run_scripted(ScriptedModel(), "large").path)
 
 
@@ -220,9 +221,7 @@ def test_part_seconds_are_kept_apart(suite: PhantomSuite) -> None:
     part = make_plan(suite, TASKS, rows_per_part=ROWS).parts[0]
     result = execute_part(part, suite, ScriptedModel(), TASKS, BatchSize(8))
     assert set(result.seconds) == {"load", "encode", "answer", "ground", "explain"}
-    assert store.predictions_table(result.predictions).equals(
-        store.predictions_table(execute_part(part, suite, ScriptedModel(), TASKS, BatchSize(3)).predictions)
-    )
+    assert result.predictions == execute_part(part, suite, ScriptedModel(), TASKS, BatchSize(3)).predictions
 
 
 def test_progress_prints_plain_lines_where_there_is_no_terminal() -> None:
@@ -389,7 +388,8 @@ def test_the_state_of_a_region_is_stored(run_scripted: Any) -> None:
                 3: ("stated", None)}  # fmt: skip
     assert {len(phrase) % 4 for phrase, _ in found} == set(expected)
     for phrase, p in found:
-        assert (p.region_state, p.region_reply) == expected[len(phrase) % 4]
+        assert p.ground_reply is not None
+        assert (p.ground_reply.state, p.ground_reply.text) == expected[len(phrase) % 4]
     assert run.scores.states["regions"]["all"]["refused"] == sum(len(phrase) % 4 == 0 for phrase, _ in found)
 
 
