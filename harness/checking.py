@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -58,7 +58,9 @@ def read_checked(path: Path, record: type[Record], *, do: str = "", error: type[
     Raises:
         GiBenchError: missing, not UTF-8, not TOML or JSON, a key twice, or refused by :func:`checked`.
     """
-    content = read_toml(path) if path.suffix.lower() == ".toml" else parse_json(_text(path, do, error), path, do, error)
+    content = (
+        read_toml(path) if path.suffix.lower() == ".toml" else parse_json(read_text(path, do, error), path, do, error)
+    )
     return checked(content, record, path, do=do, error=error)
 
 
@@ -85,7 +87,12 @@ def parse_json(text: str, where: object, do: str = "", error: type[GiBenchError]
         raise error(f"cannot read JSON: {found}", where=where, do=do or "mend the file") from found
 
 
-def _text(path: Path, do: str, error: type[GiBenchError]) -> str:
+def read_text(path: Path, do: str = "", error: type[GiBenchError] = GiBenchError) -> str:
+    """The text of a file that a user gave.
+
+    Raises:
+        GiBenchError: missing, or not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as found:
@@ -128,6 +135,24 @@ def _told(found: ValidationError, record: Any, where: object, do: str, error: ty
     return error(what, where=where, do=do)
 
 
+def refuse_unknown(
+    keys: Iterable[str], allowed: Sequence[str], where: object, error: type[GiBenchError] = GiBenchError
+) -> None:
+    """Refuse keys (or columns) that are not among those allowed.
+
+    Raises:
+        GiBenchError: names the first such key.
+    """
+    for key in keys:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            raise error(
+                f"unknown key {str(key)[:60]!r}" + (f": did you mean {near[0]!r}?" if near else ""),
+                where=where,
+                do=f"allowed: {', '.join(allowed)}",
+            )
+
+
 def keys_of(record: Any, place: Sequence[str]) -> list[str]:
     """The keys that are allowed at a place inside a record."""
     hint: Any = record
@@ -160,4 +185,4 @@ def _inside(hint: Any, part: str) -> Any:
     return inner[-1] if inner and inner[-1] is not Ellipsis else (inner[0] if inner else None)
 
 
-__all__ = ["checked", "keys_of", "parse_json", "read_checked"]
+__all__ = ["checked", "keys_of", "parse_json", "read_checked", "read_text", "refuse_unknown"]

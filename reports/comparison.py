@@ -11,12 +11,13 @@ from gi_bench.harness.analysis.bounds import labels
 from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.files import read_toml, write_bytes
+from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
 from gi_bench.reports.examples import Example, pick_examples
-from gi_bench.reports.pages import HERE, SMALL_N, environment
+from gi_bench.reports.pages import SMALL_N, environment
+from gi_bench.reports.published import PublishedResult, published_for
 
 _GROUPS = (
     ("answers", "Answers"),
@@ -97,7 +98,7 @@ class Page:
     details: list[tuple[str, list[Table]]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
-    published: list[dict[str, Any]] = field(default_factory=list)
+    published: list[PublishedResult] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
     small_n: int = SMALL_N
     replies: list[ReplyTable] = field(default_factory=list)
@@ -341,14 +342,13 @@ def _recipe(run: Run) -> list[tuple[str, str]]:
     return rows + _flat("packages", manifest.packages)
 
 
-def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _published(runs: Sequence[Run]) -> list[PublishedResult]:
     """Published results for this suite, where all of its official rows were run."""
     if any(run.scores.notes and run.manifest.suite_note for run in runs):
         return []
     if any(run.recipe.limit is not None for run in runs):
         return []
-    content = read_toml(HERE / "published.toml")
-    return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
+    return published_for(runs[0].suite)
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import difflib
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
 from gi_bench.harness import migration, store
+from gi_bench.harness.checking import refuse_unknown
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.reading.replies import answer_state, explanation_state
 from gi_bench.harness.schema import Counts, Manifest, Prediction, Question, Recipe, Reply, Task
@@ -32,6 +34,7 @@ _ANSWER = ("prediction", "predicted_answer", "generated_answer", "response", "an
 _EXPLANATION = ("textual_explanation", "explanation")
 _CONFIDENCE = ("confidence_score", "confidence")
 _KEYS = ("index", "val_id")
+_KNOWN = ("img_id", "question", *_KEYS, *_ANSWER, *_EXPLANATION, *_CONFIDENCE, "visual_explanation")
 _LARGEST = 512 * 1024 * 1024
 
 
@@ -170,11 +173,23 @@ def match_rows(rows: Sequence[Mapping[str, Any]], questions: Sequence[Question],
     found: dict[int, Prediction] = {}
     for number, row in enumerate(rows):
         where = f"{path}, prediction {number}"
+        _refuse_misspelt(row, where)
         question = _question(row, by_index, waiting, where)
         if question.index in found:
             raise DataError(f"row {question.index} of the suite is answered twice", where=where)
         found[question.index] = _prediction(row, question, where)
     return [found[question.index] for question in questions if question.index in found]
+
+
+def _refuse_misspelt(row: Mapping[str, Any], where: str) -> None:
+    """Columns of other tools are passed over, but a key that is nearly one of ours would be lost in silence.
+
+    Raises:
+        DataError: names the key.
+    """
+    for key in row:
+        if key not in _KNOWN and difflib.get_close_matches(str(key).lower(), _KNOWN, n=1, cutoff=0.85):
+            refuse_unknown([key], _KNOWN, where, DataError)
 
 
 def _question(
