@@ -405,11 +405,11 @@ def test_the_phrases_of_a_run_as_a_frame(finished: Finished) -> None:
 def test_a_frame_of_missing_and_empty_things(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", ground=lambda p: None if p.index else (), confidence=None)
     (folder / "predictions" / "part-00000.parquet").rename(tmp_path / "part")
-    from gi_bench.harness import files, store
+    from gi_bench.harness import store
 
     kept = [one for one in store.read_predictions(tmp_path / "part") if one.index != 3]
     (folder / "predictions").mkdir(exist_ok=True)
-    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(kept))
+    store.write_part(folder / "predictions" / "part-00000.parquet", kept)
     run = open_run(folder)
     frame = run.to_frame()
     assert not frame.has_prediction[3]

@@ -218,4 +218,9 @@ def confidences(hypothesis: Hypothesis) -> tuple[float, float, float, float]:
     return min(1.0, mass), min(0.0, log_probability), margin, min(1.0, entropy)
 
 
-__all__: Sequence[str] = ["TOP_K", "Hypothesis", "Rules", "confidences", "search"]
+def token_log_probs(hypothesis: Hypothesis) -> tuple[float, ...]:
+    """Log-probability of every token of one reply, the end token included, at most 0."""
+    return tuple(min(0.0, float(value)) for value in hypothesis.steps[:, 1].tolist())
+
+
+__all__: Sequence[str] = ["TOP_K", "Hypothesis", "Rules", "confidences", "search", "token_log_probs"]

@@ -93,13 +93,13 @@ def bounds_beside(paths: Sequence[Path | str]) -> list[Path]:
                 run = open_run(folder)
             except GiBenchError:  # another version's, or damaged: no business of these runs
                 continue
-            if run.role != "model" and run.manifest.get("complete") and _rows_of(run) in wanted:
+            if run.role != "model" and run.manifest.complete and _rows_of(run) in wanted:
                 found[folder.resolve()] = folder
     return list(found.values())
 
 
 def _rows_of(run: Run) -> tuple[str, object]:
-    return run.fingerprint, run.manifest["recipe"].get("limit")
+    return run.fingerprint, run.recipe.limit
 
 
 class _Bounded:
@@ -109,7 +109,7 @@ class _Bounded:
         self.models = [run for run in runs if run.role == "model"]
         # The simplest comes first among equals: a floor of explanations answers as a floor of answers does.
         floors = [run for run in runs if run.role == "floor"]
-        self.floors = sorted(floors, key=lambda run: (len(run.manifest.get("tasks", ())), run.variant))
+        self.floors = sorted(floors, key=lambda run: (len(run.recipe.tasks), run.variant))
         self.ceilings = [run for run in runs if run.role == "ceiling"]
         self.names = dict(zip((run.path for run in runs), labels(runs), strict=True))
         self._covered: dict[Path, Keys] = {}

@@ -94,7 +94,7 @@ def score_run(
         suite=run.suite,
         fingerprint=run.fingerprint,
         variant=run.variant,
-        recipe_digest=str(run.manifest["recipe_digest"]),
+        recipe_digest=run.manifest.recipe_digest,
         interval_method=METHOD.format(resamples=resamples, seed=seed) if resamples else "no intervals",
         interval_version=INTERVAL_VERSION,
         metrics=tuple(infos),
@@ -166,7 +166,7 @@ def _counts(run: Run) -> dict[str, int]:
         left = sum(row_kind == kind for row_kind, _ in run.not_covered)
         if left:
             counts[f"{what} not covered"] = left
-    taught = run.manifest["recipe"]["model"]
+    taught = run.recipe.model
     for name, what in _LEARNT:
         if isinstance(taught.get(name), int):
             counts[what] = taught[name]
@@ -177,18 +177,18 @@ def _counts(run: Run) -> dict[str, int]:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    if run.manifest.get("suite_note"):
-        yield str(run.manifest["suite_note"])
-    if run.manifest["recipe"]["model"].get("note"):
-        yield str(run.manifest["recipe"]["model"]["note"])
+    if run.manifest.suite_note:
+        yield run.manifest.suite_note
+    if run.recipe.model.get("note"):
+        yield str(run.recipe.model["note"])
     if run.seen_images:
-        yield f"{len(run.seen_images):,} of {run.manifest['counts']['images']:,} images were seen in training"
+        yield f"{len(run.seen_images):,} of {run.manifest.counts.images:,} images were seen in training"
     if run.role == "ceiling":
         yield f"{run.variant} is no model: it knows the references ({_covered(run)})"
-    limit = run.manifest["recipe"].get("limit")
+    limit = run.recipe.limit
     if limit is not None:
         yield f"partial run: only the first {limit} questions"
-    if not run.manifest.get("complete", True):
+    if not run.manifest.complete:
         yield "the run is not finished: missing predictions count as empty"
     yield from participation_notes(run)
 
@@ -196,13 +196,16 @@ def _notes(run: Run) -> Iterator[str]:
 def _covered(run: Run) -> str:
     """Of how many rows a ceiling has a word."""
     left = run.not_covered
-    counts = run.manifest["counts"]
+    counts = run.manifest.counts
     parts = []
-    tasks = set(run.manifest["recipe"]["tasks"])
-    for kind, what, of in (("question", "questions", {"answer", "explain"}), ("phrase", "phrases", {"ground"})):
+    tasks = set(run.recipe.tasks)
+    for kind, what, count, of in (
+        ("question", "questions", counts.questions, {"answer", "explain"}),
+        ("phrase", "phrases", counts.phrases, {"ground"}),
+    ):
         out = sum(row_kind == kind for row_kind, _ in left)
-        if counts.get(what) and tasks & of:
-            parts.append(f"{counts[what] - out:,} of {counts[what]:,} {what}")
+        if count and tasks & of:
+            parts.append(f"{count - out:,} of {count:,} {what}")
     return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import datetime
-import io
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from gi_bench import __version__
-from gi_bench.harness import files, store
+from gi_bench.harness import files, migration, store
 from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.execute import BatchSize, execute_part
 from gi_bench.harness.engine.finished import Request, request
+from gi_bench.harness.engine.pictures import write_pictures
 from gi_bench.harness.engine.plan import Part, Plan, make_plan
 from gi_bench.harness.engine.progress import Progress
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.registry import ModelEntry, load_suite, model_entry
-from gi_bench.harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
+from gi_bench.harness.schema import TASKS, Counts, Manifest, Recipe, Scores, SeenImages, Task, Timing
 from gi_bench.harness.suites.base import Suite
 
-PREVIEW_COUNT = 24
-PREVIEW_SIZE = 320
 # Where --batch-size auto stops growing; a part of 240 rows cannot fill more.
 GPU_CEILING = 256
 
@@ -308,30 +304,56 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    bind(folder, recipe)
+    earlier = bind(folder, recipe)
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
-    manifest = _manifest(recipe, suite, plan, context, settings, size)
-    files.write_json(folder / "manifest.json", manifest)
-    if not (folder / "references.parquet").exists():
-        files.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
-    _write_previews(folder, suite, plan)
+    manifest = _manifest(recipe, suite, plan, context, size)
+    manifest = _begin(folder, manifest, earlier, plan)
+    write_pictures(folder, suite, plan.img_ids)
     _write_training(folder, model, settings, plan)
     start = time.perf_counter()
-    _execute(folder, plan, suite, model, tasks, size, entry.name)
+    manifest, executed = _execute(folder, plan, suite, model, size, manifest)
     seconds = time.perf_counter() - start
-    timings = [files.read_json(path) for path in sorted((folder / "timings").glob("part-*.json"))]
-    manifest.update(
-        complete=True,
-        batch_size=size.value,
-        batch_halved_count=size.halved_count,
-        seconds=round(sum(sum(t["seconds"].values()) for t in timings), 3),
-        peak_memory_mb=machine.peak_memory_mb(context.device),
-    )
-    files.write_json(folder / "manifest.json", manifest)
+    _finish(folder, manifest, size, earlier if executed == 0 else None)
     from gi_bench.harness.analysis.scoring import score_run
 
     return Finished(folder, score_run(folder), seconds)
+
+
+def _begin(folder: Path, manifest: Manifest, earlier: Manifest | None, plan: Plan) -> Manifest:
+    """Write references and manifest of a run that begins or goes on; one begun under the schema before goes over."""
+    references = dict(earlier.references) if earlier is not None else {}
+    if not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)) or not references:
+        references = store.write_references(folder, plan.questions, plan.phrases)
+    manifest = replace(
+        manifest,
+        references=references,
+        parts=earlier.parts if earlier is not None else {},
+        created=earlier.created if earlier is not None else manifest.created,
+    )
+    store.write_manifest(folder, manifest)
+    # Only now: until the manifest stands, whoever reads the folder reads it as one of the version before.
+    (folder / migration.REFERENCES).unlink(missing_ok=True)
+    return manifest
+
+
+def _finish(folder: Path, manifest: Manifest, size: BatchSize, unchanged: Manifest | None) -> None:
+    """Write the manifest of a complete run. One whose parts were all there keeps what was measured when it was made."""
+    timings = store.open_run(folder).timings
+    if unchanged is not None and unchanged.complete:
+        batch_size, halved, peak = unchanged.batch_size, unchanged.batch_halved_count, unchanged.peak_memory_mb
+        manifest = replace(manifest, model_memory_mb=unchanged.model_memory_mb, hardware=unchanged.hardware)
+    else:
+        batch_size, halved, peak = size.value, size.halved_count, machine.peak_memory_mb(manifest.device)
+    done = replace(
+        manifest,
+        complete=True,
+        batch_size=batch_size,
+        batch_halved_count=halved,
+        seconds=round(float(sum(sum(timing.seconds.values()) for timing in timings)), 3),
+        peak_memory_mb=peak,
+    )
+    store.write_manifest(folder, done)
 
 
 def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
@@ -344,107 +366,97 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def bind(folder: Path, recipe: Recipe) -> None:
-    """Refuse a folder that holds another recipe."""
-    path = folder / "manifest.json"
-    if not path.exists():
+def bind(folder: Path, recipe: Recipe) -> Manifest | None:
+    """The manifest of a run that goes on; None for a new one.
+
+    Raises:
+        RunError: the folder holds another recipe, or something that is no run.
+    """
+    if not (folder / store.MANIFEST).exists():
         if folder.exists() and any(folder.iterdir()):
             raise RunError("the folder is not empty and not a run", where=folder, do="choose another --output")
-        return
-    found = store.open_run(folder).manifest.get("recipe_digest")
-    if found != recipe.digest():
+        return None
+    found = store.open_run(folder).manifest
+    if found.recipe_digest != recipe.digest():
         raise RunError(
             "the folder holds a run of another recipe or suite",
             where=folder,
             do="choose another --output, or move the folder away",
         )
+    return found
 
 
-def _manifest(
-    recipe: Recipe, suite: Suite, plan: Plan, context: BuildContext, settings: Settings, size: BatchSize
-) -> dict[str, Any]:
-    plain = asdict(recipe)
-    plain["tasks"] = list(recipe.tasks)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "complete": False,
-        "recipe": plain,
-        "recipe_digest": recipe.digest(),
-        "suite_note": suite.note,
-        "counts": {
-            "questions": len(plan.questions),
-            "phrases": len(plan.phrases),
-            "images": len(plan.img_ids),
-        },
-        "tasks": list(recipe.tasks),
-        "device": context.device,
-        "batch_size": size.value,
-        "hardware": machine.hardware(context.device),
-        "system": machine.system(),
-        "packages": machine.packages(),
-    }
+def _manifest(recipe: Recipe, suite: Suite, plan: Plan, context: BuildContext, size: BatchSize) -> Manifest:
+    return Manifest(
+        recipe=recipe,
+        recipe_digest=recipe.digest(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        complete=False,
+        counts=Counts(images=len(plan.img_ids), phrases=len(plan.phrases), questions=len(plan.questions)),
+        suite_note=suite.note,
+        device=context.device,
+        batch_size=size.value,
+        model_memory_mb=machine.memory_mb(context.device),
+        hardware=machine.hardware(context.device),
+        system=machine.system(),
+        packages=machine.packages(),
+    )
 
 
 def _execute(
-    folder: Path, plan: Plan, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize, title: str
-) -> None:
-    """Do the parts that are not there yet."""
-    done = [part for part in plan.parts if _is_done(folder, part)]
+    folder: Path, plan: Plan, suite: Suite, model: Model, size: BatchSize, manifest: Manifest
+) -> tuple[Manifest, int]:
+    """Do the parts that are not there yet; gives the manifest with their digests, and how many they were."""
+    done = [part for part in plan.parts if _is_done(folder, part, manifest.parts)]
     finished = {part.number for part in done}
     total = sum(part.row_count for part in plan.parts)
-    with Progress(title, total, sum(part.row_count for part in done)) as progress:
+    digests = {part.file_name: manifest.parts.get(part.file_name) or _digest(folder, part) for part in done}
+    with Progress(manifest.recipe.variant, total, sum(part.row_count for part in done)) as progress:
         for part in plan.parts:
             if part.number in finished:
                 continue
-            result = execute_part(part, suite, model, tasks, size)
-            timing = {
-                "images": len(part.img_ids),
-                "questions": len(part.questions),
-                "phrases": len(part.phrases),
-                "batch_size": size.value,
-                "seconds": {stage: round(s, 4) for stage, s in result.seconds.items()},
-            }
-            files.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
-            files.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
+            result = execute_part(part, suite, model, manifest.recipe.tasks, size)
+            timing = Timing(
+                seconds={stage: round(s, 4) for stage, s in result.seconds.items()},
+                images=len(part.img_ids),
+                questions=len(part.questions),
+                phrases=len(part.phrases),
+                batch_size=size.value,
+            )
+            files.write_json(folder / "timings" / f"part-{part.number:05d}.json", asdict(timing))
+            digests[part.file_name] = store.write_part(_path(folder, part), result.predictions)
+            manifest = replace(manifest, parts=dict(sorted(digests.items())))
+            # After every part: one that is edited before the run goes on is found.
+            store.write_manifest(folder, manifest)
             progress.advance(part.row_count)
+    return replace(manifest, parts=dict(sorted(digests.items()))), len(plan.parts) - len(done)
 
 
-def _is_done(folder: Path, part: Part) -> bool:
+def _path(folder: Path, part: Part) -> Path:
+    return folder / "predictions" / part.file_name
+
+
+def _digest(folder: Path, part: Part) -> str:
+    return files.file_digest(_path(folder, part))
+
+
+def _is_done(folder: Path, part: Part, digests: Mapping[str, str]) -> bool:
     """Whether a part is there and whole.
 
     Raises:
-        RunError: it is there but damaged, or has other rows than the plan.
+        RunError: it is there but damaged, changed, or has other rows than the plan.
     """
-    path = folder / "predictions" / part.file_name
+    path = _path(folder, part)
     if not path.exists():
         return False
     wanted = [("question", q.index) for q in part.questions] + [("phrase", p.index) for p in part.phrases]
-    if [(row.kind, row.index) for row in store.read_predictions(path)] != wanted:
+    if [(row.kind, row.index) for row in store.read_predictions(path, digests)] != wanted:
         raise RunError(
             "a finished part has other rows than the plan",
             where=path,
             do="delete this file and run the same command again",
         )
     return True
-
-
-def _write_previews(folder: Path, suite: Suite, plan: Plan) -> None:
-    """Store small pictures of images spread evenly over the run, so that reports need no suite."""
-    path = folder / "previews.parquet"
-    if path.exists() or not suite.has_images:
-        return
-    ids = plan.img_ids
-    picked = [ids[i * len(ids) // PREVIEW_COUNT] for i in range(PREVIEW_COUNT)] if ids else []
-    rows = []
-    for img_id in dict.fromkeys(picked):
-        image = suite.load_image(img_id)
-        width, height = image.size
-        image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, format="JPEG", quality=85)
-        rows.append({"img_id": img_id, "width": width, "height": height, "jpeg": stream.getvalue()})
-    files.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
 
 
 def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
@@ -458,7 +470,7 @@ def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) 
     if trained is None:
         return
     seen = sorted(trained.intersection(plan.img_ids))
-    files.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
+    files.write_json(folder / "training.json", asdict(SeenImages(tuple(seen), source, len(trained))))
 
 
 __all__ = ["Finished", "Settings", "evaluate"]

@@ -21,7 +21,7 @@ from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
 from gi_bench.harness.files import write_table
 from gi_bench.harness.schema import Phrase, Prediction, Question, Region
-from gi_bench.harness.store import open_run, predictions_table
+from gi_bench.harness.store import open_run, write_part
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import SIZE, square, write_run
@@ -346,7 +346,7 @@ def _run_folder(folder: Path, suite: Suite, predictions: Sequence[Prediction], *
     content = {"variant": "multitask_r128", "model": {"adapter_digest": "a" * 64}, "suite": suite.name,
                "fingerprint": suite.fingerprint, **recipe}  # fmt: skip
     write_run(folder, rows=list(suite.questions), shown=list(suite.phrases), manifest={"recipe": content})
-    write_table(folder / "predictions" / "part-00000.parquet", predictions_table(predictions))
+    write_part(folder / "predictions" / "part-00000.parquet", predictions)
     return folder
 
 
@@ -399,7 +399,7 @@ def test_the_surest_phrase_that_shows_something_gives_the_mask(tmp_path: Path) -
 
 def test_a_variant_without_adapter_has_its_name_alone_in_the_provenance(tmp_path: Path) -> None:
     suite = _Small([Phrase(0, "a", "polyp", "polyp")])
-    for number, model in enumerate(({"rank": 0}, None)):
+    for number, model in enumerate(({"rank": 0}, {})):
         folder = _run_folder(tmp_path / str(number), suite, [_shown(suite.phrases[0], 0.5, square("polyp", 2, 2, 9))])
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         manifest["recipe"]["model"] = model
