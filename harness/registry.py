@@ -59,6 +59,7 @@ class CommandEntry:
             ``(what, path)`` to print. None if the command has nothing to add to a run.
         after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
             returns lines as ``after_run`` does.
+        order: place in ``gi-bench --help``, lowest first; commands of one place stand by name.
     """
 
     name: str
@@ -66,6 +67,7 @@ class CommandEntry:
     app: Any
     after_run: Callable[[list[Path]], list[tuple[str, Path]]] | None = None
     after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
+    order: int = 100
 
 
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
