@@ -73,12 +73,13 @@ class CommandEntry:
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
 
 
-def load_plugin(path: Path) -> None:
+def load_plugin(path: Path | str) -> None:
     """Execute a plugin file and register what it declares.
 
     Raises:
         GiBenchError: the file is missing, fails, or declares nothing.
     """
+    path = Path(path)
     if not path.is_file():
         raise GiBenchError("plugin file not found", where=path, do="give the path of a .py file")
     name = f"gi_bench_plugin_{path.stem}_{abs(hash(str(path.resolve())))}"

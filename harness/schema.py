@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas
 
 SCHEMA_VERSION = 2
 
@@ -317,3 +318,9 @@ class Scores:
             if (score.metric, score.slice_by, score.slice_value) == (metric, slice_by, slice_value):
                 return score
         return None
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a score as a pandas frame; see :func:`gi_bench.harness.frames.scores_frame`."""
+        from gi_bench.harness.frames import scores_frame
+
+        return scores_frame(self)

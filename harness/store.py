@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -37,6 +38,9 @@ from gi_bench.harness.schema import (
     Score,
     Scores,
 )
+
+if TYPE_CHECKING:
+    import pandas
 
 _REGION = pa.struct(
     [
@@ -379,13 +383,24 @@ class Run:
         rows = read_table(path, PREVIEW_SCHEMA).to_pylist()
         return {row["img_id"]: (row["width"], row["height"], row["jpeg"]) for row in rows}
 
+    def to_frame(self, kind: Literal["questions", "phrases"] = "questions") -> pandas.DataFrame:
+        """Its rows with references and predictions as a pandas frame; see :func:`gi_bench.harness.frames.run_frame`."""
+        from gi_bench.harness.frames import run_frame
 
-def open_run(path: Path | str) -> Run:
-    """Open a run folder.
+        return run_frame(self, kind)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def open_run(path: Run | PathLike[str] | str) -> Run:
+    """Open a run folder; a run that is open is given back as it is.
 
     Raises:
         RunError: it is not one.
     """
+    if isinstance(path, Run):
+        return path
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
         raise RunError(

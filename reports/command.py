@@ -25,17 +25,35 @@ def report(
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
+    typer.echo(f"report: {write_page(runs, output, title)}")
+
+
+def write_page(runs: list[Path], output: Path | None = None, title: str | None = None) -> Path:
+    """Write the page that the command makes of some folders.
+
+    Args:
+        runs: folders of runs on one suite, or the folder (or ``study.json``) of one study.
+        output: HTML file; None for ``report.html`` beside the first run, ``study.html`` in a study.
+        title: of the page; None for its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        GiBenchError: the runs cannot be compared, or the file cannot be written.
+    """
+    if not runs:
+        raise GiBenchError("no run given", do="give at least one folder that gi-bench run wrote")
     studies = [path for path in runs if _is_study(path)]
     if studies and len(runs) > 1:
         raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
     if studies:
         from gi_bench.reports.study import write_study_report
 
-        typer.echo(f"report: {write_study_report(studies[0], output or _study_page(studies[0]), title)}")
-        return
+        return write_study_report(studies[0], output or _study_page(studies[0]), title)
     from gi_bench.reports.comparison import write_report
 
-    typer.echo(f"report: {write_report(runs, output or _default(runs), title)}")
+    return write_report(runs, output or _default(runs), title)
 
 
 def _is_study(path: Path) -> bool:

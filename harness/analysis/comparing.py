@@ -58,7 +58,7 @@ class Comparison:
 
 
 def compare_runs(
-    paths: Sequence[Path | str],
+    paths: Sequence[Run | Path | str],
     *,
     names: Sequence[str] | None = None,
     everything: bool = False,
@@ -278,7 +278,7 @@ def check_predictions(run: Run) -> None:
             )
 
 
-def run_notes(paths: Sequence[Path | str]) -> list[str]:
+def run_notes(paths: Sequence[Run | Path | str]) -> list[str]:
     """What has to be said of runs before their numbers: unfinished, without some predictions, or given twice."""
     runs = [open_run(path) for path in paths]
     notes = []

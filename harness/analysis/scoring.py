@@ -34,24 +34,26 @@ from gi_bench.harness.store import Run, open_run, scores_to_json
 
 
 def score_run(
-    path: Path | str,
+    path: Run | Path | str,
     *,
     resamples: int = 1000,
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
     settings: MetricSettings | None = None,
+    write: bool = True,
 ) -> Scores:
     """Score a finished run and write its ``scores.json``.
 
     Args:
-        path: run folder.
+        path: run folder, or a run.
         resamples: bootstrap resamples; 0 leaves the intervals out.
         seed: seed of the resampling.
         metrics: metrics by name; None for all registered ones.
-        settings: encoders and judges; None for the defaults, which need no network.
+        settings: encoders and judges; None for the run's own, or the defaults, which need no network.
+        write: False leaves ``scores.json`` as it is.
 
     Returns:
-        The scores as written.
+        The scores.
 
     Raises:
         RunError: the folder is not a run, or predictions are missing.
@@ -98,7 +100,8 @@ def score_run(
         counts=counts,
         states=tally(run),
     )
-    write_json(run.path / "scores.json", scores_to_json(result))
+    if write:
+        write_json(run.path / "scores.json", scores_to_json(result))
     return result
 
 

@@ -64,15 +64,24 @@ class Settings:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        path: its folder; :func:`gi_bench.harness.store.open_run` takes the object too.
+        scores: what is in its ``scores.json``.
+        seconds: that this call took to make what was missing.
+    """
 
     path: Path
     scores: Scores
     seconds: float
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 def evaluate(
-    models: Sequence[str],
+    models: Sequence[str | ModelEntry] | str | ModelEntry,
     suite: str | Suite = "phantom/test",
     *,
     data: Path | str | None = None,
@@ -85,7 +94,7 @@ def evaluate(
     """Run variants on a suite and score them.
 
     Args:
-        models: registered names; a backbone that they share is loaded once.
+        models: registered names, or entries; a backbone that they share is loaded once.
         suite: registered name, or a suite.
         data: folder with the suite's files.
         train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
@@ -102,9 +111,11 @@ def evaluate(
             recipe, the disk is full. Finished parts stay.
     """
     settings = settings or Settings()
-    if len(set(models)) != len(models):
-        raise GiBenchError("a model is given twice", where=", ".join(models), do="name each model once")
-    entries = [model_entry(name) for name in models]
+    wanted = [models] if isinstance(models, (str, ModelEntry)) else models
+    names = [one if isinstance(one, str) else one.name for one in wanted]
+    if len(set(names)) != len(names):
+        raise GiBenchError("a model is given twice", where=", ".join(names), do="name each model once")
+    entries = [model_entry(one) if isinstance(one, str) else one for one in wanted]
     for entry in entries:
         _check_tasks(entry, settings.tasks)
     opened = load_suite(suite, data) if isinstance(suite, str) else suite

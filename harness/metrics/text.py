@@ -132,7 +132,11 @@ def _f_measure(both: npt.NDArray[np.int64], ours: npt.NDArray[np.int64], theirs:
 
 
 def exact_match(prediction: str, reference: str) -> float:
-    """1.0 if the texts are equal after stripping and lower-casing, else 0.0 (organisers' extended metrics)."""
+    """1.0 if the texts are equal after stripping and lower-casing, else 0.0 (organisers' extended metrics).
+
+    >>> exact_match(" One polyp", "one polyp "), exact_match("one polyp.", "one polyp")
+    (1.0, 0.0)
+    """
     return float(prediction.strip().lower() == reference.strip().lower())
 
 
@@ -296,6 +300,11 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
 
     Raises:
         ValueError: the lists differ in length.
+
+    >>> bleu(["one small polyp seen"], ["one small polyp seen"])
+    1.0
+    >>> bleu(["one two three"], ["one two three"])  # no 4-gram, no smoothing
+    0.0
     """
     pairs = list(zip(predictions, references, strict=True))
     return float(bleu_value(bleu_rows(pairs).sum(axis=0))) if pairs else math.nan

@@ -71,7 +71,11 @@ class Source:
 
 
 def group_of(img_id: str) -> str:
-    """Source batch of an image of Kvasir-VQA by its id; ``other`` for foreign ids."""
+    """Source batch of an image of Kvasir-VQA by its id; ``other`` for foreign ids.
+
+    >>> group_of("cl8k2u1pm1dw7083203g1b7yv"), group_of("img7")
+    ('polyps', 'other')
+    """
     for length in (6, 4):
         group = _GROUPS.get(img_id[:length])
         if group is not None:

@@ -235,7 +235,9 @@ def _run(*arguments: object) -> int:
     return _main(["data", "masks", *map(str, arguments)])
 
 
-def test_the_command(tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, small_validation: PhantomSuite, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     suite = ("-s", "phantom/validation")
     own, box, refined = (tmp_path / f"{name}.parquet" for name in ("own", "box", "refined"))
     assert _run("--source", "mask", "-o", own, *suite) == 0
@@ -447,7 +449,7 @@ def test_a_run_of_another_suite_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_validation(monkeypatch: pytest.MonkeyPatch) -> PhantomSuite:
-    """The first images of ``phantom/validation`` in the place of all, whose fingerprint takes seconds."""
+    """The first images of ``phantom/validation`` in the place of all."""
     monkeypatch.setattr("gi_bench.harness.registry.load_suite", lambda name, data=None: SUITE)
     return SUITE
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -245,44 +244,59 @@ def test_a_task_that_the_model_lacks_is_named(suite: PhantomSuite, monkeypatch: 
         local.evaluate(["blind"], suite, settings=local.Settings(tasks=("ground",)))
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Signals) -> None:
-    """Killed, or Ctrl-C, in the middle of a run; then the same command again."""
-    script = tmp_path / "slow.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import time
-            from tests.scripted import ScriptedModel, entry
-            model = ScriptedModel()
-            model.before_answer = lambda asks: time.sleep(PAUSE)
-            MODELS = [entry(model, "slow")]
-            """
-        )
-    )
+# Four parts: enough to be stopped between the second and the last.
+_STOPPED = """
+import time
+from gi_bench.harness.suites.base import SuiteEntry
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from tests.scripted import ScriptedModel, entry
+
+model = ScriptedModel()
+model.before_answer = lambda asks: time.sleep(PAUSE)
+MODELS = [entry(model, "slow")]
+few = PhantomSuite("validation", 48)
+few.name = "few/validation"
+SUITES = [SuiteEntry("few/validation", "the first scenes", lambda data: few)]
+"""
+
+
+def _command(folder: Path, output: str, pause: float) -> dict[str, Any]:
+    """A process that runs the slow model into ``folder/output``."""
+    plugin = folder / f"plugin_{output}_{pause}.py"
+    plugin.write_text(_STOPPED.replace("PAUSE", str(pause)))
     root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    code = "from gi_bench.harness.cli import main; main()"
+    arguments = [
+        sys.executable, "-c", code, "run", "--model", "slow", "--plugin", str(plugin),
+        "--suite", "few/validation", "--output", str(folder / output), "--device", "cpu",
+    ]  # fmt: skip
+    return {"args": arguments, "cwd": root, "env": {**os.environ, "PYTHONPATH": str(root)}}
 
-    def command(output: str, pause: str) -> list[str]:
-        plugin = tmp_path / f"plugin_{pause.replace('.', '_')}.py"
-        plugin.write_text(script.read_text().replace("PAUSE", pause))
-        code = "from gi_bench.harness.cli import main; main()"
-        return [
-            sys.executable, "-c", code, "run", "--model", "slow", "--plugin", str(plugin),
-            "--suite", "phantom/validation", "--output", str(tmp_path / output), "--device", "cpu",
-        ]  # fmt: skip
 
+def _finish(folder: Path, output: str) -> Path:
+    done = subprocess.run(**_command(folder, output, 0), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (run,) = (folder / output / "few-validation").glob("slow-*")
+    return run
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _finish(tmp_path_factory.mktemp("whole"), "whole")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Signals, never_stopped: Path) -> None:
+    """Killed, or Ctrl-C, in the middle of a run; then the same command again."""
     process = subprocess.Popen(
-        command("killed", "0.05"),
-        cwd=root,
-        env=environment,
+        **_command(tmp_path, "killed", 0.05),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    deadline = time.monotonic() + 60
-    pattern = "phantom-validation/slow-*/predictions/part-*.parquet"
-    while len(list((tmp_path / "killed").glob(pattern))) < 2 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    pattern = "few-validation/slow-*/predictions/part-*.parquet"
+    while len(list((tmp_path / "killed").glob(pattern))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
     _, errors = process.communicate()
@@ -290,13 +304,9 @@ def test_a_stopped_process_resumes_byte_identical(tmp_path: Path, how: signal.Si
         assert process.returncode == 130
         assert "run the same command again" in errors.decode()
     finished = len(list((tmp_path / "killed").glob(pattern)))
-    for output in ("killed", "whole"):
-        done = subprocess.run(command(output, "0"), cwd=root, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    (killed,) = (tmp_path / "killed" / "phantom-validation").glob("slow-*")
-    (whole,) = (tmp_path / "whole" / "phantom-validation").glob("slow-*")
-    assert 2 <= finished < len(list((whole / "predictions").iterdir()))
-    assert _digest(killed) == _digest(whole)
+    killed = _finish(tmp_path, "killed")
+    assert 2 <= finished < len(list((never_stopped / "predictions").iterdir()))
+    assert _digest(killed) == _digest(never_stopped)
 
 
 def test_scores_are_given_apart_for_images_seen_in_training(
