@@ -12,6 +12,7 @@ from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import read_toml, write_bytes
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
@@ -338,12 +339,12 @@ def _recipe(run: Run) -> list[tuple[str, str]]:
 
 def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Published results for this suite, where all of its official rows were run."""
-    if any(run.scores.notes and run.manifest.get("suite_note") for run in runs):
-        return []
-    if any(run.manifest["recipe"].get("limit") is not None for run in runs):
+    spec = stored_spec(runs[0].suite)
+    # A ceiling has its own rows: those that it has a word on.
+    if not all(spec.has_all(run.questions) for run in runs if run.role != "ceiling"):
         return []
     content = read_toml(HERE / "published.toml")
-    return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
+    return [entry for entry in content["results"] if spec in map(stored_spec, entry["suites"])]
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:

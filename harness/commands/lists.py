@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,15 @@ def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
     load_plugins(plugin)
 
     def details(entry: Any) -> Mapping[str, Any]:
-        return {"name": entry.name, "summary": entry.summary, "tasks": list(entry.tasks), **entry.details}
+        declared: dict[str, Any] = {
+            "role": entry.role,
+            "needs_image": entry.needs_image,
+            "needs_train_suite": entry.learns_from or False,
+            "bounds": list(entry.bounded_tasks),
+        }
+        return {
+            "name": entry.name, "summary": entry.summary, "tasks": list(entry.tasks), **declared, **entry.details
+        }  # fmt: skip
 
     _list("gi_bench.models", as_json, details)
 
@@ -34,7 +43,8 @@ def suites(context: typer.Context, as_json: JsonOption = False, plugin: PluginOp
         return
 
     def details(entry: Any) -> Mapping[str, Any]:
-        return {"name": entry.name, "summary": entry.summary, "needs_data": entry.needs_data}
+        told = {"name": entry.name, "summary": entry.summary, "needs_data": entry.needs_data}
+        return told | {"spec": asdict(entry.spec)}
 
     _list("gi_bench.suites", as_json, details)
 
