@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,11 +121,22 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         "masks": recipe.masks,
         "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
     }
-    return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
+    return ModelEntry(
+        recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details, partial(_files, recipe)
+    )
+
+
+def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
+    """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
+    name, source = backbone_source(context.backbone, context.suite.name)
+    folders = [Path(source)]
+    if recipe.adapter:
+        folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
+    return folders if all(folder.is_dir() for folder in folders) else None
 
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
-_BOUNDS: dict[str, tuple[Role, tuple[Task, ...], Literal["", rows, masks], str]] = {
+_BOUNDS: dict[str, tuple[Role, tuple[Task, ...], Literal["", "rows", "masks"], str]] = {
     "prior": ("floor", ("answer",), "rows", "floors.answers:build_prior"),
     "region prior": ("floor", ("ground",), "masks", "floors.regions:build_region_prior"),
     "explanation prior": ("floor", ("answer", "explain"), "rows", "floors.explanations:build_explanation_prior"),
@@ -151,6 +162,7 @@ def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
         tasks,
         build,
         {"kind": recipe.kind},
+        lambda context: [],
         role=role,
         needs_image=False,
         learns_from=learns_from,

@@ -393,6 +393,20 @@ class Run:
         return str(self.path)
 
 
+# Everything of a run but its scores, which come after it.
+_PARTS = ("manifest.json", "references.parquet", "previews.parquet", "training.json", "predictions", "timings")
+
+
+def made_parts(folder: Path) -> list[Path]:
+    """Files and folders that the engine makes of a run, whether they are there or not."""
+    return [folder / name for name in _PARTS]
+
+
+def run_parts(folder: Path) -> list[Path]:
+    """All files and folders of a run that something can be made from."""
+    return [*made_parts(folder), folder / "scores.json"]
+
+
 def open_run(path: Run | PathLike[str] | str) -> Run:
     """Open a run folder; a run that is open is given back as it is.
 
@@ -420,12 +434,14 @@ __all__ = [
     "PREVIEW_SCHEMA",
     "REFERENCE_SCHEMA",
     "Run",
+    "made_parts",
     "open_run",
     "predictions_from_table",
     "predictions_table",
     "read_predictions",
     "references_from_table",
     "references_table",
+    "run_parts",
     "scores_from_json",
     "scores_to_json",
 ]

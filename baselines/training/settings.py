@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gi_bench.harness.devices import choose_device, choose_dtype
 from gi_bench.harness.errors import GiBenchError
 
 # Steps between two reports. States are kept at multiples of it, so that a resumed training reports the same means.
@@ -70,18 +71,12 @@ class Running:
         Raises:
             GiBenchError: there is no such device.
         """
-        import torch
-
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        if self.device not in ("cpu", "cuda"):
+        if self.device not in ("auto", "cpu", "cuda"):
             raise GiBenchError(
                 "unknown device", where=f"--device {self.device}", do="use auto, cpu or cuda; choose a GPU with "
                 "CUDA_VISIBLE_DEVICES",
             )  # fmt: skip
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise GiBenchError("no CUDA device", where="--device cuda", do="use --device cpu")
-        return self.device
+        return choose_device(self.device)
 
     def resolved_dtype(self) -> str:
         """``float32``, ``float16`` or ``bfloat16``.
@@ -89,18 +84,11 @@ class Running:
         Raises:
             GiBenchError: it is another one, or float16 on a CPU.
         """
-        import torch
-
         device = self.resolved_device()
-        if self.dtype == "auto":
-            if device == "cpu":
-                return "float32"
-            return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-        if self.dtype not in ("float32", "float16", "bfloat16"):
-            raise GiBenchError("unknown dtype", where=f"--dtype {self.dtype}", do="use float32, float16 or bfloat16")
-        if self.dtype == "float16" and device == "cpu":
+        dtype = choose_dtype(self.dtype, device, exact=True)
+        if dtype == "float16" and device == "cpu":
             raise GiBenchError("float16 trains on GPUs only", where="--dtype float16", do="use bfloat16 or float32")
-        return self.dtype
+        return dtype
 
 
 def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness import provenance
+from gi_bench.harness.analysis.definitions import metrics_key
 from gi_bench.harness.files import write_json
 from gi_bench.harness.intervals import (
     INTERVAL_VERSION,
@@ -26,17 +28,19 @@ from gi_bench.harness.intervals import (
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
 from gi_bench.harness.metrics.participation import tally
-from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metrics.settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
 from gi_bench.harness.store import Run, open_run, scores_to_json
 
+RESAMPLES = 1000
+
 
 def score_run(
     path: Run | Path | str,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
     settings: MetricSettings | None = None,
@@ -101,8 +105,40 @@ def score_run(
         states=tally(run),
     )
     if write:
-        write_json(run.path / "scores.json", scores_to_json(result))
+        written = run.path / "scores.json"
+        write_json(written, scores_to_json(result))
+        made_from = _made_from(run, metrics, resamples, seed)
+        if made_from is not None:
+            provenance.remember([written], made_from)
     return result
+
+
+def current_scores(path: Path | str) -> Scores | None:
+    """The stored scores of a run where scoring it again, with the default settings, would give the same bytes.
+
+    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since, and
+    where a metric is not this package's.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    from gi_bench.harness.registry import registered
+
+    run = open_run(path)
+    made_from = _made_from(run, registered("gi_bench.metrics"), RESAMPLES, 0)
+    if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
+        return None
+    return run.scores
+
+
+def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: int) -> str | None:
+    """Digest of everything that decides the scores; None where that is not known."""
+    known, encoders = metrics_key(metrics), encoders_state(run.settings)
+    if known is None or encoders is None:
+        return None
+    names = ("manifest.json", "references.parquet", "training.json", "predictions")
+    content = provenance.content_of(run.path / name for name in names)
+    return provenance.digest_of("scores", content, known, encoders, resamples, seed)
 
 
 def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:

@@ -62,18 +62,6 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself (AMX or AVX-512 BF16; from /proc/cpuinfo)."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("flags"):
-                    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(line.split())
-    except OSError:
-        pass
-    return False
-
-
 def peak_memory_mb(device: str) -> float:
     """Highest memory so far: of the GPU's allocator, else of the whole process, in 10^6 bytes."""
     torch: Any = sys.modules.get("torch")

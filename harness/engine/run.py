@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from gi_bench import __version__
 from gi_bench.harness import files, store
+from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.execute import BatchSize, execute_part
+from gi_bench.harness.engine.finished import Request, request
 from gi_bench.harness.engine.plan import Part, Plan, make_plan
 from gi_bench.harness.engine.progress import Progress
 from gi_bench.harness.errors import GiBenchError, RunError
@@ -46,6 +48,7 @@ class Settings:
         training_images: file with the ids of the images that the model was trained on, instead of its own list.
         bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
             are left out, and said.
+        threads: threads of torch on a CPU; None for as many as there are free cores. No part of the recipe.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -60,6 +63,7 @@ class Settings:
     training_images: Path | None = None
     split: str | None = None
     bounds: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,16 +127,18 @@ def evaluate(
         from gi_bench.harness.suites.splits.suite import split_side
 
         opened = split_side(opened, settings.split)
-    device, dtype = _device(settings.device), settings.dtype
+    if settings.device != "auto":
+        choose_device(settings.device)
     shared: dict[str, Any] = {}
     teachers = _Teachers(opened, train_suite, data, train_data)
     finished = []
     optional = _bounds(entries, settings.tasks) if settings.bounds else []
     for entry in [*entries, *optional]:
+        device = "cpu" if settings.device == "auto" and not _needs_device(entry) else choose_device(settings.device)
         context = BuildContext(
             suite=opened,
             device=device,
-            dtype=_dtype(dtype, device, opened),
+            dtype=choose_dtype(settings.dtype, device, exact=opened.is_embedded),
             seed=settings.seed,
             checkpoint=settings.checkpoint,
             backbone=settings.backbone,
@@ -141,6 +147,13 @@ def evaluate(
         )
         try:
             context.train_suite = teachers.of(entry)
+            asked = _request(entry, context, settings, Path(output))
+            known = asked.find()
+            if known is not None:
+                finished.append(_found(entry, known, opened, say))
+                continue
+            if _needs_device(entry):
+                use_threads(settings.threads)
             model = entry.build(context)
             _check_built(entry, model, settings.tasks)
         except GiBenchError as error:
@@ -150,9 +163,27 @@ def evaluate(
             continue
         try:
             finished.append(_run(entry, model, context, Path(output), settings, say))
+            asked.finished(finished[-1].path)
         finally:
             model.close()
     return finished
+
+
+def _request(entry: ModelEntry, context: BuildContext, settings: Settings, output: Path) -> Request:
+    """What this call asks of a model; who else runs, and on how many threads, makes no difference."""
+    asked = {"tasks": settings.tasks, "limit": settings.limit, "batch_size": settings.batch_size}
+    files = [] if settings.training_images is None else [settings.training_images]
+    return request(entry, context, asked, files, output)
+
+
+def _found(entry: ModelEntry, folder: Path, suite: Suite, say: Callable[[str], None]) -> Finished:
+    """A run that was finished by an earlier call, with its scores."""
+    from gi_bench.harness.analysis.scoring import current_scores, score_run
+
+    say(f"{entry.name} on {suite.name}: {folder}")
+    scores = current_scores(folder)
+    say(f"{entry.name}: finished before, {'scores made again' if scores is None else 'scores up to date'}")
+    return Finished(folder, scores or score_run(folder), 0.0)
 
 
 def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
@@ -231,35 +262,9 @@ class _Teachers:
             ) from error
 
 
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda"):
-        import torch
-
-        if not torch.cuda.is_available():
-            raise GiBenchError("no CUDA device", where=f"--device {wanted}", do="use --device cpu")
-    elif wanted != "cpu":
-        raise GiBenchError("unknown device", where=f"--device {wanted}", do="use auto, cpu, cuda or cuda:N")
-    return wanted
-
-
-def _dtype(wanted: str, device: str, suite: Suite) -> str:
-    """auto: bfloat16 where the hardware computes with it, else float16 on a GPU (T4) and float32 on a CPU.
-
-    Embedded suites stay in float32 on every CPU, so that the numbers that we ship repeat everywhere.
-    """
-    if wanted == "auto":
-        if device == "cpu":
-            return "bfloat16" if not suite.is_embedded and machine.cpu_has_bfloat16() else "float32"
-        import torch
-
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if wanted not in {"float32", "float16", "bfloat16"}:
-        raise GiBenchError("unknown dtype", where=f"--dtype {wanted}", do="use auto, float32, float16 or bfloat16")
-    return wanted
+def _needs_device(entry: ModelEntry) -> bool:
+    """Whether the model computes anything: one that never looks does not, and torch is not loaded to ask for a GPU."""
+    return bool(entry.details.get("needs_image", True))
 
 
 def _run(

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness.cache import PairValues, cache_folder
 from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
 from gi_bench.harness.metrics.overlap import longest_common_subsequence, shared_ngrams
 from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
 from gi_bench.harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
+from gi_bench.harness.provenance import code_digest
 from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
@@ -146,9 +148,18 @@ def _mean_of(values: Floats) -> Floats:
 
 
 def _meteor_rows(pairs: Pairs) -> Floats:
-    from gi_bench.harness.metrics.meteor import meteor_scores
+    """METEOR of every pair; NLTK and WordNet, which take seconds to load, only where a pair was never scored."""
+    kept = PairValues(cache_folder() / "meteor.sqlite3", code_digest())
+    distinct = list(dict.fromkeys(pairs))
+    known = kept.get(distinct)
+    fresh = [pair for pair in distinct if pair not in known]
+    if fresh:
+        from gi_bench.harness.metrics.meteor import meteor_scores
 
-    return _mean_of(meteor_scores(pairs))
+        made = dict(zip(fresh, meteor_scores(fresh).tolist(), strict=True))
+        kept.put(made)
+        known |= made
+    return _mean_of(np.array([known[pair] for pair in pairs]))
 
 
 def _exact_rows(pairs: Pairs) -> Floats:

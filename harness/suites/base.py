@@ -67,6 +67,11 @@ class Suite:
         ids = [question.img_id for question in self.questions] + [phrase.img_id for phrase in self.phrases]
         return tuple(dict.fromkeys(ids))
 
+    @property
+    def known_fingerprint(self) -> str | None:
+        """The fingerprint where it is known without reading a row or an image; None where it has to be computed."""
+        return None
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical rows and, where there are images, every image's digest."""

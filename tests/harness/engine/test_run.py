@@ -363,24 +363,6 @@ def test_auto_grows_the_batch_until_memory_ends_and_loses_nothing(suite: Phantom
     assert fixed.value == 8
 
 
-def test_dtype_follows_the_hardware_and_embedded_suites_stay_exact(
-    suite: PhantomSuite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    class Real(PhantomSuite):
-        is_embedded = False
-
-    real = Real("validation", 1)
-    for has in (True, False):
-        monkeypatch.setattr(local.machine, "cpu_has_bfloat16", lambda has=has: has)
-        assert local._dtype("auto", "cpu", suite) == "float32"
-        assert local._dtype("auto", "cpu", real) == ("bfloat16" if has else "float32")
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
-        assert local._dtype("auto", "cuda", suite) == ("bfloat16" if has else "float16")
-    assert local._dtype("float32", "cuda", real) == "float32"
-
-
 def test_the_state_of_a_region_is_stored(run_scripted: Any) -> None:
     class Sorry(ScriptedModel):
         def ground(self, features: Sequence[float], asks: Sequence[GroundAsk]) -> list[Grounding]:
