@@ -12,12 +12,13 @@ from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
 from gi_bench.reports.examples import Example, pick_examples
 from gi_bench.reports.pages import SMALL_N, environment
-from gi_bench.reports.published import PublishedResult, published_for
+from gi_bench.reports.published import PublishedResult, published
 
 _GROUPS = (
     ("answers", "Answers"),
@@ -344,11 +345,11 @@ def _recipe(run: Run) -> list[tuple[str, str]]:
 
 def _published(runs: Sequence[Run]) -> list[PublishedResult]:
     """Published results for this suite, where all of its official rows were run."""
-    if any(run.scores.notes and run.manifest.suite_note for run in runs):
+    spec = stored_spec(runs[0].suite)
+    # A ceiling has its own rows: those that it has a word on.
+    if not all(spec.has_all(run.questions) for run in runs if run.role != "ceiling"):
         return []
-    if any(run.recipe.limit is not None for run in runs):
-        return []
-    return published_for(runs[0].suite)
+    return [one for one in published() if spec in map(stored_spec, one.suites)]
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:

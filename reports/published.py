@@ -40,13 +40,13 @@ class PublishedResults:
     results: tuple[PublishedResult, ...]
 
 
-def published_for(suite: str) -> list[PublishedResult]:
-    """The results that belong beside runs on a suite.
+def published() -> tuple[PublishedResult, ...]:
+    """All published results.
 
     Raises:
         GiBenchError: the file holds an unknown key, or lacks one.
     """
-    return [one for one in read_checked(FILE, PublishedResults).results if suite in one.suites]
+    return read_checked(FILE, PublishedResults).results
 
 
-__all__ = ["PublishedResult", "published_for"]
+__all__ = ["PublishedResult", "published"]

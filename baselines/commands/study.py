@@ -102,12 +102,12 @@ def _chosen(names: list[str]) -> list[str]:
 
 
 def _train_suite(suite: str, wanted: str | None, data: Path | None) -> str:
-    """The suite to train on: the user's, phantom's small one, or the suite's own."""
+    """The suite to train on: the user's, or the suite's own, a short one where there is one."""
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.registry import load_suite
 
-    own = load_suite(suite, data).train_suite
-    found = wanted or ("phantom/train-small" if own == "phantom/train" else own)
+    opened = load_suite(suite, data)
+    found = wanted or opened.spec.short_train_suite or opened.train_suite
     if found is None:
         raise GiBenchError(f"{suite} has no training suite", do="give --train-suite SUITE")
     return found

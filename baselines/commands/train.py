@@ -95,10 +95,11 @@ def train(
     from gi_bench.baselines.registration import backbone_source
     from gi_bench.baselines.training.adapter import Choices, Material, check_place, train_adapter
     from gi_bench.baselines.training.settings import Running, check_logger, is_main_process
+    from gi_bench.harness.registry import suite_spec
 
     check_logger(log_to)
     choices = Choices(epochs, steps, seed, _rate(rate), rows, rows_per_image, _weights(weight, recipe))
-    name, source = backbone_source(backbone, suite)
+    name, source = backbone_source(backbone, suite_spec(suite))
     folder = _folder(output, recipe, name)
     check_place(folder)
     board = log_dir / f"{folder.name}-seed{seed}"

@@ -22,6 +22,7 @@ from typing import Any
 from gi_bench.baselines.registration import backbone_source
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import suite_spec
 from gi_bench.harness.suites.base import Suite
 
 Say = Callable[[str], None]
@@ -61,7 +62,7 @@ class Settings:
         plain = asdict(self)
         for name in ("data", "device", "backbone"):
             plain.pop(name)
-        plain["backbone"] = backbone_source(self.backbone, self.suite)[0]
+        plain["backbone"] = backbone_source(self.backbone, suite_spec(self.suite))[0]
         if self.explanations is not None:
             plain["explanations"] = hashlib.sha256(self.explanations.read_bytes()).hexdigest()
         return plain
@@ -100,7 +101,7 @@ class Workshop:
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
         from gi_bench.baselines.training.settings import Running
 
-        _, source = backbone_source(self._settings.backbone, self._settings.suite)
+        _, source = backbone_source(self._settings.backbone, self._suite.spec)
         return {
             "settings": self._settings.describe(),
             "backbone": weights_digest(resolve(source)),
@@ -155,7 +156,7 @@ class Workshop:
         folder = self._folder / "adapters" / self._place(one, seed)
         if (folder / "card.json").is_file():
             return folder
-        name, source = backbone_source(settings.backbone, settings.suite)
+        name, source = backbone_source(settings.backbone, self._suite.spec)
         train_adapter(
             one.recipe,
             load_backbone(source),

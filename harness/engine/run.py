@@ -189,11 +189,7 @@ def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list
     wanted = set(tasks or [task for entry in entries for task in entry.tasks])
     names = {entry.name for entry in entries}
     found: list[ModelEntry] = list(registered("gi_bench.models").values())
-    return [
-        one
-        for one in found
-        if one.details.get("role") and one.name not in names and wanted & {*one.details.get("bounds", one.tasks)}
-    ]
+    return [one for one in found if one.name not in names and wanted & {*one.bounded_tasks}]
 
 
 def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
@@ -232,8 +228,7 @@ class _Teachers:
         Raises:
             GiBenchError: it cannot be loaded.
         """
-        needs = entry.details.get("needs_train_suite")
-        if not needs:
+        if not entry.learns_from:
             return None
         suite = self._suite
         wanted = self._name
@@ -242,7 +237,7 @@ class _Teachers:
                 self._loaded[""] = suite.teacher()
             if self._loaded.get("") is not None:
                 return self._loaded[""]
-            wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
+            wanted = (suite.mask_suite if entry.learns_from == "masks" else None) or suite.train_suite
         if wanted is None or (wanted == suite.name and self._elsewhere is None):
             return None if wanted is None else suite
         if wanted not in self._loaded:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +32,7 @@ class Suite:
             to make; None where they learn from ``train_suite`` too.
         note: what must be said wherever a score of this suite is shown; empty if nothing.
         is_embedded: comes with the package; runs in float32 on every CPU unless another dtype is asked for.
+        spec: what the suite is; taken from its registration where it does not say so itself.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Suite:
     mask_suite: str | None = None
     note: str = ""
     is_embedded: bool = False
+    spec: SuiteSpec = SuiteSpec()
 
     def teacher(self) -> Suite | None:
         """The suite that priors learn from, where it is made from this one (a split's train side) and has no name."""
@@ -109,15 +112,19 @@ class SuiteEntry:
         summary: one line for ``gi-bench suites``.
         load: builds it from the optional data folder (``--data``).
         needs_data: whether ``--data`` (or a Hub cache) is needed.
+        spec: what the suite is; the default is a suite that nothing is known of.
     """
 
     name: str
     summary: str
     load: Any
     needs_data: bool = False
+    spec: SuiteSpec = field(default_factory=SuiteSpec)
 
     def open(self, data: Path | None) -> Suite:
         """Load the suite; ``data`` is the folder given by the user, if any."""
         suite = self.load(data)
         assert isinstance(suite, Suite)
+        if suite.spec == SuiteSpec():
+            suite.spec = self.spec
         return suite

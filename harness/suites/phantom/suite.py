@@ -12,6 +12,7 @@ from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.suites.base import Suite, SuiteEntry
 from gi_bench.harness.suites.phantom import pins
 from gi_bench.harness.suites.phantom.scene import PHANTOM_VERSION, Scene, make_scene
+from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +38,8 @@ class PhantomSuite(Suite):
         self.split = split
         self.name = f"phantom/{split}"
         self.note = _NOTE
-        self.train_suite = "phantom/train"
-        self.mask_suite = f"phantom/{SMALL}"
+        self.spec = _spec(split)
+        self.train_suite, self.mask_suite = self.spec.train_suite, self.spec.mask_suite
         self._count = SPLIT_SIZES[split] if image_count is None else image_count
         self._load = lru_cache(maxsize=512)(self._render)
         self._digests: dict[str, str] = {}
@@ -145,12 +146,26 @@ class PhantomSuite(Suite):
         return self._digests[img_id]
 
 
+def _spec(split: str) -> SuiteSpec:
+    images = {**SPLIT_SIZES, SMALL: SMALL_SIZE}[split]
+    return SuiteSpec(
+        family="phantom",
+        split=split,
+        is_embedded=True,
+        images=images,
+        questions=10 * images,
+        train_suite="phantom/train",
+        mask_suite=f"phantom/{SMALL}",
+        short_train_suite=f"phantom/{SMALL}",
+    )
+
+
 def _opener(split: str) -> object:
     def load(data: Path | None) -> PhantomSuite:
         """The split; there is no data folder to look at."""
         if split == SMALL:
             suite = PhantomSuite("train", SMALL_SIZE)
-            suite.name = f"phantom/{SMALL}"
+            suite.name, suite.spec = f"phantom/{SMALL}", _spec(SMALL)
             return suite
         return PhantomSuite(split)
 
@@ -164,6 +179,7 @@ def suites() -> list[SuiteEntry]:
             f"phantom/{split}",
             f"rendered endoscopy-like scenes with exact masks: {count} images, {10 * count} questions (embedded)",
             _opener(split),
+            spec=_spec(split),
         )
         for split, count in {**SPLIT_SIZES, SMALL: SMALL_SIZE}.items()
     ]

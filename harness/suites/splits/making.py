@@ -187,6 +187,32 @@ def file_source(path: Path) -> Source:
         raise DataError(f"cannot read the file: {error.strerror}", where=path, do="check the path") from error
 
 
+def read_sources(names: Sequence[str], data: Path | None) -> tuple[list[AskedRow], list[Source]]:
+    """The rows of suites, and of CSV or Parquet files, and what they came from.
+
+    Args:
+        names: a suite's name, or the path of a ``.csv`` or ``.parquet`` file.
+        data: folder with the suites' files.
+
+    Raises:
+        GiBenchError: a suite is unknown, or files are missing or damaged.
+    """
+    from gi_bench.harness.registry import load_suite
+
+    rows: list[AskedRow] = []
+    used: list[Source] = []
+    for name in names:
+        path = Path(name)
+        if path.suffix.lower() in SUFFIXES:
+            rows += rows_of_file(path)
+            used.append(file_source(path))
+        else:
+            suite = load_suite(name, data)
+            rows += rows_of_suite(suite)
+            used.append(Source(suite.fingerprint, suite.name))
+    return rows, used
+
+
 @dataclass(frozen=True)
 class Split:
     """Which image is on which side.
