@@ -128,7 +128,7 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
 
 def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
     """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
-    name, source = backbone_source(context.backbone, context.suite.name)
+    name, source = backbone_source(context.backbone, context.suite.spec)
     folders = [Path(source)]
     if recipe.adapter:
         folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
