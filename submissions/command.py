@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+
+if TYPE_CHECKING:
+    from gi_bench.harness.suites.specs import Subtask
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,7 +24,7 @@ CountryOption = Annotated[str, typer.Option("--country", help="Country.")]
 NotesOption = Annotated[str, typer.Option("--notes", help="Notes to the organisers.")]
 
 
-def _write(task: str, path: Path, output: Path | None, team: Any) -> Path:
+def _write(task: Subtask, path: Path, output: Path | None, team: Any) -> Path:
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task1, task2
     from gi_bench.submissions.info import remark_for
@@ -91,7 +94,7 @@ def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
 
 def _written(path: Path, folder: Path) -> list[tuple[str, str]]:
     """Write the files of one run: what each is, and its name."""
-    from gi_bench.harness.errors import RunError
+    from gi_bench.harness.errors import UnfitRunError
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task1, task2
     from gi_bench.submissions.info import Team
@@ -100,9 +103,8 @@ def _written(path: Path, folder: Path) -> list[tuple[str, str]]:
     for what, module in (("submission, subtask 1", task1), ("submission, subtask 2", task2)):
         try:
             written.append((what, module.write(open_run(path), folder, Team()).name))
-        except RunError as error:
-            if "cannot write" in error.what:
-                raise
+        except UnfitRunError:
+            continue
     return written
 
 

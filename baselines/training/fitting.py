@@ -101,10 +101,7 @@ def train(
     try:
         trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     except GiBenchError as error:
-        if not error.what.startswith("Caught "):
-            raise
-        # A worker's error comes with its traceback as text; the last line is the error's own.
-        raise type(error)(error.what.strip().splitlines()[-1].partition(": ")[2]) from None
+        raise of_worker(error) from error.__cause__
     trainer.accelerator.wait_for_everyone()
     network.eval()
     return Trained(_history(trainer.state.log_history), time.perf_counter() - start)
@@ -236,3 +233,15 @@ def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in log
         if "loss" in row
     ]
+
+
+def of_worker(error: GiBenchError) -> GiBenchError:
+    """An error as it was raised, also where a process that decodes pictures raised it.
+
+    torch's DataLoader hands such an error over as text: it makes the same type anew from "Caught KIND in DataLoader
+    worker process N.", the traceback and, last, the error's own line. Nothing but this text tells it from an error of
+    this process.
+    """
+    if not error.what.startswith("Caught "):
+        return error
+    return type(error)(error.what.strip().splitlines()[-1].partition(": ")[2])

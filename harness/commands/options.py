@@ -10,6 +10,10 @@ import typer
 PluginOption = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import PluginOption, load_plugins
+from gi_bench.harness.commands.options import PluginOption, ThreadsOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 
@@ -53,6 +53,7 @@ def run(
     bounds: Annotated[
         bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
     ] = False,
+    threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -72,6 +73,7 @@ def run(
         training_images=training_images,
         split=split,
         bounds=bounds,
+        threads=threads,
     )
     finished = evaluate(
         model,

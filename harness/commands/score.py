@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import PluginOption, load_plugins
+from gi_bench.harness.commands.options import PluginOption, ThreadsOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 
@@ -37,9 +37,14 @@ def score(
         str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")
     ] = None,
     judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
+    threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
+    from gi_bench.harness.devices import use_threads
+
+    if threads is not None:
+        use_threads(threads)
     load_plugins(plugin)
     from gi_bench.harness.analysis.scoring import score_run
     from gi_bench.harness.analysis.summary import score_lines

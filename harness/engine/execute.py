@@ -62,7 +62,11 @@ class PartResult:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that a smaller batch may pass, on a GPU or a CPU."""
+    """Whether an exception means that a smaller batch may pass, on a GPU or a CPU.
+
+    torch has a type for a GPU's allocator only (named, so that torch is not loaded for models without it). Its CPU
+    allocator and cuBLAS raise a bare RuntimeError: their text alone tells them from a defect.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()

@@ -130,7 +130,8 @@ def evaluate(
     finished = []
     optional = _bounds(entries, settings.tasks) if settings.bounds else []
     for entry in [*entries, *optional]:
-        device = "cpu" if settings.device == "auto" and not _needs_device(entry) else choose_device(settings.device)
+        # A model that never looks computes nothing: torch is not loaded to ask for a GPU.
+        device = "cpu" if settings.device == "auto" and not entry.needs_image else choose_device(settings.device)
         context = BuildContext(
             suite=opened,
             device=device,
@@ -148,7 +149,7 @@ def evaluate(
             if known is not None:
                 finished.append(_found(entry, known, opened, say))
                 continue
-            if _needs_device(entry):
+            if entry.needs_image:
                 use_threads(settings.threads)
             model = entry.build(context)
             _check_built(entry, model, settings.tasks)
@@ -258,11 +259,6 @@ class _Teachers:
             ) from error
 
 
-def _needs_device(entry: ModelEntry) -> bool:
-    """Whether the model computes anything: one that never looks does not, and torch is not loaded to ask for a GPU."""
-    return bool(entry.details.get("needs_image", True))
-
-
 def _run(
     entry: ModelEntry,
     model: Model,
@@ -282,7 +278,7 @@ def _run(
     )
     recipe = Recipe(
         variant=entry.name,
-        model=dict(model.settings),
+        model=_settings_of(entry, model),
         suite=suite.name,
         fingerprint=suite.fingerprint,
         tasks=tasks,
@@ -349,6 +345,22 @@ def _finish(folder: Path, manifest: Manifest, size: BatchSize, unchanged: Manife
         peak_memory_mb=peak,
     )
     store.write_manifest(folder, done)
+
+
+def _settings_of(entry: ModelEntry, model: Model) -> dict[str, Any]:
+    """The model's settings as the recipe keeps them; a bound's hold its role, by which stored runs are told apart.
+
+    Raises:
+        GiBenchError: the model says that it is something else than its entry declares.
+    """
+    settings = dict(model.settings)
+    said = settings.get("role", entry.role)
+    if said != entry.role:
+        raise GiBenchError(
+            f"{entry.name} is registered as a {entry.role}, and its settings call it {said!r}",
+            do=f"declare ModelEntry(..., role={said!r}), or take the role out of the model's settings",
+        )
+    return settings if entry.role == "model" else settings | {"role": entry.role}
 
 
 def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:

@@ -127,4 +127,7 @@ class SuiteEntry:
         assert isinstance(suite, Suite)
         if suite.spec == SuiteSpec():
             suite.spec = self.spec
+            suite.train_suite = suite.train_suite or self.spec.train_suite
+            suite.mask_suite = suite.mask_suite or self.spec.mask_suite
+            suite.is_embedded = suite.is_embedded or self.spec.is_embedded
         return suite
