@@ -298,7 +298,7 @@ def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path
     ):
         train_adapter(
             recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
-            choices=Choices(steps=1), running=CPU, say=lambda line: None,
+            choices=Choices(steps=1, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
 
 
@@ -330,7 +330,7 @@ def test_images_without_rows_are_counted(tmp_path: Path) -> None:
     lines: list[str] = []
     train_adapter(
         recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
-        choices=Choices(steps=1), running=CPU, say=lines.append,
+        choices=Choices(steps=1, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert "1 of 6 images have no row for answer: left out" in lines
     assert len((tmp_path / "a" / "training_images.txt").read_text().split()) <= 5
@@ -341,7 +341,7 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     lines: list[str] = []
     train_adapter(
         frozen, load_backbone(TINY), "tiny", suite, tmp_path / "a",
-        choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+        choices=Choices(steps=2, rows=16), running=CPU, features=tmp_path / "features", say=lines.append,
     )  # fmt: skip
     assert len(list((tmp_path / "features").glob("*.features"))) == 1
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
@@ -353,7 +353,7 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     with pytest.raises(GiBenchError, match="trains the vision tower"):
         train_adapter(
             recipes()["multitask_r128"], load_backbone(TINY), "tiny", suite, tmp_path / "b",
-            choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+            choices=Choices(steps=2, rows=16), running=CPU, features=tmp_path / "features", say=lines.append,
         )  # fmt: skip
 
 
@@ -376,7 +376,7 @@ def test_task_tokens_are_added_trained_and_loaded(
         backbone = load_backbone(tmp_path / "backbone")
         train_adapter(
             recipes()[name], backbone, "custom", suite, tmp_path / name,
-            choices=Choices(steps=2), running=CPU, say=lambda line: None,
+            choices=Choices(steps=2, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
         assert json.loads((tmp_path / name / "card.json").read_text())["added_tokens"] == added
         plain = load_backbone(tmp_path / "backbone")
