@@ -300,7 +300,7 @@ def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path
     ):
         train_adapter(
             recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
-            choices=Choices(steps=1), running=CPU, say=lambda line: None,
+            choices=Choices(steps=1, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
 
 
@@ -332,7 +332,7 @@ def test_images_without_rows_are_counted(tmp_path: Path) -> None:
     lines: list[str] = []
     train_adapter(
         recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
-        choices=Choices(steps=1), running=CPU, say=lines.append,
+        choices=Choices(steps=1, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert "1 of 6 images have no row for answer: left out" in lines
     assert len((tmp_path / "a" / "training_images.txt").read_text().split()) <= 5
@@ -343,7 +343,7 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     lines: list[str] = []
     train_adapter(
         frozen, load_backbone(TINY), "tiny", Material(suite, features=tmp_path / "features"), tmp_path / "a",
-        choices=Choices(steps=2), running=CPU, say=lines.append,
+        choices=Choices(steps=2, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert len(list((tmp_path / "features").glob("*.features"))) == 1
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
@@ -356,7 +356,7 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
         train_adapter(
             recipes()["multitask_r128"], load_backbone(TINY), "tiny",
             Material(suite, features=tmp_path / "features"), tmp_path / "b",
-            choices=Choices(steps=2), running=CPU, say=lines.append,
+            choices=Choices(steps=2, rows=16), running=CPU, say=lines.append,
         )  # fmt: skip
 
 
@@ -379,7 +379,7 @@ def test_task_tokens_are_added_trained_and_loaded(
         backbone = load_backbone(tmp_path / "backbone")
         train_adapter(
             recipes()[name], backbone, "custom", Material(suite), tmp_path / name,
-            choices=Choices(steps=2), running=CPU, say=lambda line: None,
+            choices=Choices(steps=2, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
         assert json.loads((tmp_path / name / "card.json").read_text())["added_tokens"] == added
         plain = load_backbone(tmp_path / "backbone")
