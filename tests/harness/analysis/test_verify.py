@@ -34,7 +34,7 @@ ANSWERS = (
     "no instruments visible in the image", "an instrument is visible", "???",
 )  # fmt: skip
 EXPLANATIONS = (
-    "One pink polyp of 5 mm is seen in the upper left.",
+    "One pink polyp of 5 mm is seen in the upper left, no instrument.",
     "Two small polyps lie on the pale wall; no instrument enters.",
     "No instrument enters the field.",
     None,
