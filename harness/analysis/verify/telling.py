@@ -146,6 +146,7 @@ def _differences(found: Verification) -> list[str]:
         )
     for problem in found.problems:
         lines += _wrapped(f"  {problem}")
+    lines += _wrapped(f"scores of the predictions that are stored, by this version: gi-bench score {found.run}")
     return [*lines, ""]
 
 

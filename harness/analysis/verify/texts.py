@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -168,15 +169,17 @@ def _meteor(run: Run, source: _Source) -> Rows | str | Unavailable:
     from nltk.translate.meteor_score import single_meteor_score
 
     try:
-        wordnet.ensure_loaded()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other languages, which nobody asks for
+            wordnet.ensure_loaded()
     except LookupError:
         return Unavailable("NLTK's WordNet is not on this machine", f"{_FETCH} (or set NLTK_DATA)")
+    except (OSError, ValueError) as error:
+        return Unavailable(f"NLTK cannot read its WordNet ({type(error).__name__})", _FETCH)
     cut, how = _word_tokenizer()
     tokens = {text: cut(text) for text in {*texts.predictions, *texts.references}}
-    values = {
-        (p, r): float(single_meteor_score(tokens[r], tokens[p], alpha=0.9, beta=3, gamma=0.5))
-        for p, r in texts.distinct()
-    }
+    settings = {"alpha": 0.9, "beta": 3, "gamma": 0.5, "wordnet": wordnet}
+    values = {(p, r): float(single_meteor_score(tokens[r], tokens[p], **settings)) for p, r in texts.distinct()}
     return texts.mean(values, f"single_meteor_score of {how}, alpha=0.9, beta=3, gamma=0.5, mean")
 
 
