@@ -72,10 +72,16 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write Parquet atomically; equal tables give equal bytes."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    options: dict[str, Any] = {}
+    plain = [field.name for field in table.schema if not pa.types.is_binary(field.type)]
+    if len(plain) < len(table.schema):
+        # Statistics and dictionaries would hold pictures over again: their smallest and largest "value", four times.
+        options = {"write_statistics": plain, "use_dictionary": plain}
     with _writing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", store_schema=False)
+        pq.write_table(table, temporary, compression="zstd", store_schema=False, **options)
 
 
 def read_json(path: Path) -> Any:

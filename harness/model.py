@@ -69,8 +69,8 @@ class Answer:
             in [0, 1]; None likewise.
         prompt: what the model was asked, as it was put; None if it takes no prompt.
         reply: what the model wrote, before anything was read from it; None if that is ``text``.
-        state: what the reply is, where the model knows better than its text says (a server's filter: ``refused``);
-            None leaves it to be read from the text.
+        state: why the text is empty, where the model knows (a server's filter: ``refused``). None leaves it to be read
+            from the text, and a text that is not empty is read in any case when it is scored.
         token_log_probs: log-probability of every token, at most 0; None if the model does not say.
     """
 

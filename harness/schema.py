@@ -220,7 +220,8 @@ class Reply:
     Attributes:
         prompt: the text put to the model, as it was put; None if it takes none or does not say.
         text: what it wrote, before anything was read from it; None if nothing, or if it writes no text.
-        state: what the reply is, as the model says or as it was read when the run was made. Scores read it again.
+        state: what the reply is, as the model says or as it was read when the run was made. Texts are read again when
+            they are scored; of a region, and of an empty text, this counts.
         token_count: tokens generated; None if the model does not say.
         token_log_probs: log-probability of every generated token, at most 0; None if the model gives none.
     """

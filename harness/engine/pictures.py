@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Longest side in pixels, and WebP's quality: about 5 kB for an endoscopy image.
 LONGEST_SIDE = 256
 QUALITY = 75
+# Of the encoder: half the time of its default for 6 % more bytes.
+METHOD = 2
 
 
 def write_pictures(folder: Path, suite: Suite, img_ids: Sequence[str]) -> None:
@@ -67,7 +69,7 @@ def _picture(suite: Suite, img_id: str) -> Picture:
     width, height = image.size
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     stream = io.BytesIO()
-    image.convert("RGB").save(stream, format="WEBP", quality=QUALITY, method=4)
+    image.convert("RGB").save(stream, format="WEBP", quality=QUALITY, method=METHOD)
     return Picture(img_id, width, height, stream.getvalue())
 
 

@@ -316,33 +316,31 @@ def _begin(folder: Path, manifest: Manifest, earlier: Manifest | None, plan: Pla
     references = dict(earlier.references) if earlier is not None else {}
     if not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)) or not references:
         references = store.write_references(folder, plan.questions, plan.phrases)
-    manifest = replace(
-        manifest,
-        references=references,
-        parts=earlier.parts if earlier is not None else {},
-        created=earlier.created if earlier is not None else manifest.created,
-    )
-    store.write_manifest(folder, manifest)
+    manifest = replace(manifest, references=references)
+    if earlier is None:
+        store.write_manifest(folder, manifest)
+        return manifest
+    manifest = replace(manifest, parts=earlier.parts, created=earlier.created)
+    # A complete run that is given again stays complete while nothing is missing.
+    store.write_manifest(folder, replace(earlier, references=references) if earlier.complete else manifest)
     # Only now: until the manifest stands, whoever reads the folder reads it as one of the version before.
     (folder / migration.REFERENCES).unlink(missing_ok=True)
     return manifest
 
 
 def _finish(folder: Path, manifest: Manifest, size: BatchSize, unchanged: Manifest | None) -> None:
-    """Write the manifest of a complete run. One whose parts were all there keeps what was measured when it was made."""
-    timings = store.open_run(folder).timings
+    """Write the manifest of a complete run. One whose parts were all there keeps what was said when it was made."""
     if unchanged is not None and unchanged.complete:
-        batch_size, halved, peak = unchanged.batch_size, unchanged.batch_halved_count, unchanged.peak_memory_mb
-        manifest = replace(manifest, model_memory_mb=unchanged.model_memory_mb, hardware=unchanged.hardware)
-    else:
-        batch_size, halved, peak = size.value, size.halved_count, machine.peak_memory_mb(manifest.device)
+        store.write_manifest(folder, replace(unchanged, parts=manifest.parts, references=manifest.references))
+        return
+    seconds = sum(sum(timing.seconds.values()) for timing in store.open_run(folder).timings)
     done = replace(
         manifest,
         complete=True,
-        batch_size=batch_size,
-        batch_halved_count=halved,
-        seconds=round(float(sum(sum(timing.seconds.values()) for timing in timings)), 3),
-        peak_memory_mb=peak,
+        batch_size=size.value,
+        batch_halved_count=size.halved_count,
+        seconds=round(float(seconds), 3),
+        peak_memory_mb=machine.peak_memory_mb(manifest.device),
     )
     store.write_manifest(folder, done)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gi_bench.harness.schema import (
     Region,
     Reply,
 )
+from gi_bench.harness.suites.base import canonical_lines
 from gi_bench.harness.tables import read_stored, records_of, schema_of, table_of, write_records
 
 _TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -127,3 +128,23 @@ def test_a_file_that_was_changed_is_told_and_one_without_a_digest_is_not(tmp_pat
     path.unlink()
     with pytest.raises(RunError, match="a file of the run is missing"):
         read_stored(path, {path.name: digest})
+
+
+def test_a_fingerprint_outlives_the_schema_and_tells_what_is_new() -> None:
+    """Rows without the later fields are hashed as the rows of version 2 were; what they hold is part of the hash."""
+    region = Region("polyp", 2, 2, "04", 0.5)
+    question = Question(0, "a", "q?", "yes", ("polyp_count",), 1, (AtomicPair("q", "yes"),))
+    first, second = canonical_lines([question], [Phrase(0, "a", "the polyp", "polyp", region)])
+    assert first == (
+        b'{"answer":"yes","complexity":1,"explanation":null,"finding":null,"img_id":"a","index":0,"is_negative":false,'
+        b'"kind":"question","original":[{"answer":"yes","question":"q"}],"question":"q?","question_class":["polyp_count"],'
+        b'"wants_explanation":false}\n'
+    )
+    assert second == (
+        b'{"img_id":"a","index":0,"is_negative":false,"kind":"phrase","label":"polyp","phrase":"the polyp",'
+        b'"region":{"counts":"04","height":2,"label":"polyp","score":0.5,"width":2}}\n'
+    )
+    for changed in (replace(question, options=("yes", "no")), replace(question, also_accepted=("1",))):
+        assert next(iter(canonical_lines([changed], []))) != first
+    boxed = replace(region, given_box=(0.0, 0.0, 1.0, 1.0))
+    assert next(iter(canonical_lines([], [Phrase(0, "a", "the polyp", "polyp", boxed)]))) != second

@@ -439,7 +439,7 @@ def test_prompt_reply_state_and_tokens_of_every_task_are_stored(run_scripted: An
             assert (region.given_point, region.given_box, region.area) == ((3.0, 7.5), None, 1)
         else:
             assert (region.given_box, region.box()) == ((2.5, 4.0, 60.0, 70.0), (2, 4, 60, 70))
-    plain = store.open_run(run_scripted(ScriptedModel()).path)
+    plain = store.open_run(run_scripted(ScriptedModel({"script": 2})).path)
     assert {p.answer_reply.text == p.answer for p in plain.predictions.values() if p.answer_reply} == {True}
 
 

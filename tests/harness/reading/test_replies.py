@@ -354,3 +354,13 @@ def test_missing_regions_lower_average_precision(tmp_path: Path) -> None:
 
     assert value(tmp_path / "whole", 16) == pytest.approx(1.0)
     assert value(tmp_path / "half", 8) == pytest.approx(0.5)
+
+
+def test_a_model_says_why_its_text_is_empty(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", answer=lambda q: "" if q.index < 3 else "no polyp", explain=lambda q: "")
+    filtered = Reply(text="", state="refused")
+    _with(run, lambda p: replace(p, answer_reply=filtered, explain_reply=filtered) if p.kind == "question" else p)
+    states = score_run(run, resamples=0).states
+    assert states["answers"]["all"]["refused"] == 3, "a text is read whatever was stored"
+    assert states["answers"]["all"]["not given"] == 0
+    assert states["explanations"]["all"]["refused"] == 12
