@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import math
 import subprocess
@@ -492,3 +493,32 @@ def test_frames_of_runs_go_together(runs: tuple[Path, Path]) -> None:
 def test_the_face_refuses_nothing_it_lists() -> None:
     assert issubclass(UnknownNameError, GiBenchError)
     assert issubclass(RunError, GiBenchError)
+
+
+def _classes(slugs: tuple[str, ...]) -> Callable[[Pair], None]:
+    def change(suite: Pair) -> None:
+        suite.questions[1] = dataclasses.replace(suite.questions[1], question_class=slugs)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            _classes(("polyp_count", "polyp_presence")),
+            "question 1 has the unknown class .polyp_presence.*polyp_count",
+        ),
+        (_classes(()), "question 1 has no question class"),
+        (lambda suite: suite.questions.reverse(), "question 0 has the index 2"),
+        (lambda suite: suite.phrases.pop(0), "phrase 0 has the index 1"),
+    ],
+)
+def test_rows_that_nothing_could_be_made_of_are_refused_first(
+    change: Callable[[Pair], object], said: str, tmp_path: Path
+) -> None:
+    suite = Pair()
+    change(suite)
+    with pytest.raises(GiBenchError, match=said):
+        evaluate(MIDDLE, suite, output=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
