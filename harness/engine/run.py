@@ -22,7 +22,7 @@ from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.registry import ModelEntry, load_suite, model_entry
 from gi_bench.harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
-from gi_bench.harness.suites.base import Suite, check_rows
+from gi_bench.harness.suites.base import Suite
 
 PREVIEW_COUNT = 24
 PREVIEW_SIZE = 320
@@ -123,7 +123,6 @@ def evaluate(
         from gi_bench.harness.suites.splits.suite import split_side
 
         opened = split_side(opened, settings.split)
-    check_rows(opened)
     device, dtype = _device(settings.device), settings.dtype
     shared: dict[str, Any] = {}
     teachers = _Teachers(opened, train_suite, data, train_data)

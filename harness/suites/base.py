@@ -10,9 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import Phrase, Question
-from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,29 +74,6 @@ class Suite:
             image = self.image_digest(img_id) if self.has_images else "no image"
             digest.update(f"{img_id}\t{image}\n".encode())
         return digest.hexdigest()
-
-
-def check_rows(suite: Suite) -> None:
-    """Refuse rows that nothing could be made of later: a model would have answered them by then.
-
-    Raises:
-        DataError: a row whose index is not its position, or a question of a class that is not one of the 18.
-    """
-    for what, rows in (("question", suite.questions), ("phrase", suite.phrases)):
-        for place, row in enumerate(rows):
-            if row.index != place:
-                raise DataError(
-                    f"{what} {place} has the index {row.index}", where=suite.name, do="number the rows from 0, in order"
-                )
-    for question in suite.questions:
-        unknown = [slug for slug in question.question_class if slug not in QUESTION_CLASSES]
-        if unknown or not question.question_class:
-            said = f"the unknown class {unknown[0]!r}" if unknown else "no question class"
-            raise DataError(
-                f"question {question.index} has {said}",
-                where=suite.name,
-                do=f"use any of {', '.join(QUESTION_CLASSES)}",
-            )
 
 
 def canonical_lines(questions: Iterable[Question], phrases: Iterable[Phrase]) -> Iterable[bytes]:
