@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.files import read_toml
 from gi_bench.harness.registry import ModelEntry
@@ -61,20 +62,42 @@ class VariantRecipe:
         return HERE / "weights" / f"{self.name}-{backbone}"
 
 
+@dataclass(frozen=True)
+class BackboneTable:
+    """A table under ``[backbones]``.
+
+    Attributes:
+        summary: one line.
+        source: folder beside this file, or Hub id.
+        pixels: side of the square in which it sees a picture.
+        suites: beginnings of the names of suites that it is used for.
+    """
+
+    summary: str
+    source: str
+    pixels: int
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    """The keys of ``variants.toml``; a variant has those of :class:`VariantRecipe`."""
+
+    backbones: Mapping[str, BackboneTable]
+    variants: Mapping[str, VariantRecipe]
+
+
 @lru_cache(maxsize=1)
-def _content() -> dict[str, Any]:
-    return read_toml(HERE / "variants.toml")
+def _content() -> _File:
+    path = HERE / "variants.toml"
+    content = read_toml(path)
+    named = {name: {"name": name, **table} for name, table in content.get("variants", {}).items()}
+    return checked({**content, "variants": named}, _File, path)
 
 
 def recipes() -> dict[str, VariantRecipe]:
     """All variants by name."""
-    found = {}
-    for name, table in _content()["variants"].items():
-        fields = dict(table)
-        if "train" in fields:
-            fields["train"] = tuple(fields["train"])
-        found[name] = VariantRecipe(name=name, **fields)
-    return found
+    return dict(_content().variants)
 
 
 def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | Path]:
@@ -84,14 +107,14 @@ def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | P
         wanted: a name of ``variants.toml``, a folder, a Hub id, or None for the suite's own.
         suite: name of the suite.
     """
-    backbones: Mapping[str, Any] = _content()["backbones"]
+    backbones = _content().backbones
     if wanted is None:
         for name, table in backbones.items():
-            if any(suite.startswith(prefix) for prefix in table["suites"]):
+            if any(suite.startswith(prefix) for prefix in table.suites):
                 wanted = name
                 break
     if str(wanted) in backbones:
-        source = backbones[str(wanted)]["source"]
+        source = backbones[str(wanted)].source
         local = HERE / source
         return str(wanted), local if local.is_dir() or source.startswith("weights/") else source
     return "custom", str(wanted)
@@ -99,8 +122,8 @@ def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | P
 
 def backbone_pixels(name: str) -> int | None:
     """Side of the square in which a named backbone sees a picture; None for another backbone."""
-    table = _content()["backbones"].get(name)
-    return None if table is None else int(table["pixels"])
+    table = _content().backbones.get(name)
+    return None if table is None else table.pixels
 
 
 def variants() -> list[ModelEntry]:
@@ -123,7 +146,18 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         "masks": recipe.masks,
         "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
     }
-    return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
+    return ModelEntry(
+        recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details, partial(_files, recipe)
+    )
+
+
+def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
+    """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
+    name, source = backbone_source(context.backbone, context.suite.name)
+    folders = [Path(source)]
+    if recipe.adapter:
+        folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
+    return folders if all(folder.is_dir() for folder in folders) else None
 
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
@@ -150,7 +184,7 @@ def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
         model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(recipe.name, context)
         return model
 
-    return ModelEntry(recipe.name, recipe.summary, tasks, build, details)
+    return ModelEntry(recipe.name, recipe.summary, tasks, build, details, lambda context: [])
 
 
 def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,26 +92,32 @@ def read_json(path: Path) -> Any:
         raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
 
 
-def read_table(path: Path, schema: pa.Schema, added: Collection[str] = ()) -> pa.Table:
-    """Read one Parquet file of a run and check its columns; a missing one of ``added`` is read as null.
+def read_parquet(path: Path, content: bytes | None = None) -> pa.Table:
+    """Read one Parquet file of a run, from ``content`` where its bytes are at hand.
 
     Raises:
-        RunError: missing, truncated, or with other columns.
+        RunError: missing or truncated.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        return pq.read_table(path if content is None else pa.BufferReader(content))
     except FileNotFoundError as error:
         raise RunError("file not found", where=path, do="give the folder of a run") from error
     except (OSError, pa.ArrowException) as error:
         raise RunError(
             "damaged Parquet file", where=path, do="delete this file and run the same command again"
         ) from error
-    for place, name in enumerate(schema.names):
-        if name in added and name not in table.schema.names:
-            table = table.add_column(place, schema.field(name), pa.nulls(len(table), schema.field(name).type))
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read one Parquet file and check its columns.
+
+    Raises:
+        RunError: missing, truncated, or with other columns.
+    """
+    table = read_parquet(path)
     if table.schema.names != schema.names:
         raise RunError(
             "Parquet file of another version or another tool",

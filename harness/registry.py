@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -38,6 +38,9 @@ class ModelEntry:
         tasks: what it can do.
         build: makes the model; heavy imports belong in here.
         details: shown by ``gi-bench models --json`` (rank, backbone, ...).
+        files: the files that decide, beside the code of this package, its version and the context, what ``build``
+            makes: an unchanged finished run is then found without building the model. It returns None where that
+            cannot be said without building; without ``files`` the model is always built.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ModelEntry:
     tasks: tuple[Task, ...]
     build: Callable[[BuildContext], Model]
     details: Mapping[str, Any] = field(default_factory=dict)
+    files: Callable[[BuildContext], Sequence[Path] | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gi_bench.harness import provenance
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry, registered
 
 
 def report(
@@ -72,10 +73,29 @@ def _study_page(path: Path) -> Path:
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
-    """One page over the runs of one call, beside them."""
-    from gi_bench.reports.comparison import write_report
+    """One page over the runs of one call, beside them; not rendered again where it would be the same."""
+    page = _default(paths)
+    made_from = _made_from(paths)
+    if made_from is None or not provenance.is_current([page], made_from):
+        from gi_bench.reports.comparison import write_report
 
-    return [("report", write_report(paths, _default(paths)))]
+        write_report(paths, page)
+        if made_from is not None:
+            provenance.remember([page], made_from)
+    return [("report", page)]
+
+
+def _made_from(paths: list[Path]) -> str | None:
+    """Digest of all that a page over some runs shows; None where that is not known."""
+    from gi_bench.harness.analysis.bounds import bounds_beside
+    from gi_bench.harness.analysis.definitions import metrics_key
+    from gi_bench.harness.store import run_parts
+
+    known = metrics_key(registered("gi_bench.metrics"))
+    if known is None:
+        return None
+    runs = [*paths, *bounds_beside(paths)]
+    return provenance.digest_of("report", [provenance.content_of(run_parts(run)) for run in runs], known)
 
 
 def after_study(folder: Path) -> list[tuple[str, Path]]:

@@ -39,6 +39,6 @@ class Team:
 
 def remark_for(run: Run, task: str) -> str:
     """What has to be said if the run is not on the challenge's own rows; empty if it is."""
-    if run.suite in OFFICIAL[task] and not run.manifest.get("suite_note") and run.manifest["recipe"]["limit"] is None:
+    if run.suite in OFFICIAL[task] and not run.manifest.suite_note and run.recipe.limit is None:
         return ""
     return f"made on the suite {run.suite} ({len(run.questions)} questions), not on the challenge's rows"

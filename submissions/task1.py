@@ -50,9 +50,7 @@ def build(run: Run, team: Team) -> dict[str, Any]:
     """
     rows = answered_rows(run)
     manifest = run.manifest
-    seconds = sum(
-        float(timing["seconds"].get(stage, 0.0)) for timing in run.timings for stage in ("load", "encode", "answer")
-    )
+    seconds = sum(timing.seconds.get(stage, 0.0) for timing in run.timings for stage in ("load", "encode", "answer"))
     return {
         "submission_info": team.as_dict(remark_for(run, "task1")),
         "public_scores": _public_scores(run),
@@ -62,12 +60,12 @@ def build(run: Run, team: Team) -> dict[str, Any]:
         ],
         "total_time": round(seconds, 4),
         "time_per_item": seconds / len(rows),
-        "memory_used_mb": manifest.get("memory_used_mb", 0),
-        "model_memory_mb": manifest.get("model_memory_mb", 0),
-        "gpu_name": manifest.get("hardware", {}).get("gpu_name", "cpu"),
+        "memory_used_mb": manifest.peak_memory_mb or 0,
+        "model_memory_mb": manifest.model_memory_mb or 0,
+        "gpu_name": manifest.hardware.gpu_name,
         "debug": {
-            "packages": [{"name": name, "version": version} for name, version in manifest.get("packages", {}).items()],
-            "system": manifest.get("system", {}),
+            "packages": [{"name": name, "version": version} for name, version in manifest.packages.items()],
+            "system": dict(manifest.system),
         },
     }
 

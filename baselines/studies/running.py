@@ -98,7 +98,7 @@ class Workshop:
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.settings import Running
 
         _, source = backbone_source(self._settings.backbone, self._settings.suite)
         return {
@@ -148,8 +148,8 @@ class Workshop:
     def _checkpoint(self, one: Arm, seed: int) -> Path:
         """The arm's adapter, trained if it is not there."""
         from gi_bench.baselines.florence2.backbone import load_backbone
-        from gi_bench.baselines.training.recipes import Choices, train_adapter
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
+        from gi_bench.baselines.training.settings import Running
 
         settings = self._settings
         folder = self._folder / "adapters" / self._place(one, seed)
@@ -160,12 +160,10 @@ class Workshop:
             one.recipe,
             load_backbone(source),
             name,
-            self._train_suite,
+            Material(self._train_suite, self._extra(one, seed)),
             folder,
             choices=Choices(epochs=settings.epochs, steps=settings.steps, seed=seed, rows=settings.rows),
-            extra=self._extra(one, seed),
-            running=Running(device=settings.device),
-            command=f"gi-bench study, arm {one.name}",
+            running=Running(device=settings.device, command=f"gi-bench study, arm {one.name}"),
             say=lambda line: self._say(f"{one.name}, seed {seed}: {line}"),
         )
         return folder
@@ -239,7 +237,7 @@ class Workshop:
         return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
 
     def _device(self) -> str:
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.settings import Running
 
         return Running(device=self._settings.device).resolved_device()
 

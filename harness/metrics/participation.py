@@ -33,8 +33,8 @@ def region_state(prediction: Prediction | None) -> ReplyState:
     """
     if prediction is None or prediction.regions is None:
         return "not given"
-    if prediction.region_state is not None:
-        return prediction.region_state
+    if prediction.ground_reply is not None and prediction.ground_reply.state is not None:
+        return prediction.ground_reply.state
     return "stated" if any(region.area for region in prediction.regions) else "unreadable"
 
 
@@ -82,7 +82,7 @@ def _replies(run: Run) -> Replies:
     grounded = any(p is not None and p.regions is not None for p in shown.values())
     regions = {index: region_state(p) for index, p in shown.items()} if grounded else {}
     unknown = sum(
-        regions[index] == "unreadable" and p is not None and p.region_state is None
+        regions[index] == "unreadable" and p is not None and (p.ground_reply is None or p.ground_reply.state is None)
         for index, p in shown.items()
         if grounded
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,11 @@ class Suite:
         ids = [question.img_id for question in self.questions] + [phrase.img_id for phrase in self.phrases]
         return tuple(dict.fromkeys(ids))
 
+    @property
+    def known_fingerprint(self) -> str | None:
+        """The fingerprint where it is known without reading a row or an image; None where it has to be computed."""
+        return None
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical rows and, where there are images, every image's digest."""
@@ -85,8 +90,14 @@ def canonical_lines(questions: Iterable[Question], phrases: Iterable[Phrase]) ->
             yield text.encode("utf-8") + b"\n"
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    return asdict(row)
+def _plain(value: Any) -> Any:
+    """JSON values, without the defaults of fields that were added later: a fingerprint outlives the schema."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    given = [(one, getattr(value, one.name)) for one in fields(value)]
+    return {one.name: _plain(v) for one, v in given if not (one.metadata.get("added") and v == one.default)}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Small(PhantomSuite):
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(self: Workshop, name: str) -> Suite:
-        return Small("test", 6) if name == "phantom/test" else Small("train", 8)
+        return Small("test", 3) if name == "phantom/test" else Small("train", 5)
 
     monkeypatch.setattr(Workshop, "_load", load)
 
