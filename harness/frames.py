@@ -1,7 +1,8 @@
 """Runs, scores and comparisons as pandas frames. Nothing else imports pandas for them.
 
 Columns follow the records of :mod:`gi_bench.harness.schema`: a field keeps its name, and its type decides the column's.
-Where a row and its prediction have a field of the same name, the row's becomes ``reference_<name>``. Text is
+A field of a row that the prediction has too becomes ``reference_<name>``; one that is a record itself becomes a column
+``<name>_<field>`` for each of its fields. Text is
 ``string``, a number that may be missing ``float64`` or ``Int64``, a region COCO's dictionary of run lengths.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pandas
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["questions", "phrases"]
 _KEYS = ("kind", "index", "img_id")
-_WHOLE = ("int64", "bool")
-# Their like where a value may be missing.
+# What stands for a dtype where a value may be missing.
 _MAY_MISS = {"int64": "Int64", "bool": "boolean"}
 
 
@@ -56,16 +57,15 @@ def run_frame(run: Run, kind: Kind = "questions") -> pandas.DataFrame:
     predicted = {field.name for field in fields(Prediction)} - set(_KEYS)
     # The phrase that was shown is that of the row.
     predicted -= {"phrase"} if kind == "phrases" else set()
-    for name, dtype in _dtypes(record).items():
+    for name, hint in _hints(record).items():
         if name != "index":
-            shown = f"reference_{name}" if name in predicted else name
-            shown = "reference_region" if name == "region" else shown
-            columns |= _column(shown, [getattr(row, name) for row in rows], dtype)
+            shown = f"reference_{name}" if name in {*predicted, "region"} else name
+            columns |= _column(shown, [getattr(row, name) for row in rows], hint)
     columns["has_prediction"] = _series([one is not None for one in predictions], "bool")
-    for name, dtype in _dtypes(Prediction).items():
+    for name, hint in _hints(Prediction).items():
         if name in predicted:
             values = [None if one is None else getattr(one, name) for one in predictions]
-            columns |= _column(name, values, _MAY_MISS.get(dtype, dtype))
+            columns |= _column(name, values, hint | None)
     frame = pandas.DataFrame(columns)
     frame.index = pandas.Index([row.index for row in rows], dtype="int64", name="index")
     return frame
@@ -82,8 +82,8 @@ def scores_frame(scores: Scores) -> pandas.DataFrame:
         name: _series([getattr(scores, name)] * len(scores.scores), "string")
         for name in ("suite", "fingerprint", "variant", "recipe_digest")
     }
-    for name, dtype in _dtypes(Score).items():
-        columns |= _column(name, [getattr(one, name) for one in scores.scores], dtype)
+    for name, hint in _hints(Score).items():
+        columns |= _column(name, [getattr(one, name) for one in scores.scores], hint)
     described = [infos.get(one.metric) for one in scores.scores]
     columns["definition_version"] = _series([info and info.version for info in described], "Int64")
     columns["interval_version"] = _series([scores.interval_version] * len(described), "int64")
@@ -120,39 +120,48 @@ def comparisons_frame(comparisons: Iterable[Comparison]) -> pandas.DataFrame:
     return pandas.DataFrame({name: _series(values, dtype) for name, (dtype, values) in columns.items()})
 
 
-def _dtypes(record: type) -> dict[str, str]:
-    """The dtype of every field of a record, by its declared type; ``object`` for what is no single value."""
+def _hints(record: type) -> dict[str, Any]:
+    """The declared type of every field of a record."""
     hints = get_type_hints(record)
-    return {field.name: _dtype(hints[field.name]) for field in fields(record)}
+    return {field.name: hints[field.name] for field in fields(record)}
+
+
+def _options(hint: Any) -> list[Any]:
+    """The types that a declared type allows, without None."""
+    if get_origin(hint) in (Union, UnionType):
+        return [one for one in get_args(hint) if one is not type(None)]
+    return [hint]
 
 
 def _dtype(hint: Any) -> str:
-    """The dtype of a declared type.
+    """The dtype of a declared type; ``object`` for what is no single value.
 
     >>> _dtype(str), _dtype(int), _dtype(int | None), _dtype(float | None), _dtype(tuple[str, ...])
     ('string', 'int64', 'Int64', 'float64', 'object')
     """
-    options = [hint]
-    if get_origin(hint) is Union or type(hint).__name__ == "UnionType":
-        options = [one for one in get_args(hint) if one is not type(None)]
-    may_miss = type(None) in get_args(hint)
-    kinds = {type(value) for one in options for value in get_args(one)} if _are_literals(options) else set(options)
+    kinds = set()
+    for one in _options(hint):
+        kinds |= {type(value) for value in get_args(one)} if get_origin(one) is Literal else {one}
     if len(kinds) != 1:
         return "object"
     plain = {str: "string", int: "int64", float: "float64", bool: "bool"}.get(kinds.pop(), "object")
-    return _MAY_MISS.get(plain, plain) if may_miss else plain
-
-
-def _are_literals(options: Sequence[Any]) -> bool:
-    return all(get_origin(one) is Literal for one in options)
+    return _MAY_MISS.get(plain, plain) if type(None) in get_args(hint) else plain
 
 
 def _series(values: Sequence[Any], dtype: str) -> pandas.Series[Any]:
     return pandas.Series(list(values), dtype=dtype)
 
 
-def _column(name: str, values: Sequence[Any], dtype: str) -> dict[str, pandas.Series[Any]]:
-    """One column of a field, or several where it holds regions."""
+def _column(name: str, values: Sequence[Any], hint: Any) -> dict[str, pandas.Series[Any]]:
+    """The column of a field; several where it holds regions, and one a field where it is a record."""
+    record, *others = _options(hint)
+    if isinstance(record, type) and is_dataclass(record) and record is not Region and not others:
+        found: dict[str, pandas.Series[Any]] = {}
+        for inner, its in _hints(record).items():
+            held = [None if value is None else getattr(value, inner) for value in values]
+            found |= _column(f"{name}_{inner}", held, its | None)
+        return found
+    dtype = _dtype(hint)
     columns = {name: _series([_plain(value) for value in values] if dtype == "object" else values, dtype)}
     if name.endswith(("region", "regions")) and dtype == "object":
         shown = [None if value is None else _regions(value) for value in values]
@@ -185,8 +194,8 @@ def _union(regions: Sequence[Region]) -> Region:
 def _plain(value: Any) -> Any:
     """Records as dictionaries, regions as COCO has them, tuples as lists."""
     if isinstance(value, Region):
-        code = {"size": [value.height, value.width], "counts": value.counts}
-        return {"label": value.label, **code, "score": value.score}
+        others = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"size": [others.pop("height"), others.pop("width")], **others}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, (tuple, list)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import math
 import subprocess
@@ -316,12 +317,12 @@ class Pair(Suite):
 
     def __init__(self) -> None:
         there = Region.from_mask("polyp", np.eye(8) > 0)
-        self.questions = [
+        self.questions: list[Question] = [
             Question(0, "a", "What?", "What? 8", ("polyp_count",), 1),
             Question(1, "b", "Who?", None, ("polyp_count", "polyp_size"), 2),
             Question(2, "a", "Where?", "here", ("polyp_count",), 1, explanation="Seen."),
         ]
-        self.phrases = [
+        self.phrases: list[Phrase] = [
             Phrase(0, "a", "a polyp", "polyp", there),
             Phrase(1, "b", "a clip", "instrument", None, is_negative=True),
         ]
@@ -404,13 +405,8 @@ def test_the_phrases_of_a_run_as_a_frame(finished: Finished) -> None:
 
 def test_a_frame_of_missing_and_empty_things(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", ground=lambda p: None if p.index else (), confidence=None)
-    (folder / "predictions" / "part-00000.parquet").rename(tmp_path / "part")
-    from gi_bench.harness import store
-
-    kept = [one for one in store.read_predictions(tmp_path / "part") if one.index != 3]
-    (folder / "predictions").mkdir(exist_ok=True)
-    store.write_part(folder / "predictions" / "part-00000.parquet", kept)
     run = open_run(folder)
+    del run.predictions["question", 3]
     frame = run.to_frame()
     assert not frame.has_prediction[3]
     assert frame.answer.isna().sum() == 1
@@ -421,7 +417,7 @@ def test_a_frame_of_missing_and_empty_things(tmp_path: Path) -> None:
     assert frame.regions[1] == []
     assert frame.region_count[1] == frame.region_area[1] == 0
     phrases = run.to_frame("phrases")
-    assert phrases.region_count.isna().sum() == len(phrases) - 1
+    assert phrases.region_count.isna().tolist() == [False] + [True] * (len(phrases) - 1)
     assert phrases.region_area[0] == 0
     assert phrases.region_box[0] is None
     none = run.restricted(frozenset())
@@ -443,6 +439,20 @@ def test_regions_that_overlap_count_once(tmp_path: Path) -> None:
     assert set(frame.region_count) == {2}
     assert set(frame.region_box) == {(0, 0, 6, 6)}
     assert len(frame.regions[0]) == 3
+
+
+def test_a_record_in_a_record_becomes_columns_of_its_own() -> None:
+    from gi_bench.harness.frames import _column
+
+    @dataclasses.dataclass
+    class Inner:
+        text: str
+        count: int
+
+    made = _column("reply", [Inner("a", 2), None], Inner | None)
+    assert [*made] == ["reply_text", "reply_count"]
+    assert [str(column.dtype) for column in made.values()] == ["string", "Int64"]
+    assert made["reply_count"].isna().tolist() == [False, True]
 
 
 def test_scores_as_a_frame(runs: tuple[Path, Path]) -> None:
@@ -492,3 +502,32 @@ def test_frames_of_runs_go_together(runs: tuple[Path, Path]) -> None:
 def test_the_face_refuses_nothing_it_lists() -> None:
     assert issubclass(UnknownNameError, GiBenchError)
     assert issubclass(RunError, GiBenchError)
+
+
+def _classes(slugs: tuple[str, ...]) -> Callable[[Pair], None]:
+    def change(suite: Pair) -> None:
+        suite.questions[1] = dataclasses.replace(suite.questions[1], question_class=slugs)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            _classes(("polyp_count", "polyp_presence")),
+            "question 1 has the unknown class .polyp_presence.*polyp_count",
+        ),
+        (_classes(()), "question 1 has no question class"),
+        (lambda suite: suite.questions.reverse(), "question 0 has the index 2"),
+        (lambda suite: suite.phrases.pop(0), "phrase 0 has the index 1"),
+    ],
+)
+def test_rows_that_nothing_could_be_made_of_are_refused_first(
+    change: Callable[[Pair], object], said: str, tmp_path: Path
+) -> None:
+    suite = Pair()
+    change(suite)
+    with pytest.raises(GiBenchError, match=said):
+        evaluate(MIDDLE, suite, output=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
