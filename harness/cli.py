@@ -28,6 +28,10 @@ app = typer.Typer(
 PluginOption = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -92,6 +96,7 @@ def run(
     bounds: Annotated[
         bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
     ] = False,
+    threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores, report and submission files."""
@@ -111,6 +116,7 @@ def run(
         training_images=training_images,
         split=split,
         bounds=bounds,
+        threads=threads,
     )
     finished = evaluate(
         model,
@@ -263,9 +269,14 @@ def score(
         str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")
     ] = None,
     judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
+    threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
+    from gi_bench.harness.devices import use_threads
+
+    if threads is not None:
+        use_threads(threads)
     _load_plugins(plugin)
     from gi_bench.harness.analysis.scoring import score_run
     from gi_bench.harness.analysis.summary import score_lines

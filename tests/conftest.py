@@ -15,3 +15,9 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data at {folder} (set GI_BENCH_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither read nor fill the user's cache; what they start inherits the folder."""
+    os.environ["GI_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))

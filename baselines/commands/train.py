@@ -48,6 +48,10 @@ def train(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, or float16 or bfloat16 (mixed).")] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
+    ] = None,
     recompute: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")
     ] = False,
@@ -75,7 +79,10 @@ def train(
 ) -> None:
     """Train the adapter of a variant, or the tiny backbone."""
     from gi_bench.baselines.registration import HERE, backbone_source
+    from gi_bench.harness.devices import use_threads
     from gi_bench.harness.errors import GiBenchError
+
+    use_threads(threads)
 
     if model == "tiny-florence2":
         from gi_bench.baselines.training.recipes import train_tiny_backbone
