@@ -140,21 +140,28 @@ def choose_threads(wanted: int | None = None) -> Threads:
     return Threads(count, reason)
 
 
+_decided: Threads | None = None
+
+
 def use_threads(wanted: int | None = None) -> Threads:
     """Decide the number of threads and tell the libraries, those that are loaded and those that will be.
+
+    The first decision holds for the process: only a number given by the user changes it.
 
     Args:
         wanted: number given by the user; None to decide.
     """
-    chosen = choose_threads(wanted)
+    global _decided
+    if wanted is not None or _decided is None:
+        _decided = choose_threads(wanted)
     for name in THREAD_VARIABLES:
         if wanted is not None or not os.environ.get(name):
-            os.environ[name] = str(chosen.count)
+            os.environ[name] = str(_decided.count)
     for name, setter in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
         module = sys.modules.get(name)
         if module is not None:
-            getattr(module, setter)(chosen.count)
-    return chosen
+            getattr(module, setter)(_decided.count)
+    return _decided
 
 
 def _allowed_cores() -> int:

@@ -12,12 +12,14 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.cache import PairValues, file_state
+from gi_bench.harness.devices import use_threads
 from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -111,19 +113,22 @@ def checkpoint_state(wanted: str) -> list[str]:
         return [file_state(path) for path in sorted(folder.iterdir()) if path.is_file()]
     found = []
     for repo in dict.fromkeys((wanted, _RENAMED.get(wanted, wanted))):
-        place = _hub_cache() / f"models--{repo.replace('/', '--')}"
+        place = _hub_folder(repo)
         for path in sorted([*place.glob("refs/*"), *place.glob("snapshots/*/*")]):
             found.append(f"{path.relative_to(place)} {file_state(path) if path.is_file() else ''}")
     return found
 
 
-def _hub_cache() -> Path:
-    """The Hugging Face cache, as huggingface_hub finds it: that takes half a second to import."""
-    own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if own:
-        return Path(os.path.expanduser(own))
-    base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.path.expanduser(base)) / "hub"
+def _hub_folder(repo: str) -> Path:
+    """Where a repository lies in the Hugging Face cache, as huggingface_hub finds it."""
+    loaded = sys.modules.get("huggingface_hub.constants")
+    if loaded is not None:
+        cache = Path(loaded.HF_HUB_CACHE)
+    else:
+        base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+        own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or Path(base) / "hub"
+        cache = Path(os.path.expandvars(os.path.expanduser(own)))
+    return cache / f"models--{repo.replace('/', '--')}"
 
 
 def _unpacked_package(cache: Path) -> Path:
@@ -177,9 +182,12 @@ def _unpack(archive: Any, folder: Path) -> None:
 
 def _cached_snapshot(wanted: str, remedy: str) -> tuple[Path, str]:
     """Snapshot folder of a repository in the Hub's cache, and its ``id@commit``."""
+    repos = (wanted, _RENAMED.get(wanted, wanted))
+    if not any(_hub_folder(repo).is_dir() for repo in repos):  # the package takes half a second to say so
+        raise CheckpointError(f"{wanted} is neither a folder nor in the Hugging Face cache", do=remedy)
     from huggingface_hub import constants, try_to_load_from_cache
 
-    for repo in dict.fromkeys((wanted, _RENAMED.get(wanted, wanted))):
+    for repo in dict.fromkeys(repos):
         try:
             found = try_to_load_from_cache(repo, "config.json", cache_dir=constants.HF_HUB_CACHE)
         except ValueError:  # not a possible id
@@ -258,6 +266,7 @@ def _load(checkpoint: Checkpoint, kind: str, needed: str, **options: Any) -> tup
     Raises:
         CheckpointError: transformers cannot load it, or weights other than an unused pooling layer are missing.
     """
+    use_threads()
     import transformers
 
     local = {"local_files_only": True, "trust_remote_code": False}

@@ -106,3 +106,9 @@ def _scenes_are_painted_once(common: Path) -> Iterator[None]:
 def gi_bench(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command line in this process, for tests that are about what it says and writes, not about a process."""
     return CommandLine(monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(common: Path) -> None:
+    """Tests neither read nor fill the user's cache; what they start inherits the folder."""
+    os.environ["GI_BENCH_CACHE"] = str(common / "cache")

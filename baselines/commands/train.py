@@ -40,6 +40,10 @@ Accumulate = Annotated[int, typer.Option("--accumulate", min=1, help="Parts that
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and order.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, or float16 or bfloat16 (mixed).")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
+]
 Recompute = Annotated[bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode pictures.")]
 Features = Annotated[
@@ -77,6 +81,7 @@ def train(
     seed: Seed = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    threads: Threads = None,
     recompute: Recompute = False,
     workers: Workers = 0,
     features: Features = None,
@@ -88,6 +93,9 @@ def train(
     score_suite: ScoreSuite = None,
 ) -> None:
     """Train the adapter of a variant, or the tiny backbone."""
+    from gi_bench.harness.devices import use_threads
+
+    use_threads(threads)
     if model == "tiny-florence2":
         _train_backbone(output, seed)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -223,12 +224,31 @@ def metric_scores(
     scorer = _Scorer(name, statistics, bootstrap, info)
     yield scorer.score("all", "all", np.arange(len(statistics.sums)))
     for slice_by, labels in statistics.slices.items():
-        rows_by_value: dict[str, list[int]] = {}
-        for row, values in enumerate(labels):
-            for value in dict.fromkeys(values):
-                rows_by_value.setdefault(value, []).append(row)
-        for value in sorted(rows_by_value):
-            yield scorer.score(slice_by, value, np.array(rows_by_value[value], dtype=np.int64))
+        for value, rows in _rows_by_value(labels):
+            yield scorer.score(slice_by, value, rows)
+
+
+# Most metrics of a run have the same rows in the same slices.
+@lru_cache(maxsize=16)
+def _rows_by_value(labels: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, npt.NDArray[np.int64]], ...]:
+    """Rows of every value of a slice, sorted by value."""
+    found: dict[str, list[int]] = {}
+    for row, values in enumerate(labels):
+        for value in dict.fromkeys(values):
+            found.setdefault(value, []).append(row)
+    return tuple((value, _fixed(np.array(found[value], dtype=np.int64))) for value in sorted(found))
+
+
+@lru_cache(maxsize=16)
+def _encoded(images: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], int]:
+    codes, count = encode(images)
+    return _fixed(codes), count
+
+
+def _fixed(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The array, which several metrics are going to share, made read-only."""
+    numbers.flags.writeable = False
+    return numbers
 
 
 class _Scorer:
@@ -236,7 +256,7 @@ class _Scorer:
 
     def __init__(self, name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo | None) -> None:
         self._name, self._statistics, self._bootstrap, self._info = name, statistics, bootstrap, info
-        self._codes, self._images = encode(statistics.images)
+        self._codes, self._images = _encoded(statistics.images)
         self._is_rate, self._counted = statistics.is_rate, statistics.counted
 
     def score(self, slice_by: str, slice_value: str, rows: npt.NDArray[np.int64]) -> Score:

@@ -8,6 +8,7 @@ compared with ``original[].a``. What cannot be read is wrong, and its share is a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,11 +56,25 @@ def _when_read(found: Value | None, wanted: Value, slug: str) -> tuple[float, fl
     return float(found == wanted), float(found is not None)
 
 
-def structured(run: Run, points: Points) -> Statistics | str:
-    """One row per atomic fact asked for, sliced by its question class and by the complexity of its question."""
-    if not any(p.kind == "question" and p.answer is not None for p in run.predictions.values()):
-        return "the run answered no question"
-    sums, images, classes, complexities = [], [], [], []
+@dataclass(frozen=True)
+class _Facts:
+    """The atomic facts that a run was asked for.
+
+    Attributes:
+        found: (value read from the answer, value wanted, question class) of each.
+        images, classes, complexities: of its question.
+        counts: what could not be scored.
+    """
+
+    found: tuple[tuple[Value | None, Value, str], ...]
+    images: tuple[str, ...]
+    classes: tuple[tuple[str, ...], ...]
+    complexities: tuple[tuple[str, ...], ...]
+    counts: dict[str, int]
+
+
+def _facts(run: Run) -> _Facts:
+    found, images, classes, complexities = [], [], [], []
     unknown = missing = 0
     for question in run.questions:
         prediction = run.predictions.get(("question", question.index))
@@ -70,17 +85,26 @@ def structured(run: Run, points: Points) -> Statistics | str:
             if wanted is None:
                 unknown += 1
                 continue
-            sums.append(points(read(answer or "", slug, question.question_class), wanted, slug))
+            found.append((read(answer or "", slug, question.question_class), wanted, slug))
             images.append(question.img_id)
             classes.append((slug,))
             complexities.append((str(question.complexity),))
-    if not sums:
+    counts = {"atomic answer not readable": unknown, "missing prediction": missing}
+    return _Facts(tuple(found), tuple(images), tuple(classes), tuple(complexities), counts)
+
+
+def structured(run: Run, points: Points) -> Statistics | str:
+    """One row per atomic fact asked for, sliced by its question class and by the complexity of its question."""
+    if not any(p.kind == "question" and p.answer is not None for p in run.predictions.values()):
+        return "the run answered no question"
+    facts = run.once("atomic facts", _facts)
+    if not facts.found:
         return "the suite has no atomic answers"
     return Statistics(
-        sums=np.array(sums, dtype=np.float64),
-        images=tuple(images),
-        slices={"question_class": tuple(classes), "complexity": tuple(complexities)},
-        counts={"atomic answer not readable": unknown, "missing prediction": missing},
+        sums=np.array([points(*fact) for fact in facts.found], dtype=np.float64),
+        images=facts.images,
+        slices={"question_class": facts.classes, "complexity": facts.complexities},
+        counts=facts.counts,
     )
 
 

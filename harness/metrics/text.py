@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,13 @@ Floats = npt.NDArray[np.float64]
 
 
 def bleu_rows(pairs: Pairs) -> Floats:
-    """(n, 10) sufficient statistics: 4 match counts, 4 n-gram counts, prediction and reference length."""
+    """(n, 10) sufficient statistics: 4 match counts, 4 n-gram counts, prediction and reference length; read-only."""
+    return _bleu_rows(tuple(pairs))
+
+
+# BLEU and sacreBLEU rest on the same counts, the three ROUGEs on the same words.
+@lru_cache(maxsize=2)
+def _bleu_rows(pairs: tuple[tuple[str, str], ...]) -> Floats:
     encoded = Encoded(pairs, cut_13a)
     rows = np.zeros((encoded.count, 2 * MAX_ORDER + 2))
     for block in encoded.blocks():
@@ -43,7 +50,13 @@ def bleu_rows(pairs: Pairs) -> Floats:
             rows[block.pairs, order] = matches
             rows[block.pairs, MAX_ORDER + order] = np.maximum(block.ours_length - order, 0)
         rows[block.pairs, -2], rows[block.pairs, -1] = block.ours_length, block.theirs_length
-    return np.asarray(rows[encoded.inverse])
+    return _fixed(rows[encoded.inverse])
+
+
+def _fixed(values: Floats) -> Floats:
+    """The array, which is going to be shared, made read-only."""
+    values.flags.writeable = False
+    return values
 
 
 def _brevity(sums: Sums) -> Floats:
@@ -113,8 +126,13 @@ def chrf_value(sums: Sums) -> Sums:
 def rouge_scores(pairs: Pairs) -> Floats:
     """(n, 3) F-measures of ROUGE-1, ROUGE-2 and ROUGE-L, each in [0, 1].
 
-    Source: Lin 2004, as computed by rouge_score 0.1.2 with ``use_stemmer=False``.
+    Source: Lin 2004, as computed by rouge_score 0.1.2 with ``use_stemmer=False``. The array is read-only.
     """
+    return _rouge_scores(tuple(pairs))
+
+
+@lru_cache(maxsize=2)
+def _rouge_scores(pairs: tuple[tuple[str, str], ...]) -> Floats:
     encoded = Encoded(pairs, cut_rouge)
     scores = np.zeros((encoded.count, 3))
     for block in encoded.blocks():
@@ -123,7 +141,7 @@ def rouge_scores(pairs: Pairs) -> Floats:
         scores[block.pairs, 0] = _f_measure(one, a, b)
         scores[block.pairs, 1] = _f_measure(two, np.maximum(a - 1, 0), np.maximum(b - 1, 0))
         scores[block.pairs, 2] = _f_measure(longest_common_subsequence(block), a, b)
-    return np.asarray(scores[encoded.inverse])
+    return _fixed(scores[encoded.inverse])
 
 
 def _f_measure(both: npt.NDArray[np.int64], ours: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> Floats:
@@ -191,31 +209,46 @@ def text_statistics(
         return reason
     if not any(p.kind == "question" and getattr(p, what) is not None for p in predictions.values()):
         return "the run explained nothing" if explanations else "the run answered no question"
+    made = run.once(f"texts: {what}", lambda run: _texts(run, what))
+    if not made.pairs:
+        return f"the suite has no reference {what}s"
+    return Statistics(
+        sums=rows_of(made.pairs),
+        images=made.images,
+        slices=made.slices,
+        value=value,
+        counts=left_out_counts(run) if explanations else {"missing prediction": made.missing},
+    )
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """A run's answers or explanations beside the references, with their images and slices."""
+
+    pairs: tuple[tuple[str, str], ...]
+    images: tuple[str, ...]
+    slices: dict[str, tuple[tuple[str, ...], ...]]
+    missing: int
+
+
+def _texts(run: Run, what: str) -> _Texts:
     pairs: list[tuple[str, str]] = []
     kept, missing = [], 0
     for question in run.questions:
         reference = getattr(question, what)
         if reference is None:
             continue
-        prediction = predictions.get(("question", question.index))
+        prediction = run.predictions.get(("question", question.index))
         text = prediction.answer if prediction is not None else None
-        if explanations:
+        if what == "explanation":
             text = real_explanation(run, question)
         missing += text is None
         pairs.append((text or "", reference))
         kept.append(question)
-    if not pairs:
-        return f"the suite has no reference {what}s"
     slices = {"question_class": tuple(q.question_class for q in kept)}
-    if not explanations:
+    if what == "answer":
         slices["complexity"] = tuple((str(q.complexity),) for q in kept)
-    return Statistics(
-        sums=rows_of(pairs),
-        images=tuple(q.img_id for q in kept),
-        slices=slices,
-        value=value,
-        counts=left_out_counts(run) if explanations else {"missing prediction": missing},
-    )
+    return _Texts(tuple(pairs), tuple(q.img_id for q in kept), slices, missing)
 
 
 _BLEU = (

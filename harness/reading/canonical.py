@@ -256,15 +256,19 @@ def canonical(text: str) -> str:
     >>> canonical("<loc_5>")
     ''
     """
-    text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
+    # Most texts have none of the rare signs; each test saves a pass over the text.
+    if "½" in text:
+        text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
     text = re.sub(r"[^\S\n]+", " ", text)
     text = "none" if re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text) else text
     text = re.sub(r"\((count|number|total|yes/no|y/n|presence)\)", r"\1", text)
     text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
     text = _AFTER_ANSWER.sub("", text)
-    text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
-    text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
+    if ">" in text:
+        text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
+    if "|" in text:
+        text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
     text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
     text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
     text = re.sub(r"(?<![(\w])\d{1,2}\)\s+(?=[a-z])", " ; ", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from gi_bench.harness.taxonomy import GRID_CELLS
@@ -41,6 +42,8 @@ _SPELLING = {
 }
 
 
+# A dataset says the same few thousand things over and over.
+@lru_cache(maxsize=65_536)
 def atomic_value(slug: str, answer: str) -> Value | None:
     """The value of an atomic answer.
 

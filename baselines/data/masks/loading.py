@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gi_bench.harness.devices import use_threads
 from gi_bench.harness.errors import CheckpointError
 
 
@@ -19,6 +20,7 @@ def load_local(kind: str, source: str, device: str) -> Any:
     Raises:
         CheckpointError: it is missing, damaged, or of another kind.
     """
+    use_threads()
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
