@@ -94,7 +94,7 @@ def make_prompt(mask: Mask, *, margin: float = 0.1, points: int = 3) -> Prompt:
     x1, x2, y1, y2 = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
     dx, dy = round(margin * (x2 - x1)), round(margin * (y2 - y1))
     box = (max(0, x1 - dx), max(0, y1 - dy), min(width, x2 + dx), min(height, y2 + dy))
-    # scikit-image measures no distances; scipy.ndimage's exact ones take XX times as long for points a pixel away.
+    # scikit-image measures no distances; the exact ones of scipy.ndimage would move prompts, and masks with them.
     padded = np.pad(mask.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1].astype(np.float64)
     found = []
