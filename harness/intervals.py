@@ -194,7 +194,7 @@ def binomial_tail(most: Floats, n: Floats, p: Floats) -> Floats:
     """P(X <= most) of a binomial variable, also for n and ``most`` that are no whole numbers.
 
     Peizer and Pratt's approximation (1968), good to .005 from n = 5 on, to .01 below. It is part of how intervals are
-    defined, as is :func:`normal_cdf` below: ``scipy.special.betainc`` would be exact and as fast, and move bounds.
+    defined, as is :func:`normal_cdf`: ``scipy.special.betainc``, exact and as fast, would move bounds by up to .0015.
 
     Args:
         most: above -0.5, at most n - 0.5.

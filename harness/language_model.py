@@ -6,20 +6,18 @@ so that a repeated or resumed job asks nothing twice and gives the same result.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from gi_bench.harness.cache import Cache
 from gi_bench.harness.errors import CheckpointError, GiBenchError
 
 # Each with a role and a content: a text, or parts with texts and pictures.
@@ -28,6 +26,8 @@ Messages = Sequence[Mapping[str, Any]]
 KEY_VARIABLE = "GI_BENCH_JUDGE_KEY"
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LONGEST_REPLY = 4 * 1024 * 1024
+# Replies are dear: they are dropped long after anything else is.
+_MOST_REPLY_BYTES = 4 * 1024**3
 
 
 class LanguageModelError(GiBenchError):
@@ -47,13 +47,6 @@ class Chat(Protocol):
         Raises:
             LanguageModelError: no reply can be had.
         """
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Redirects are refused: the key goes to the address that the user gave, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Never follow."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,12 @@ class Endpoint:
     sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        try:
+            parts = urlsplit(self.url)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:  # a bracket that is not closed, a port that is no number
+            fine = False
+        if not fine:
             raise LanguageModelError(
                 "not an http or https address",
                 where=self.url,
@@ -105,34 +102,43 @@ class Endpoint:
         }
         if self.json_reply:
             body["response_format"] = {"type": "json_object"}
+        openai, _ = _library(), self._client
         for failures in range(self.retries + 1):
             try:
                 return self._ask(body)
-            except urllib.error.HTTPError as error:
-                if error.code not in _RETRIED or failures == self.retries:
+            except openai.APIStatusError as error:
+                code, headers = error.response.status_code, error.response.headers
+                if code not in _RETRIED or failures == self.retries:
                     raise LanguageModelError(
-                        f"the server answers {error.code} {error.reason}", where=self.url
+                        f"the server answers {code} {error.response.reason_phrase}", where=self.url
                     ) from error
-                self.sleep(_wait(error.headers.get("Retry-After"), self.pause * 2**failures))
-            except (urllib.error.URLError, OSError, TimeoutError) as error:
+                self.sleep(_wait(headers.get("Retry-After"), self.pause * 2**failures))
+            except openai.APIConnectionError as error:
+                reason = error.__cause__ or error
+                if type(reason).__name__ == "ReplyTooLongError":
+                    raise LanguageModelError(str(reason), where=self.url) from error
                 if failures == self.retries:
-                    reason = getattr(error, "reason", error)
                     raise LanguageModelError(
                         f"the server cannot be reached: {reason}", where=self.url, do="start it, or check the address"
                     ) from error
                 self.sleep(self.pause * 2**failures)
         raise AssertionError("unreachable")
 
+    @cached_property
+    def _client(self) -> Any:
+        """OpenAI's client over one of ours, which alone decides what is sent: no further attempts, no other headers."""
+        from gi_bench.harness.http_client import make_client
+
+        web = make_client(self.url, _key, timeout=self.timeout, most_bytes=_LONGEST_REPLY)
+        try:
+            # Without a key of its own the library would take that of OpenAI from the environment.
+            return _library().OpenAI(api_key="none", base_url=self.url, http_client=web, max_retries=0)
+        except Exception as error:  # what is no address to httpx is no single type of error
+            raise LanguageModelError(f"not an address: {error}", where=self.url) from error
+
     def _ask(self, body: Mapping[str, Any]) -> str:
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions",
-            data=json.dumps(body).encode("utf-8"),
-            headers={"Content-Type": "application/json", **_authorization()},
-            method="POST",
-        )
-        opener = urllib.request.build_opener(_NoRedirect)
-        with opener.open(request, timeout=self.timeout) as response:
-            content = response.read(_LONGEST_REPLY + 1)
+        _key()
+        content = self._client.chat.completions.with_raw_response.create(**body).content
         try:
             text = json.loads(content)["choices"][0]["message"]["content"]
         except (ValueError, LookupError, TypeError, RecursionError) as error:
@@ -140,9 +146,34 @@ class Endpoint:
         return text if isinstance(text, str) else ""
 
 
-def _authorization() -> dict[str, str]:
-    key = os.environ.get(KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def _library() -> Any:
+    """OpenAI's package.
+
+    Raises:
+        LanguageModelError: it is not installed.
+    """
+    try:
+        import httpx  # noqa: F401
+        import openai
+    except ImportError as error:
+        raise LanguageModelError(
+            "asking a server needs the package openai", do="pip install 'gi-bench[served]'"
+        ) from error
+    return openai
+
+
+def _key() -> str | None:
+    """The key, read again for every request.
+
+    Raises:
+        LanguageModelError: no header can hold it; said without showing it.
+    """
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise LanguageModelError(
+            f"the key in {KEY_VARIABLE} holds a line end or a character beyond ASCII", do="set it again without"
+        )
+    return key
 
 
 def _wait(named: str | None, otherwise: float) -> float:
@@ -209,36 +240,9 @@ class LocalModel:
         return str(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
 
 
-class Cache:
-    """Replies on disk, one small file each, written whole or not at all; damaged ones are asked for again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}.json"
-
-    def get(self, key: str) -> str | None:
-        """The reply of a key, or None."""
-        try:
-            content = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None
-        reply = content.get("reply") if isinstance(content, dict) and content.get("key") == key else None
-        return reply if isinstance(reply, str) else None
-
-    def put(self, key: str, reply: str) -> None:
-        """Store a reply; a folder that cannot be written only costs the next run time."""
-        path = self._path(key)
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                    json.dump({"key": key, "reply": reply}, stream)
-                Path(name).replace(path)
-            finally:
-                Path(name).unlink(missing_ok=True)
+def replies(folder: Path) -> Cache:
+    """The cache of replies in a folder."""
+    return Cache(folder / "replies.sqlite3", most_bytes=_MOST_REPLY_BYTES)
 
 
 def ask(
@@ -261,12 +265,13 @@ def ask(
     """
     plain = json.dumps([chat.name, [dict(m) for m in messages]], sort_keys=True, ensure_ascii=False)
     key = hashlib.sha256(plain.encode("utf-8")).hexdigest()
-    known = cache.get(key)
+    kept = cache.get(key)
+    known = kept.decode("utf-8", "surrogatepass") if kept is not None else None
     if known is not None and accept(known):
         return known
     for attempt in range(attempts):
         reply = chat.reply(messages, attempt)
         if accept(reply):
-            cache.put(key, reply)
+            cache.put(key, reply.encode("utf-8", "surrogatepass"))
             return reply
     return None

@@ -87,7 +87,7 @@ def explanations(
     """Explanations of answers, from templates or by a language model, with a report on how varied they are."""
     from gi_bench.baselines.data import explanations as writing
     from gi_bench.harness.errors import GiBenchError
-    from gi_bench.harness.language_model import Cache, Endpoint
+    from gi_bench.harness.language_model import Endpoint, replies
     from gi_bench.harness.metrics.settings import MetricSettings
     from gi_bench.harness.registry import load_suite
 
@@ -101,11 +101,11 @@ def explanations(
     counts: dict[str, float] = {}
     if source == "model" and url is not None:
         chat = Endpoint(url, model, json_reply=False)
-        replies = Cache((cache or MetricSettings().cache_folder()) / "explanations")
+        kept = replies((cache or MetricSettings().cache_folder()) / "explanations")
         written, found = writing.write_with_model(
             loaded,
             chat,
-            replies,
+            kept,
             vision=chat if vision and loaded.has_images else None,
             per_image=per_image,
             per_minute=per_minute,

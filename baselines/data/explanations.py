@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from gi_bench.harness.language_model import Cache, Chat, LanguageModelError, ask
+from gi_bench.harness.cache import Cache
+from gi_bench.harness.language_model import Chat, LanguageModelError, ask
 from gi_bench.harness.schema import AtomicPair, Question
 from gi_bench.harness.suites.base import Suite
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gi_bench.harness.cache import Cache
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.language_model import Cache, Chat, Endpoint, LocalModel, ask
+from gi_bench.harness.language_model import Chat, Endpoint, LocalModel, ask, replies
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
 from gi_bench.harness.metrics.settings import MetricSettings
@@ -95,7 +96,7 @@ class Judgement:
 
     def __init__(self, run: Run, judge: Chat) -> None:
         self.name = judge.name
-        cache = Cache(run.settings.cache_folder() / "judge")
+        cache = replies(run.settings.cache_folder() / "judge")
         rows = [
             (question, prediction)
             for question in run.questions

@@ -10,14 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.baselines.data.masks.loading import load_local
+from gi_bench.baselines.data.masks.loading import (
+    BACKEND,
+    load_image_processor,
+    load_local,
+    picture_details,
+    pil_class,
+    prepared,
+)
+from gi_bench.baselines.data.masks.morphology import MORPHOLOGY, closed, opened, without_small_parts
 from gi_bench.baselines.data.masks.refining import Mask, Picture
 from gi_bench.harness.checking import read_checked
 from gi_bench.harness.errors import CheckpointError, GiBenchError
 
 RECIPE = Path(__file__).parent / "recipe.toml"
-# CLIP's, as in the checkpoint's preprocessor_config.json.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class _File:
     panel_color: tuple[int, int, int]
     panel_tolerance: int
     labels: Mapping[str, _Label]
+    backend: str = BACKEND
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class Recipe:
     panel_tolerance: int
     prompts: Mapping[str, tuple[str, ...]]
     smallest: Mapping[str, int]
+    backend: str = BACKEND
 
     @staticmethod
     def read(path: Path) -> Recipe:
@@ -73,12 +81,17 @@ class Recipe:
             panel_color=found.panel_color,
             panel_tolerance=found.panel_tolerance,
             prompts={name: label.prompts for name, label in found.labels.items()},
+            backend=found.backend,
             smallest={name: label.smallest for name, label in found.labels.items()},
         )
         empty = [name for name, prompts in recipe.prompts.items() if not prompts]
         if not 0 < recipe.percentile < 100 or empty or not recipe.prompts:
             raise GiBenchError(
                 "percentile is not between 0 and 100" if not empty else f"label {empty[0]!r} has no prompt", where=path
+            )
+        if recipe.backend != BACKEND:
+            raise GiBenchError(
+                f"unknown backend {recipe.backend!r}", where=path, do=f"it is {BACKEND}: others give other pixels"
             )
         return recipe
 
@@ -99,24 +112,32 @@ class ClipSeg:
         except Exception as error:
             raise CheckpointError("the checkpoint has no readable tokenizer", where=source) from error
         self._device = device
-        self._side = int(self._model.config.vision_config.image_size)
+        self._pictures = load_image_processor(source, lambda: _published(self._model))
         self.name = f"clipseg {source.rstrip('/').rsplit('/', 1)[-1]}"
+        self.details = {**picture_details(self._pictures), "morphology": MORPHOLOGY}
 
     def heat(self, picture: Picture, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
         """The largest probability over prompts, (height, width) in [0, 1], for an RGB picture (height, width, 3)."""
         import cv2
         import torch
-        from PIL import Image
 
-        small = Image.fromarray(picture).resize((self._side, self._side), Image.Resampling.BILINEAR)
-        values = (np.asarray(small, dtype=np.float32) / 255 - _MEAN) / _STD
-        pixels = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1))[None].to(self._device)
+        pixels = prepared(self._pictures, picture)["pixel_values"].to(self._device)
         tokens = self._tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(self._device)
         with torch.inference_mode():
             logits: Any = self._model(**tokens, pixel_values=pixels.repeat(len(prompts), 1, 1, 1)).logits
         best = torch.sigmoid(logits.float()).reshape(len(prompts), *logits.shape[-2:]).amax(dim=0).cpu().numpy()
         height, width = picture.shape[:2]
         return np.asarray(cv2.resize(best, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _published(model: Any) -> Any:
+    """The image processor that CLIPSeg was published with, at the model's size."""
+    from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+    side = int(model.config.vision_config.image_size)
+    return pil_class("ViTImageProcessor")(
+        size={"height": side, "width": side}, image_mean=IMAGENET_DEFAULT_MEAN, image_std=IMAGENET_DEFAULT_STD
+    )
 
 
 def cut(heat: npt.NDArray[np.float32], picture: Picture, recipe: Recipe, smallest: int) -> Mask:
@@ -128,17 +149,11 @@ def cut(heat: npt.NDArray[np.float32], picture: Picture, recipe: Recipe, smalles
         recipe: thresholds.
         smallest: parts with fewer pixels are dropped.
     """
-    import cv2
-
-    mask = (heat > np.percentile(heat, recipe.percentile)).astype(np.uint8)
-    for operation, radius in ((cv2.MORPH_OPEN, recipe.opening), (cv2.MORPH_CLOSE, recipe.closing)):
+    mask = np.asarray(heat > np.percentile(heat, recipe.percentile))
+    for smoothed, radius in ((opened, recipe.opening), (closed, recipe.closing)):
         if radius > 0:
-            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-            mask = cv2.morphologyEx(mask, operation, kernel)
-    mask[_panel(picture, recipe)] = 0
-    count, parts, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    kept = [i for i in range(1, count) if statistics[i, cv2.CC_STAT_AREA] >= smallest]
-    return np.asarray(np.isin(parts, kept))
+            mask = smoothed(mask, radius)
+    return without_small_parts(mask & ~_panel(picture, recipe), smallest)
 
 
 def _panel(picture: Picture, recipe: Recipe) -> Mask:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from gi_bench.baselines.data.masks.clipseg import ClipSeg, Recipe, cut
+from gi_bench.baselines.data.masks.morphology import part_count
 from gi_bench.baselines.data.masks.refining import Mask, Picture, Predictor, refine
 from gi_bench.harness.errors import DataError, RunError
 from gi_bench.harness.files import read_table, write_table
@@ -56,7 +57,7 @@ class Made:
         img_id, region: the mask; ``region.label`` names what it shows.
         source: ``mask``, ``box``, ``clipseg``, ``variant``, ``sam`` or ``refine``.
         model: what made it; empty for reference masks.
-        details: prompts and thresholds, or the run and its phrase, as JSON.
+        details: prompts and thresholds, the run and its phrase, or what the predictor says of itself, as JSON.
         score: quality times agreement where a predictor gave one, a variant's confidence where it gave one, else 1.
         kept_input: the predictor's candidates were refused.
     """
@@ -111,6 +112,7 @@ def text_masks(suite: Suite, model: ClipSeg, recipe: Recipe, counts: Counter[str
                 "prompts": list(recipe.prompts[label]),
                 "percentile": recipe.percentile,
                 "smallest": recipe.smallest[label],
+                **model.details,
             }
             yield Made(img_id, Region.from_mask(label, mask), "clipseg", model.name, json.dumps(details))
 
@@ -227,7 +229,8 @@ def refined_masks(
         found = refine(predictor, last[1], mask)
         counts["input kept"] += found.kept_input
         made = Region.from_mask(label, found.mask)
-        yield Made(img_id, made, source, predictor.name, "{}", found.score, found.kept_input)
+        details = json.dumps(dict(predictor.details))
+        yield Made(img_id, made, source, predictor.name, details, found.score, found.kept_input)
 
 
 def _picture(suite: Suite, img_id: str) -> Picture:
@@ -360,11 +363,9 @@ def score_correlation(path: Path, truth: Mapping[tuple[str, str], Region]) -> fl
 
 def shape_statistics(masks: Mapping[tuple[str, str], Region]) -> dict[str, dict[str, float]]:
     """By label: n, mean share of the image and mean number of connected parts."""
-    import cv2
-
     found: dict[str, list[tuple[float, int]]] = {}
     for (_, label), region in masks.items():
-        parts = cv2.connectedComponents(region.mask().astype(np.uint8))[0] - 1
+        parts = part_count(region.mask())
         found.setdefault(label, []).append((region.area / (region.height * region.width), parts))
     return {
         label: {

@@ -7,12 +7,15 @@ that went in; where none agrees the input stays, and that is counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from gi_bench.baselines.data.masks.morphology import MORPHOLOGY, dilated, eroded
 
 Mask = npt.NDArray[np.bool_]
 Picture = npt.NDArray[np.uint8]
@@ -47,6 +50,10 @@ class Predictor(Protocol):
     @property
     def name(self) -> str:
         """Stands in the provenance of every mask."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What else makes a difference to its masks; stands in their provenance, too."""
 
     def candidates(self, picture: Picture, prompt: Prompt) -> Sequence[Candidate]:
         """Candidates of the picture's size, (height, width, 3) RGB."""
@@ -87,6 +94,7 @@ def make_prompt(mask: Mask, *, margin: float = 0.1, points: int = 3) -> Prompt:
     x1, x2, y1, y2 = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
     dx, dy = round(margin * (x2 - x1)), round(margin * (y2 - y1))
     box = (max(0, x1 - dx), max(0, y1 - dy), min(width, x2 + dx), min(height, y2 + dy))
+    # scikit-image measures no distances; the exact ones of scipy.ndimage would move prompts, and masks with them.
     padded = np.pad(mask.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1].astype(np.float64)
     found = []
@@ -124,6 +132,7 @@ class GrabCut:
     """Colours inside against colours around, cut along edges; deterministic, without weights."""
 
     name = "grabcut"
+    details: Mapping[str, Any] = MappingProxyType({"morphology": MORPHOLOGY})
 
     def __init__(self, rounds: int = 4) -> None:
         self._rounds = rounds
@@ -133,12 +142,9 @@ class GrabCut:
         import cv2
 
         side = max(3, round(0.12 * float(np.sqrt(prompt.mask.sum()))))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * side + 1, 2 * side + 1))
-        plain = prompt.mask.astype(np.uint8)
-        core, near = cv2.erode(plain, kernel), cv2.dilate(plain, kernel)
-        labels = np.where(plain > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-        labels[near == 0] = cv2.GC_BGD
-        labels[core > 0] = cv2.GC_FGD
+        labels = np.where(prompt.mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+        labels[~dilated(prompt.mask, side)] = cv2.GC_BGD
+        labels[eroded(prompt.mask, side)] = cv2.GC_FGD
         if not (labels == cv2.GC_BGD).any():
             return []
         cv2.setRNGSeed(0)

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gi_bench.baselines.data.masks.loading import load_local
+from gi_bench.baselines.data.masks.loading import load_image_processor, load_local, picture_details, pil_class, prepared
 from gi_bench.baselines.data.masks.refining import Candidate, Picture, Prompt
+from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
 
 HUB_ID = "facebook/sam-vit-base"
-# ImageNet's, as in the checkpoint's preprocessor_config.json.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MARGIN_LOGIT = 8.0
 
 
@@ -30,22 +29,21 @@ class Sam:
         self._model = load_local("SamModel", source, device)
         self._device = device
         self._side = int(self._model.config.vision_config.image_size)
+        self._pictures = load_image_processor(source, lambda: _published(self._side))
+        if self._pictures.size["longest_edge"] != self._side:
+            raise CheckpointError(
+                f"its image processor makes {self._pictures.size['longest_edge']} pixels, its model takes {self._side}",
+                where=source,
+            )
         self.name = f"sam {source.rstrip('/').rsplit('/', 1)[-1]}"
+        self.details = picture_details(self._pictures)
         self._seen: tuple[bytes, Any] | None = None
 
     def _pixels(self, picture: Picture) -> tuple[torch.Tensor, int, int]:
         """The picture with its longer side at the model's, padded below and right; and its size before padding."""
-        import torch
-        from PIL import Image
-
-        height, width = picture.shape[:2]
-        scale = self._side / max(height, width)
-        new_height, new_width = int(height * scale + 0.5), int(width * scale + 0.5)
-        resized = Image.fromarray(picture).resize((new_width, new_height), Image.Resampling.BILINEAR)
-        values = (np.asarray(resized, dtype=np.float32) / 255 - _MEAN) / _STD
-        padded = np.zeros((self._side, self._side, 3), dtype=np.float32)
-        padded[:new_height, :new_width] = values
-        return torch.from_numpy(padded.transpose(2, 0, 1))[None].to(self._device), new_height, new_width
+        made = prepared(self._pictures, picture)
+        height, width = (int(value) for value in made["reshaped_input_sizes"][0])
+        return made["pixel_values"].to(self._device), height, width
 
     def _embedding(self, picture: Picture, pixels: Any) -> Any:
         """Image embedding; masks of one picture share it."""
@@ -84,13 +82,14 @@ class Sam:
                 input_masks=self._low_resolution(prompt, height, width),
                 multimask_output=True,
             )
-            large = torch.nn.functional.interpolate(
-                output.pred_masks[0].float(), (self._side, self._side), mode="bilinear", align_corners=False
-            )
-            size = (picture.shape[0], picture.shape[1])
-            original = torch.nn.functional.interpolate(
-                large[..., :height, :width], size, mode="bilinear", align_corners=False
-            )[0]
-        masks = (original > 0).cpu().numpy()
+            found = self._pictures.post_process_masks(
+                output.pred_masks.float(), [picture.shape[:2]], [(height, width)], binarize=False
+            )[0][0]
+        masks = (found > 0).cpu().numpy()
         qualities = output.iou_scores[0, 0].clamp(0, 1).float().cpu().tolist()
         return [Candidate(mask, quality) for mask, quality in zip(masks, qualities, strict=True)]
+
+
+def _published(side: int) -> Any:
+    """The image processor that SAM was published with, at the model's size."""
+    return pil_class("SamImageProcessor")(size={"longest_edge": side}, pad_size={"height": side, "width": side})

@@ -10,7 +10,7 @@ import pytest
 
 from gi_bench.baselines.data import explanations as writing
 from gi_bench.harness.cli import _main
-from gi_bench.harness.language_model import Cache, LanguageModelError
+from gi_bench.harness.language_model import LanguageModelError, replies
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 SUITE = PhantomSuite("validation", 4)
@@ -59,7 +59,7 @@ def test_diversity_knows_repetition() -> None:
 
 def test_a_model_describes_and_explains_and_is_asked_once(tmp_path: Path) -> None:
     chat = _Model("A smooth red bump lies in the middle of the view.")
-    cache = Cache(tmp_path)
+    cache = replies(tmp_path)
     written, counts = writing.write_with_model(SUITE, chat, cache, vision=chat, per_image=2)
     images = len({q.img_id for q in SUITE.questions})
     assert len(written) == 2 * images
@@ -74,7 +74,7 @@ def test_a_model_describes_and_explains_and_is_asked_once(tmp_path: Path) -> Non
 
 
 def test_an_interrupted_job_goes_on(tmp_path: Path) -> None:
-    cache = Cache(tmp_path)
+    cache = replies(tmp_path)
     good = "A smooth red bump lies in the middle of the view."
     with pytest.raises(LanguageModelError, match="after 3 of 4 rows"):
         writing.write_with_model(SUITE, _Model(good, fails_at=3), cache)
@@ -85,7 +85,7 @@ def test_an_interrupted_job_goes_on(tmp_path: Path) -> None:
 
 def test_replies_that_are_no_explanation_are_counted(tmp_path: Path) -> None:
     chat = _Model('{"explanation": "x"}', "yes", "# Title with several words in it")
-    written, counts = writing.write_with_model(SUITE, chat, Cache(tmp_path))
+    written, counts = writing.write_with_model(SUITE, chat, replies(tmp_path))
     assert written == []
     assert counts["no acceptable reply"] == 4
     assert len(chat.asked) == 12, "three attempts each"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.baselines.data.masks import making
+from gi_bench.baselines.data.masks import loading, making, morphology
 from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
 from gi_bench.baselines.data.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
 from gi_bench.baselines.data.masks.sam import Sam
@@ -116,9 +116,141 @@ def test_heat_is_cut_and_cleaned() -> None:
     assert not cut(heat, picture, recipe, smallest=1000).any()
 
 
+def _shapes() -> dict[str, Mask]:
+    """Masks with what morphology can trip over: nothing, everything, edges, holes, noise."""
+    random = np.random.default_rng(4)
+    ring = _disk(61, 30, 30, 22) & ~_disk(61, 30, 30, 11)
+    cut_off = _disk(61, 0, 58, 20)
+    return {
+        "empty": np.zeros((61, 61), dtype=bool), "full": np.ones((61, 61), dtype=bool),
+        "one pixel": np.arange(61 * 61).reshape(61, 61) == 0, "ring": ring, "edge": cut_off,
+        "noise": random.random((61, 61)) < 0.5, "nearly full": random.random((61, 61)) < 0.999,
+        "line": np.eye(61, dtype=bool), "not square": ring[:40, :],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5, 9, 30])
+@pytest.mark.parametrize("name", list(_shapes()))
+def test_discs_erode_and_dilate(name: str, radius: int) -> None:
+    """Against OpenCV with the same disc: the picture's edge neither takes nor gives."""
+    import cv2
+
+    mask = _shapes()[name]
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disc = (y**2 + x**2 <= radius**2).astype(np.uint8)
+    plain = mask.astype(np.uint8)
+    assert np.array_equal(morphology.eroded(mask, radius), cv2.erode(plain, disc) > 0)
+    assert np.array_equal(morphology.dilated(mask, radius), cv2.dilate(plain, disc) > 0)
+    assert np.array_equal(morphology.opened(mask, radius), cv2.morphologyEx(plain, cv2.MORPH_OPEN, disc) > 0)
+    assert np.array_equal(morphology.closed(mask, radius), cv2.morphologyEx(plain, cv2.MORPH_CLOSE, disc) > 0)
+
+
+@pytest.mark.parametrize("name", list(_shapes()))
+def test_parts_are_counted_and_dropped_with_eight_neighbours(name: str) -> None:
+    import cv2
+
+    mask = _shapes()[name]
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    assert morphology.part_count(mask) == count - 1
+    for smallest in (0, 1, 2, 5, 400):
+        large = [i for i in range(1, count) if statistics[i, cv2.CC_STAT_AREA] >= smallest]
+        assert np.array_equal(morphology.without_small_parts(mask, smallest), np.isin(parts, large))
+
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_PICTURES = ((50, 80, 3), (80, 50, 3), (64, 64, 3), (7, 300, 3), (531, 622, 3), (3, 3, 3), (1, 40, 3))
+
+
+def _picture_of(shape: tuple[int, int, int]) -> Picture:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+def _normalised(picture: Picture, height: int, width: int) -> np.ndarray:
+    """The published preparation written out: Pillow's bilinear filter, [0, 1], ImageNet's mean and deviation."""
+    from PIL import Image
+
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray((np.asarray(small, dtype=np.float32) / 255 - _MEAN) / _STD).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("shape", _PICTURES)
+def test_the_image_processor_of_clipseg_gives_the_published_pixels(clipseg: Path, shape: tuple[int, int, int]) -> None:
+    picture = _picture_of(shape)
+    found = loading.prepared(ClipSeg(str(clipseg))._pictures, picture)["pixel_values"][0].numpy()
+    assert found.shape == (3, 64, 64)
+    assert np.abs(found - _normalised(picture, 64, 64)).max() < 1e-6
+
+
+@pytest.mark.parametrize("shape", _PICTURES)
+def test_the_image_processor_of_sam_gives_the_published_pixels(sam: Path, shape: tuple[int, int, int]) -> None:
+    picture = _picture_of(shape)
+    scale = 64 / max(shape)
+    height, width = (int(side * scale + 0.5) for side in shape[:2])
+    expected = np.zeros((3, 64, 64))
+    expected[:, :height, :width] = _normalised(picture, height, width)
+    pixels, *size = Sam(str(sam))._pixels(picture)
+    assert size == [height, width]
+    assert np.abs(pixels[0].numpy() - expected).max() < 1e-6
+
+
+def test_what_the_checkpoint_says_of_pictures_is_done(clipseg: Path, sam: Path, tmp_path: Path) -> None:
+    """Size, mean and deviation come from ``preprocessor_config.json``, old names of classes included."""
+    import shutil
+
+    for name in ("ViTImageProcessor", "ViTFeatureExtractor", "ViTImageProcessorFast", "ViTImageProcessorPil"):
+        folder = tmp_path / name
+        shutil.copytree(clipseg, folder)
+        key = "feature_extractor_type" if name.endswith("Extractor") else "image_processor_type"
+        content = {key: name, "size": {"height": 96, "width": 96}, "image_mean": [0.5] * 3, "image_std": [0.25] * 3,
+                   "do_resize": True, "do_rescale": True, "do_normalize": True, "resample": 0}  # fmt: skip
+        (folder / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
+        model = ClipSeg(str(folder))
+        white = loading.prepared(model._pictures, np.full((20, 30, 3), 255, dtype=np.uint8))["pixel_values"]
+        assert white.shape == (1, 3, 96, 96)
+        assert np.allclose(white.numpy(), 2.0)
+        assert model.details["image_processor"] == "ViTImageProcessor"
+        assert model.details["backend"] == "pil"
+        assert model.heat(_picture_of((20, 30, 3)), ["hole"]).shape == (20, 30)
+    folder = tmp_path / "sam"
+    shutil.copytree(sam, folder)
+    content = {"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 1024}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="makes 1024 pixels, its model takes 64"):
+        Sam(str(folder))
+    for text in ("[", "{}", '{"image_processor_type": "NoSuchProcessor"}'):
+        shutil.copytree(clipseg, tmp_path / "damaged", dirs_exist_ok=True)
+        (tmp_path / "damaged" / "preprocessor_config.json").write_text(text, encoding="utf-8")
+        if text == "{}":
+            assert ClipSeg(str(tmp_path / "damaged")).details["backend"] == "pil"
+            continue
+        with pytest.raises(CheckpointError, match="the image processor cannot be loaded"):
+            ClipSeg(str(tmp_path / "damaged"))
+
+
+def test_pillow_is_asked_for_where_torchvision_is_installed(clipseg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torchvision ``transformers`` would choose it by itself."""
+    import transformers
+
+    asked: list[dict[str, Any]] = []
+
+    class TorchvisionBackend:
+        """What a release without another class for this checkpoint falls back on."""
+
+    def from_pretrained(source: str, **choice: Any) -> Any:
+        asked.append(choice)
+        return TorchvisionBackend()
+
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", from_pretrained)
+    with pytest.raises(CheckpointError, match="TorchvisionBackend cannot prepare pictures with Pillow"):
+        loading.load_image_processor("owner/name", lambda: None)
+    assert asked[0].pop("trust_remote_code") is False
+    assert asked[0] in ({"backend": "pil"}, {"use_fast": False})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ('backend = "pil"', 'backend = "torchvision"'),
         ("percentile = 80", "percentile = 0"),
         ('prompts = ["hole"]', "prompts = []"),
         ("smallest = 35000", 'smallest = "x"'),
@@ -213,6 +345,9 @@ def test_clipseg_runs_the_whole_path(clipseg: Path) -> None:
     made = list(making.text_masks(SUITE, model, small, counts))
     assert made
     assert all(one.source == "clipseg" and json.loads(one.details)["percentile"] == 80 for one in made)
+    assert all(
+        {"backend": "pil", "morphology": "discs, version 2"}.items() <= json.loads(one.details).items() for one in made
+    )
 
 
 def test_sam_runs_the_whole_path(sam: Path) -> None:
@@ -246,6 +381,8 @@ def test_the_command(
     report: dict[str, Any] = json.loads(text[text.rindex('{\n "masks"') : text.rindex("}") + 1])
     assert 0.3 < report["agreement"]["mean_iou"] < 1
     assert _run("--source", "refine", "-o", refined, *suite, "--masks", box) == 0
+    rows = pq.read_table(refined).to_pylist()
+    assert all(json.loads(row["details"]) == {"morphology": "discs, version 2"} for row in rows)
     refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
     assert refined_to_own["n"] == report["masks"]
     assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined boxes are nearer to the truth"
@@ -483,6 +620,8 @@ def test_regions_of_a_variant_are_refined(
         assert row["model"] == f"multitask_r128 {'a' * 64}"
         assert details["recipe_digest"] == "d" * 64
     assert _run("--source", "refine", "--masks", shown, "-o", refined, *suite) == 0
+    rows = pq.read_table(refined).to_pylist()
+    assert all(json.loads(row["details"]) == {"morphology": "discs, version 2"} for row in rows)
     refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
     assert refined_to_own["n"] == report["masks"]
     assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined regions are nearer to the truth"

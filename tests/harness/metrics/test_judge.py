@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gi_bench.harness.analysis.scoring import score_run
-from gi_bench.harness.language_model import KEY_VARIABLE, Cache, Endpoint, LanguageModelError, LocalModel, ask
+from gi_bench.harness.language_model import KEY_VARIABLE, Endpoint, LanguageModelError, LocalModel, ask, replies
 from gi_bench.harness.metrics import judge
 from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.schema import Scores
@@ -84,8 +84,10 @@ def test_nothing_is_asked_twice(tmp_path: Path, server: _Server) -> None:
     count = len(server.asked)
     assert _score(run, server, tmp_path / "cache").scores == first.scores
     assert len(server.asked) == count
-    for path in (tmp_path / "cache").rglob("*.json"):
+    damaged = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    for path in damaged:
         path.write_text("{broken", encoding="utf-8")
+    assert damaged
     assert _score(run, server, tmp_path / "cache").scores == first.scores
     assert len(server.asked) == 2 * count, "damaged entries are asked for again"
 
@@ -167,6 +169,92 @@ def test_the_key_is_sent_nowhere_else(tmp_path: Path, server: _Server, monkeypat
     elsewhere.http.shutdown()
 
 
+def test_nothing_but_the_question_and_the_key_is_sent(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what OpenAI's library takes from the environment nor what it tells of this machine."""
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "s3cret-of-another")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Other: s3cret-of-another")
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    server.reply = lambda number, body: (200, {}, _chat("x"))
+    endpoint = _endpoint(server, [])
+    assert endpoint.reply([{"role": "user", "content": "?"}], 3) == "x"
+    headers, body = server.asked[0]
+    sent = {"host", "content-length", "content-type", "accept", "connection", "user-agent", "accept-encoding"}
+    assert {name.lower() for name in headers} <= sent
+    assert "s3cret" not in str(headers)
+    assert body == {"model": "tested", "messages": [{"role": "user", "content": "?"}], "temperature": 0, "seed": 3,
+                    "response_format": {"type": "json_object"}}  # fmt: skip
+    monkeypatch.setenv(KEY_VARIABLE, "later")
+    endpoint.reply([{"role": "user", "content": "?"}], 3)
+    assert server.asked[1][0]["Authorization"] == "Bearer later", "the key is read for every request"
+
+
+def test_a_key_that_no_header_holds_is_not_shown(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("s3cret\n", "s3c\u00fcret", "s3cret\r\nX-Other: 1"):
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        with pytest.raises(LanguageModelError, match=KEY_VARIABLE) as told:
+            _endpoint(server, []).reply([], 0)
+        assert "s3c" not in told.value.line()
+    assert server.asked == []
+
+
+def test_long_and_packed_replies_are_refused_at_once(server: _Server) -> None:
+    server.reply = lambda number, body: (200, {}, _chat("x" * 5 * 1024**2))
+    with pytest.raises(LanguageModelError, match="larger than 4 MB"):
+        _endpoint(server, []).reply([], 0)
+    server.reply = lambda number, body: (200, {"Content-Encoding": "gzip"}, _chat("x"))
+    with pytest.raises(LanguageModelError, match="packed"):
+        _endpoint(server, []).reply([], 0)
+    assert len(server.asked) == 2
+
+
+def test_a_silent_server_is_given_up(server: _Server) -> None:
+    import time
+
+    waits: list[float] = []
+
+    def slow(number: int, body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        time.sleep(1.5)
+        return 200, {}, _chat("x")
+
+    server.reply = slow
+    with pytest.raises(LanguageModelError, match="cannot be reached: timed out"):
+        _endpoint(server, waits, timeout=0.3, retries=1).reply([], 0)
+    assert waits == [1.0]
+
+
+def test_a_proxy_of_the_environment_is_used(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.reply = lambda number, body: (200, {}, _chat("by proxy"))
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, server.url.removesuffix("/v1"))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    assert Endpoint("http://nowhere.invalid/v1", "tested", retries=0).reply([], 0) == "by proxy"
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "nowhere.invalid")
+    with pytest.raises(LanguageModelError, match="cannot be reached"):
+        Endpoint("http://nowhere.invalid/v1", "tested", retries=0).reply([], 0)
+
+
+def test_without_the_package_the_other_metrics_are_there(
+    tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "openai", None)
+    scores = _score(write_run(tmp_path / "run"), server, tmp_path / "cache")
+    assert "pip install 'gi-bench[served]'" in scores.not_computed["judge_clarity"]
+    assert scores.find("bleu") is not None
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://localhost:port/v1", "http://[/v1", "http://a b/v1", "http://:1/v1"])
+def test_what_is_no_address_is_told(url: str) -> None:
+    with pytest.raises(LanguageModelError):
+        Endpoint(url, "tested", retries=0).reply([], 0)
+
+
 def test_a_judge_that_cannot_be_reached_costs_no_other_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gi_bench.harness.metrics.judge.Endpoint", lambda url, model: Endpoint(url, model, retries=0))
     settings = MetricSettings(judge_url="http://127.0.0.1:9/v1", judge_model="x", cache=tmp_path / "c")
@@ -220,7 +308,7 @@ def test_a_local_model_runs_the_same_path(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "w1 w2"}]
     assert model.reply(messages, 0) == model.reply(messages, 0)
     assert model.name == "judge"
-    assert ask(model, messages, Cache(tmp_path / "c"), lambda text: False) is None
+    assert ask(model, messages, replies(tmp_path / "c"), lambda text: False) is None
     settings = MetricSettings(judge_model=str(folder), judge_limit=1, cache=tmp_path / "c")
     scores = score_run(write_run(tmp_path / "run"), resamples=0, settings=settings)
     assert "no verdict of judge could be read" in scores.not_computed["judge_clarity"]
