@@ -127,9 +127,11 @@ def _told(found: ValidationError, record: Any, where: object, do: str, error: ty
         do = f"allowed{f' in {parent}' if parent else ''}: {', '.join(names)}"
     elif first["type"] in ("missing", "missing_argument"):
         what = f"the key {place[-1]!r} is missing" + (f" in {parent}" if parent else "")
+    elif not place:
+        what = f"not an object with the keys {', '.join(keys_of(record, []))}"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        what = f"{'.'.join(place)}: {message[:1].lower()}{message[1:]}" if place else message
+        what = f"{'.'.join(place)}: {message[:1].lower()}{message[1:]}"
     if len(problems) > 1:
         what += f" (and {len(problems) - 1} more)"
     return error(what, where=where, do=do)

@@ -138,7 +138,7 @@ def test_bad_calls_of_the_audit_end_in_one_line(arguments: list[str], capsys: py
 
 
 def test_a_file_that_holds_no_negatives_is_refused(tmp_path: Path) -> None:
-    for content, message in (("{", "not JSON"), ("[1]", "a row without"), ("\n", "holds no negatives")):
+    for content, message in (("{", "not JSON"), ("[1]", "not an object with the keys"), ("\n", "holds no negatives")):
         path = tmp_path / "n.jsonl"
         path.write_text(content)
         with pytest.raises(GiBenchError, match=message):

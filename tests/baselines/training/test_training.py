@@ -203,7 +203,7 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
     assert task_examples(whole, ["ground"]).by_task != task_examples(whole, ["ground"], extra=boxes).by_task
     for content, message in (
         ("{", "not JSON"),
-        (json.dumps({"img_id": image}), "a row without"),
+        (json.dumps({"img_id": image}), "the key 'question' is missing"),
         (json.dumps({**row, "img_id": "../x"}), "not in the training suite"),
         (json.dumps({**row, "answer": " "}), "empty text"),
         (json.dumps({**row, "answer": ""}), "empty text"),
