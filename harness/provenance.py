@@ -17,10 +17,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-import gi_bench
 from gi_bench.harness.cache import Cache, cache_folder, file_digests
 
-_DISTRIBUTION = "gi-bench"
+_DISTRIBUTION, _PACKAGE = "gi-bench", "gi_bench"
 # Checkpoints are named by what depends on them, and none of these decides a number.
 _NO_CODE = {"weights", "__pycache__"}
 
@@ -29,7 +28,7 @@ _NO_CODE = {"weights", "__pycache__"}
 def code_digest() -> str:
     """SHA-256 over the code and data of this package, the versions of the packages that it needs, and Python's."""
     digest = hashlib.sha256()
-    top = Path(gi_bench.__file__).parent
+    top = Path(__file__).parents[1]  # not resolved: in a checkout the rooms are links in the package
     for folder, folders, names in os.walk(top, followlinks=True):
         folders[:] = sorted(set(folders) - _NO_CODE)
         for name in sorted(names):
@@ -60,7 +59,7 @@ def _versions() -> dict[str, str]:
 def is_ours(function: Any) -> bool:
     """Whether :func:`code_digest` covers where a function is defined."""
     module = getattr(function, "__module__", None)
-    return isinstance(module, str) and module.partition(".")[0] == gi_bench.__name__
+    return isinstance(module, str) and module.partition(".")[0] == _PACKAGE
 
 
 def content_of(paths: Iterable[Path]) -> dict[str, str]:

@@ -207,7 +207,6 @@ def test_an_installed_wheel_runs_a_plugin(installed: Path, among_namesakes: dict
     assert (plugin.parent / "runs" / "one-test" / "report.html").is_file()
 
 
-@pytest.mark.slow  # renders the whole embedded suite for its fingerprint
 def test_an_installed_wheel_runs_the_embedded_suite(installed: Path, among_namesakes: dict[str, Any]) -> None:
     done = _run(installed / "gi-bench", "run", "-m", "blind_constant", "--limit", "3", **among_namesakes)
     assert done.returncode == 0, done.stderr
