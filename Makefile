@@ -31,12 +31,16 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 demo: $(VENV)/.ready
 	$(BIN)/gi-bench run $(addprefix --model ,$(DEMO_MODELS))
 
-test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest
+# Processes side by side; each takes about 1.5 GB of memory.
+TEST_JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal
 
-# Minutes: trains a small adapter, renders and scores whole suites.
+test: $(VENV)/.ready-dev
+	$(PYTEST)
+
+# What takes long or compares every row of a data set: the reasons are in the tests.
 test-slow: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 # Two variants trained on the real images of one folder and tested on another's: make real TRAIN=DIR TEST=DIR.
 # What is finished is kept: the same command goes on. Near-duplicates of training frames are left out (clean.json).

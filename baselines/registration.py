@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.files import read_toml
-from gi_bench.harness.registry import ModelEntry
+from gi_bench.harness.registry import ModelEntry, Role
 from gi_bench.harness.schema import TASKS, Task
 
 if TYPE_CHECKING:
     from gi_bench.harness.model import BuildContext, Model
+    from gi_bench.harness.suites.specs import SuiteSpec
 
 HERE = Path(__file__).parent
 
@@ -61,37 +63,59 @@ class VariantRecipe:
         return HERE / "weights" / f"{self.name}-{backbone}"
 
 
+@dataclass(frozen=True)
+class BackboneTable:
+    """A table under ``[backbones]``.
+
+    Attributes:
+        summary: one line.
+        source: folder beside this file, or Hub id.
+        pixels: side of the square in which it sees a picture.
+        families: families of suites that it is used for.
+        default: whether it is used for all others.
+    """
+
+    summary: str
+    source: str
+    pixels: int
+    families: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class _File:
+    """The keys of ``variants.toml``; a variant has those of :class:`VariantRecipe`."""
+
+    backbones: Mapping[str, BackboneTable]
+    variants: Mapping[str, VariantRecipe]
+
+
 @lru_cache(maxsize=1)
-def _content() -> dict[str, Any]:
-    return read_toml(HERE / "variants.toml")
+def _content() -> _File:
+    path = HERE / "variants.toml"
+    content = read_toml(path)
+    named = {name: {"name": name, **table} for name, table in content.get("variants", {}).items()}
+    return checked({**content, "variants": named}, _File, path)
 
 
 def recipes() -> dict[str, VariantRecipe]:
     """All variants by name."""
-    found = {}
-    for name, table in _content()["variants"].items():
-        fields = dict(table)
-        if "train" in fields:
-            fields["train"] = tuple(fields["train"])
-        found[name] = VariantRecipe(name=name, **fields)
-    return found
+    return dict(_content().variants)
 
 
-def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | Path]:
+def backbone_source(wanted: str | Path | None, suite: SuiteSpec) -> tuple[str, str | Path]:
     """Name and source of the backbone to use.
 
     Args:
-        wanted: a name of ``variants.toml``, a folder, a Hub id, or None for the suite's own.
-        suite: name of the suite.
+        wanted: a name of ``variants.toml``, a folder, a Hub id, or None for that of the suite's family.
+        suite: what the suite is.
     """
-    backbones: Mapping[str, Any] = _content()["backbones"]
+    backbones = _content().backbones
     if wanted is None:
-        for name, table in backbones.items():
-            if any(suite.startswith(prefix) for prefix in table["suites"]):
-                wanted = name
-                break
+        own = (name for name, table in backbones.items() if suite.family in table.families)
+        wanted = next(own, next(name for name, table in backbones.items() if table.default))
     if str(wanted) in backbones:
-        source = backbones[str(wanted)]["source"]
+        source = backbones[str(wanted)].source
         local = HERE / source
         return str(wanted), local if local.is_dir() or source.startswith("weights/") else source
     return "custom", str(wanted)
@@ -99,8 +123,8 @@ def backbone_source(wanted: str | Path | None, suite: str) -> tuple[str, str | P
 
 def backbone_pixels(name: str) -> int | None:
     """Side of the square in which a named backbone sees a picture; None for another backbone."""
-    table = _content()["backbones"].get(name)
-    return None if table is None else int(table["pixels"])
+    table = _content().backbones.get(name)
+    return None if table is None else table.pixels
 
 
 def variants() -> list[ModelEntry]:
@@ -113,7 +137,6 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         return _bound_entry(recipe)
     details = {
         "kind": "florence2",
-        "needs_image": True,
         "rank": recipe.rank,
         "alpha": recipe.alpha,
         "trained_on": list(recipe.train),
@@ -123,11 +146,22 @@ def _entry(recipe: VariantRecipe) -> ModelEntry:
         "masks": recipe.masks,
         "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
     }
-    return ModelEntry(recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details)
+    return ModelEntry(
+        recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details, partial(_files, recipe)
+    )
+
+
+def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
+    """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
+    name, source = backbone_source(context.backbone, context.suite.spec)
+    folders = [Path(source)]
+    if recipe.adapter:
+        folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
+    return folders if all(folder.is_dir() for folder in folders) else None
 
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
-_BOUNDS: dict[str, tuple[str, tuple[Task, ...], str, str]] = {
+_BOUNDS: dict[str, tuple[Role, tuple[Task, ...], Literal["", "rows", "masks"], str]] = {
     "prior": ("floor", ("answer",), "rows", "floors.answers:build_prior"),
     "region prior": ("floor", ("ground",), "masks", "floors.regions:build_region_prior"),
     "explanation prior": ("floor", ("answer", "explain"), "rows", "floors.explanations:build_explanation_prior"),
@@ -141,16 +175,25 @@ _BOUNDS: dict[str, tuple[str, tuple[Task, ...], str, str]] = {
 
 def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
     role, tasks, learns_from, place = _BOUNDS[recipe.kind]
-    details = {"kind": recipe.kind, "role": role, "needs_image": False, "needs_train_suite": learns_from or False}
-    # A floor of explanations answers as the floor of answers does: it bounds explanations alone.
-    details["bounds"] = tasks[-1:] if role == "floor" else tasks
 
     def build(context: BuildContext) -> Model:
         module, _, function = place.partition(":")
         model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(recipe.name, context)
         return model
 
-    return ModelEntry(recipe.name, recipe.summary, tasks, build, details)
+    return ModelEntry(
+        recipe.name,
+        recipe.summary,
+        tasks,
+        build,
+        {"kind": recipe.kind},
+        lambda context: [],
+        role=role,
+        needs_image=False,
+        learns_from=learns_from,
+        # A floor of explanations answers as the floor of answers does: it bounds explanations alone.
+        bounds=tasks[-1:] if role == "floor" else tasks,
+    )
 
 
 def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:
@@ -182,7 +225,7 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
 
 
 def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
-    name, source = backbone_source(context.backbone, context.suite.name)
+    name, source = backbone_source(context.backbone, context.suite.spec)
     folder, note = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else (None, "")
     from gi_bench.baselines.florence2.adapters import read_training_images, with_adapter
     from gi_bench.baselines.florence2.backbone import load_backbone

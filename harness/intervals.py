@@ -57,6 +57,13 @@ def rate_interval(by_image: Floats) -> Bounds | None:
 
     Returns:
         Bounds in [0, 1] around the share of hits; None with fewer than two images that have rows.
+
+    >>> [round(bound, 2) for bound in rate_interval(np.array([[0.0, 5.0]] * 20))]
+    [0.0, 0.1]
+    >>> [round(bound, 2) for bound in rate_interval(np.array([[1.0, 2.0]] * 30))]
+    [0.37, 0.63]
+    >>> rate_interval(np.array([[1.0, 5.0]])) is None
+    True
     """
     by_image = by_image[by_image[:, 1] > 0]
     if len(by_image) < 2:
@@ -186,7 +193,8 @@ def _logistic(x: Floats) -> Floats:
 def binomial_tail(most: Floats, n: Floats, p: Floats) -> Floats:
     """P(X <= most) of a binomial variable, also for n and ``most`` that are no whole numbers.
 
-    Peizer and Pratt's approximation (1968), good to .005 from n = 5 on, to .01 below.
+    Peizer and Pratt's approximation (1968), good to .005 from n = 5 on, to .01 below. It is part of how intervals are
+    defined, as is :func:`normal_cdf` below: ``scipy.special.betainc`` would be exact and as fast, and move bounds.
 
     Args:
         most: above -0.5, at most n - 0.5.

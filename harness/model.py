@@ -26,13 +26,17 @@ NOT_COVERED = "not-covered"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question as a model sees it: the public part of a row."""
+    """A question as a model sees it: the public part of a row.
+
+    ``options`` are the answers to choose from, in the order in which they are put; empty for an open question.
+    """
 
     index: int
     img_id: str
     question: str
     question_class: tuple[str, ...]
     complexity: int
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,22 @@ class GroundAsk:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Text with a confidence in [0, 1] (None if the model has none) and the tokens it took.
+    """An answer or an explanation.
 
-    ``log_prob`` (mean over the tokens, at most 0), ``margin`` (mean difference between the two likeliest tokens, in
-    [0, 1]) and ``entropy`` (mean over the tokens, as a share of that of a uniform choice over the vocabulary, in [0,
-    1]) are three more ways to say how sure the model was; None if it does not say.
+    Attributes:
+        text: the answer, as it is scored.
+        confidence: in [0, 1]; None if the model has none.
+        token_count: tokens it took.
+        warnings: what had to be repaired in the model's output, a short slug each.
+        log_prob: mean log-probability of the tokens, at most 0; None if the model does not say.
+        margin: mean difference between the two likeliest tokens, in [0, 1]; None likewise.
+        entropy: mean entropy of the tokens' distributions, as a share of that of a uniform choice over the vocabulary,
+            in [0, 1]; None likewise.
+        prompt: what the model was asked, as it was put; None if it takes no prompt.
+        reply: what the model wrote, before anything was read from it; None if that is ``text``.
+        state: why the text is empty, where the model knows (a server's filter: ``refused``). None leaves it to be read
+            from the text, and a text that is not empty is read in any case when it is scored.
+        token_log_probs: log-probability of every token, at most 0; None if the model does not say.
     """
 
     text: str
@@ -66,6 +81,10 @@ class Answer:
     log_prob: float | None = None
     margin: float | None = None
     entropy: float | None = None
+    prompt: str | None = None
+    reply: str | None = None
+    state: ReplyState | None = None
+    token_log_probs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +99,9 @@ class Grounding:
         state: what the reply is. None if the model has no other replies than regions and denials: something shown is
             ``stated`` then, nothing is ``denied``. A model that writes text says more: ``refused`` ("I am sorry"),
             ``unreadable`` (text without a region in it), ``not given`` (no text at all).
-        reply: what the model wrote, kept where no region could be read from it.
+        reply: what the model wrote, before anything was read from it; None if it writes no text.
+        prompt: what the model was asked, as it was put; None if it takes no prompt.
+        token_log_probs: log-probability of every token, at most 0; None if the model does not say.
     """
 
     regions: tuple[Region, ...]
@@ -89,6 +110,8 @@ class Grounding:
     warnings: tuple[str, ...] = ()
     state: ReplyState | None = None
     reply: str | None = None
+    prompt: str | None = None
+    token_log_probs: tuple[float, ...] | None = None
 
     def reply_state(self) -> ReplyState:
         """The state as given, or the one that follows from the regions.
@@ -99,11 +122,20 @@ class Grounding:
         shown = any(region.area for region in self.regions)
         if self.state is None:
             return "stated" if shown else "denied"
-        if self.state not in REPLY_STATES:
-            raise ValueError(f"{self.state!r} is no state of a reply: use {', '.join(REPLY_STATES)}")
+        check_state(self.state)
         if shown != (self.state == "stated"):
             raise ValueError(f"a reply called {self.state!r} shows {'a region' if shown else 'nothing'}")
         return self.state
+
+
+def check_state(state: str) -> None:
+    """Refuse what is no state of a reply.
+
+    Raises:
+        ValueError: it is none of :data:`gi_bench.harness.schema.REPLY_STATES`.
+    """
+    if state not in REPLY_STATES:
+        raise ValueError(f"{state!r} is no state of a reply: use {', '.join(REPLY_STATES)}")
 
 
 @runtime_checkable

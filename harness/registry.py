@@ -11,21 +11,33 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gi_bench.harness.errors import GiBenchError, UnknownNameError
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.schema import Task
 
 if TYPE_CHECKING:
-    from gi_bench.harness.suites.base import Suite
+    from gi_bench.harness.suites.base import Suite, SuiteEntry
+    from gi_bench.harness.suites.specs import SuiteSpec
 
 GROUPS = ("gi_bench.models", "gi_bench.suites", "gi_bench.metrics", "gi_bench.commands")
+# What a model may be: one that looks, or a bound that never looks (floor) or knows the references (ceiling).
+Role = Literal["model", "floor", "ceiling"]
 _PLUGIN_VARIABLES = {"gi_bench.models": "MODELS", "gi_bench.suites": "SUITES", "gi_bench.metrics": "METRICS"}
+
+
+# Keys that were looked up in ``details`` once -> the field that declares them.
+_DECLARED = {
+    "role": "role='floor'",
+    "needs_image": "needs_image=False",
+    "needs_train_suite": "learns_from='rows'",
+    "bounds": "bounds=('answer',)",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,17 @@ class ModelEntry:
         summary: one line for ``gi-bench models``.
         tasks: what it can do.
         build: makes the model; heavy imports belong in here.
-        details: shown by ``gi-bench models --json`` (rank, backbone, ...).
+        details: shown by ``gi-bench models --json`` (rank, backbone, ...) and by nothing else.
+        files: the files that decide, beside the code of this package, its version and the context, what ``build``
+            makes: an unchanged finished run is then found without building the model. It returns None where that
+            cannot be said without building; without ``files`` the model is always built.
+        role: ``floor`` for a variant that never looks, ``ceiling`` for one that knows the references.
+        needs_image: False for a variant that never looks.
+        learns_from: what it learns from the suite's training suite: ``rows``, ``masks``, or nothing.
+        bounds: tasks that a floor or ceiling bounds; None for all that it has.
+
+    Raises:
+        GiBenchError: the details hold what has a field of its own.
     """
 
     name: str
@@ -45,6 +67,26 @@ class ModelEntry:
     tasks: tuple[Task, ...]
     build: Callable[[BuildContext], Model]
     details: Mapping[str, Any] = field(default_factory=dict)
+    files: Callable[[BuildContext], Sequence[Path] | None] | None = None
+    role: Role = "model"
+    needs_image: bool = True
+    learns_from: Literal["", "rows", "masks"] = ""
+    bounds: tuple[Task, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for key, declared in _DECLARED.items():
+            if key in self.details:
+                raise GiBenchError(
+                    f"details of the model {self.name} are shown only, and hold {key!r}",
+                    do=f"declare it: ModelEntry(..., {declared})",
+                )
+
+    @property
+    def bounded_tasks(self) -> tuple[Task, ...]:
+        """Tasks that it is a floor or ceiling of; none for a model."""
+        if self.role == "model":
+            return ()
+        return self.tasks if self.bounds is None else self.bounds
 
 
 @dataclass(frozen=True)
@@ -59,6 +101,7 @@ class CommandEntry:
             ``(what, path)`` to print. None if the command has nothing to add to a run.
         after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
             returns lines as ``after_run`` does.
+        order: place in ``gi-bench --help``, lowest first; commands of one place stand by name.
     """
 
     name: str
@@ -66,17 +109,19 @@ class CommandEntry:
     app: Any
     after_run: Callable[[list[Path]], list[tuple[str, Path]]] | None = None
     after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
+    order: int = 100
 
 
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
 
 
-def load_plugin(path: Path) -> None:
+def load_plugin(path: Path | str) -> None:
     """Execute a plugin file and register what it declares.
 
     Raises:
         GiBenchError: the file is missing, fails, or declares nothing.
     """
+    path = Path(path)
     if not path.is_file():
         raise GiBenchError("plugin file not found", where=path, do="give the path of a .py file")
     name = f"gi_bench_plugin_{path.stem}_{abs(hash(str(path.resolve())))}"
@@ -192,8 +237,40 @@ def load_suite(name: str, data: Path | str | None = None) -> Suite:
     entries = registered("gi_bench.suites")
     if name.endswith(SUFFIX) and name not in entries:
         return CrossedSuite(load_suite(name.removesuffix(SUFFIX), data))
+    suite: Suite = _suite_entry(name, entries).open(Path(data) if data is not None else None)
+    return suite
+
+
+def suite_spec(name: str) -> SuiteSpec:
+    """What a suite is, without loading it; a view ``NAME@CONDITION`` is what its suite is, under that condition.
+
+    Raises:
+        UnknownNameError: no such suite.
+    """
+    from gi_bench.harness.suites.crossed import SUFFIX, crossed_spec
+    from gi_bench.harness.suites.splits.suite import side_spec
+
+    entries = registered("gi_bench.suites")
+    whole, at, _ = name.partition("@")
+    if not at or name in entries:
+        return _suite_entry(name, entries).spec
+    entry = _suite_entry(whole, entries)
+    return crossed_spec(entry.name, entry.spec) if name.endswith(SUFFIX) else side_spec(entry.name, entry.spec)
+
+
+def stored_spec(name: str) -> SuiteSpec:
+    """What the suite is that a stored run or checkpoint names: a plain spec where nobody registers it here."""
+    from gi_bench.harness.suites.specs import SuiteSpec
+
+    try:
+        return suite_spec(name)
+    except UnknownNameError:
+        return SuiteSpec()
+
+
+def _suite_entry(name: str, entries: Mapping[str, SuiteEntry]) -> SuiteEntry:
+    """The entry of a name; without a split it means the test split."""
     full = name if name in entries else f"{name}/test"
     if full not in entries:
         raise unknown_name(name, entries, "suite")
-    suite: Suite = entries[full].open(Path(data) if data is not None else None)
-    return suite
+    return entries[full]

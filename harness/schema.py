@@ -1,8 +1,9 @@
 """The records that pass between the rooms: the contract of the whole project.
 
-Records are frozen and typed. What is written to disk carries :data:`SCHEMA_VERSION`; a reader that meets
-another major version refuses the file instead of guessing. The Arrow schemas of the stored records stand in
-:mod:`gi_bench.harness.store`, next to the code that writes them.
+Records are frozen and typed, and each is declared here once: tables (:mod:`gi_bench.harness.tables`) and JSON
+(:mod:`gi_bench.harness.files`) are made from its types. What is written to disk carries :data:`SCHEMA_VERSION`. The
+version before is migrated in memory when it is read (:mod:`gi_bench.harness.migration`); any other is refused instead
+of being guessed at.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# Versions whose files are read.
+READABLE_VERSIONS = (2, 3)
 
 Task = Literal["answer", "explain", "ground"]
 TASKS: tuple[Task, ...] = ("answer", "ground", "explain")
@@ -23,17 +27,29 @@ Kind = Literal["question", "phrase"]
 # What a reply is: it states something, denies it in the task's own way, refuses, cannot be read, or is not there.
 ReplyState = Literal["stated", "denied", "refused", "unreadable", "not given"]
 REPLY_STATES: tuple[ReplyState, ...] = ("stated", "denied", "refused", "unreadable", "not given")
+# (x1, y1, x2, y2) in pixels, x2 and y2 exclusive; (x, y) in pixels. Both may fall between pixels.
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+# Of a field that came after the first stored runs: files may lack it, and fingerprints leave out its default.
+_ADDED = {"added": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
     """A binary mask of one image with a label, stored as COCO run-length code.
 
+    A model may give a mask, a box (:meth:`from_box`) or a point (:meth:`from_point`). The mask is what is scored, and
+    it is always there; a box or a point is kept beside it as it was given.
+
     Attributes:
         label: what the region shows, e.g. ``polyp``.
         height, width: size of the image in pixels.
         counts: COCO compressed run-length code (column-major), as text.
         score: confidence in [0, 1] where the model gives one.
+        given_box: the box that the model gave; None if it gave none.
+        given_point: the point that the model gave; None if it gave none.
     """
 
     label: str
@@ -41,6 +57,8 @@ class Region:
     width: int
     counts: str
     score: float | None = None
+    given_box: Box | None = field(default=None, metadata=_ADDED)
+    given_point: Point | None = field(default=None, metadata=_ADDED)
 
     @staticmethod
     def from_mask(label: str, mask: npt.NDArray[Any], score: float | None = None) -> Region:
@@ -51,6 +69,55 @@ class Region:
         code = coco.encode(np.asfortranarray(mask != 0).astype(np.uint8, order="F"))
         height, width = mask.shape
         return Region(label, int(height), int(width), code["counts"].decode("ascii"), score)
+
+    @staticmethod
+    def from_box(label: str, box: Box, height: int, width: int, score: float | None = None) -> Region:
+        """A region given as a box; its mask holds the pixels whose centres lie inside.
+
+        Args:
+            label: what it shows.
+            box: (x1, y1, x2, y2) in pixels, x2 and y2 exclusive; what lies outside the image is cut off the mask.
+            height, width: size of the image in pixels.
+            score: confidence in [0, 1].
+
+        Raises:
+            ValueError: a corner is no number, or the second lies before the first.
+
+        >>> Region.from_box("polyp", (1, 1, 3, 2), 4, 4).area
+        2
+        """
+        from dataclasses import replace
+
+        import numpy as np
+
+        corners = tuple(float(value) for value in box)
+        if len(corners) != 4 or not np.isfinite(corners).all() or corners[2] < corners[0] or corners[3] < corners[1]:
+            raise ValueError(f"not a box (x1, y1, x2, y2): {box}")
+        mask = np.zeros((height, width), dtype=bool)
+        left, top, right, bottom = np.clip(np.ceil(np.array(corners) - 0.5), 0, [width, height] * 2).astype(int)
+        mask[top:bottom, left:right] = True
+        return replace(Region.from_mask(label, mask, score), given_box=corners)
+
+    @staticmethod
+    def from_point(label: str, point: Point, height: int, width: int, score: float | None = None) -> Region:
+        """A region given as a point; its mask is the one pixel under it.
+
+        Raises:
+            ValueError: the point is no pair of numbers, or lies outside the image.
+
+        >>> Region.from_point("polyp", (1.5, 0), 4, 4).box()
+        (1, 0, 2, 1)
+        """
+        from dataclasses import replace
+
+        import numpy as np
+
+        place = tuple(float(value) for value in point)
+        if len(place) != 2 or not (0 <= place[0] < width and 0 <= place[1] < height):
+            raise ValueError(f"not a point (x, y) of an image of {width} x {height} pixels: {point}")
+        mask = np.zeros((height, width), dtype=bool)
+        mask[int(place[1]), int(place[0])] = True
+        return replace(Region.from_mask(label, mask, score), given_point=place)
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """The mask as booleans of shape (height, width).
@@ -106,6 +173,8 @@ class Question:
         is_negative: the finding asked about is absent, so that the right answer denies it.
         finding: the finding asked about where the row is about exactly one; else None.
         wants_explanation: the suite asks for an explanation (and a visual one) of this row.
+        options: the answers to choose from, in the order in which they are put; empty for an open question.
+        also_accepted: reference answers that are as right as ``answer``; empty where it is the only one.
     """
 
     index: int
@@ -119,6 +188,8 @@ class Question:
     is_negative: bool = False
     finding: str | None = None
     wants_explanation: bool = False
+    options: tuple[str, ...] = field(default=(), metadata=_ADDED)
+    also_accepted: tuple[str, ...] = field(default=(), metadata=_ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +214,26 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What went into a model and came out of it for one task of one row.
+
+    Attributes:
+        prompt: the text put to the model, as it was put; None if it takes none or does not say.
+        text: what it wrote, before anything was read from it; None if nothing, or if it writes no text.
+        state: what the reply is, as the model says or as it was read when the run was made. Texts are read again when
+            they are scored; of a region, and of an empty text, this counts.
+        token_count: tokens generated; None if the model does not say.
+        token_log_probs: log-probability of every generated token, at most 0; None if the model gives none.
+    """
+
+    prompt: str | None = None
+    text: str | None = None
+    state: ReplyState | None = None
+    token_count: int | None = None
+    token_log_probs: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model said of one question or phrase.
 
@@ -160,10 +251,8 @@ class Prediction:
         margin: mean difference between the two likeliest tokens of the answer, in [0, 1]; None likewise.
         entropy: mean entropy of the distributions that the answer's tokens were chosen from, as a share of that of a
             uniform choice over the vocabulary, in [0, 1]; None likewise.
-        region_state: what the reply to ``phrase`` was; None if nothing was grounded, and in runs stored before states
-            were.
-        region_reply: what the model wrote where no region could be read from it; None if it says no more than the
-            state does.
+        answer_reply, ground_reply, explain_reply: prompt, raw reply, state and tokens of each task; None if the task
+            was not run on this row, and in runs that were stored before these were kept.
     """
 
     kind: Kind
@@ -178,9 +267,26 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     log_prob: float | None = None
     margin: float | None = None
-    entropy: float | None = None
-    region_state: ReplyState | None = None
-    region_reply: str | None = None
+    entropy: float | None = field(default=None, metadata=_ADDED)
+    answer_reply: Reply | None = field(default=None, metadata=_ADDED)
+    ground_reply: Reply | None = field(default=None, metadata=_ADDED)
+    explain_reply: Reply | None = field(default=None, metadata=_ADDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture of one image, for reports.
+
+    Attributes:
+        img_id: image id.
+        width, height: size of the image itself, in pixels.
+        data: the encoded picture: WebP, longest side 256 px (JPEG, 320 px, in runs of schema version 2).
+    """
+
+    img_id: str
+    width: int
+    height: int
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -217,6 +323,112 @@ class Recipe:
 
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    @property
+    def role(self) -> str:
+        """``floor`` for a variant that never looks, ``ceiling`` for one that knows the references, else ``model``."""
+        found = self.model.get("role")
+        return str(found) if found in ("floor", "ceiling") else "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run covers: questions, phrases, and the images of both."""
+
+    images: int = 0
+    phrases: int = 0
+    questions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a run was made on.
+
+    Attributes:
+        cores: of the machine.
+        cpu: name of the processor.
+        device: as asked for: ``cpu``, ``cuda`` or ``cuda:N``.
+        gpu_name: name of the GPU, or ``cpu``.
+        threads: of torch; None if the model did not need it.
+    """
+
+    cores: int | None = None
+    cpu: str | None = None
+    device: str | None = None
+    gpu_name: str = "cpu"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Content of a run's ``manifest.json``: what was run, on what, and what came of it.
+
+    Attributes:
+        recipe: what decided the predictions.
+        recipe_digest: of the recipe; names the folder and binds it.
+        created: when the run was started, ISO 8601 in UTC.
+        complete: whether every row has its prediction.
+        counts: rows that the run covers.
+        suite_note: what must be said wherever a score of this suite is shown; empty if nothing.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``none`` for predictions out of a file.
+        batch_size: micro-batch at the end of the run; None for predictions out of a file.
+        batch_halved_count: how often memory ran out.
+        seconds: time in the model, over all parts; None until the run is complete.
+        peak_memory_mb: highest memory, in 10^6 bytes: of the GPU's allocator, else of the whole process; None until the
+            run is complete.
+        model_memory_mb: memory in use once the model was loaded, counted alike; None in runs that do not say.
+        hardware: the machine.
+        system: Python and platform.
+        packages: versions of what can change a number.
+        parts: SHA-256 of every finished part of the predictions by file name; checked when a part is read. Empty in
+            runs that do not say, and a part that is not named is not checked.
+        references: SHA-256 of the tables of questions and phrases by file name, likewise.
+    """
+
+    recipe: Recipe
+    recipe_digest: str
+    created: str
+    complete: bool
+    counts: Counts
+    suite_note: str = ""
+    device: str = "none"
+    batch_size: int | None = None
+    batch_halved_count: int = 0
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+    model_memory_mb: float | None = None
+    hardware: Hardware = field(default_factory=Hardware)
+    system: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Content of ``timings/part-*.json``: seconds by stage of one part, and how much it held."""
+
+    seconds: Mapping[str, float]
+    images: int = 0
+    questions: int = 0
+    phrases: int = 0
+    batch_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImages:
+    """Content of ``training.json``: which images of a run the model was trained on.
+
+    Attributes:
+        source: who says so: the model's own list, or the name of a file that the user gave.
+        image_count: images in that list.
+        seen: those among them that the run covers, sorted.
+    """
+
+    seen: tuple[str, ...]
+    source: str = ""
+    image_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,3 +529,9 @@ class Scores:
             if (score.metric, score.slice_by, score.slice_value) == (metric, slice_by, slice_value):
                 return score
         return None
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a score as a pandas frame; see :func:`gi_bench.harness.frames.scores_frame`."""
+        from gi_bench.harness.frames import scores_frame
+
+        return scores_frame(self)

@@ -2,208 +2,119 @@
 
 A run folder holds::
 
-    manifest.json            recipe, suite fingerprint, code version, packages, hardware, seed, dtype, batch
-    references.parquet       the suite's rows with references, so that no later step needs the suite
+    manifest.json            recipe, suite fingerprint, code version, packages, hardware, seed, dtype, batch, digests
+    questions.parquet        the suite's questions with references, so that no later step needs the suite
+    phrases.parquet          its phrases with reference regions
     predictions/part-*.parquet
     timings/part-*.json      seconds by stage (kept apart: predictions repeat byte for byte, time does not)
-    previews.parquet         small pictures of a fixed sample of images, for reports
+    training.json            images that the model was trained on, where that is known
     scores.json
 
-Every file is written beside its place and moved into it, so that a reader never meets half a file.
+Beside the run folders of a suite lies ``pictures-<fingerprint>.parquet`` with small pictures of its images. The
+records are declared in :mod:`gi_bench.harness.schema`. Every file is written beside its place and moved into it, so
+that a reader never meets half a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import pyarrow as pa
-
+from gi_bench.harness import migration
+from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.files import read_json, read_table
+from gi_bench.harness.files import read_json, write_json
 from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.schema import (
     SCHEMA_VERSION,
-    AtomicPair,
-    MetricInfo,
+    Manifest,
     Phrase,
+    Picture,
     Prediction,
     Question,
-    Region,
-    Score,
+    Recipe,
     Scores,
+    SeenImages,
+    Timing,
 )
+from gi_bench.harness.tables import read_stored, records_of, write_records
 
-_REGION = pa.struct(
-    [
-        ("label", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("counts", pa.string()),
-        ("score", pa.float32()),
-    ]
-)
-_PAIR = pa.struct([("question", pa.string()), ("answer", pa.string())])
+if TYPE_CHECKING:
+    import pandas
 
-PREDICTION_SCHEMA = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("index", pa.int32()),
-        ("img_id", pa.string()),
-        ("answer", pa.string()),
-        ("confidence", pa.float32()),
-        ("explanation", pa.string()),
-        ("phrase", pa.string()),
-        ("regions", pa.list_(_REGION)),
-        ("token_count", pa.int32()),
-        ("warnings", pa.list_(pa.string())),
-        ("log_prob", pa.float32()),
-        ("margin", pa.float32()),
-        ("entropy", pa.float32()),
-        ("region_state", pa.string()),
-        ("region_reply", pa.string()),
-    ]
-)
-# Columns that came after the first stored runs: a file without one has null there.
-_ADDED_LATER = frozenset({"entropy", "region_state", "region_reply"})
-
-REFERENCE_SCHEMA = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("index", pa.int32()),
-        ("img_id", pa.string()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("question_class", pa.list_(pa.string())),
-        ("complexity", pa.int8()),
-        ("original", pa.list_(_PAIR)),
-        ("explanation", pa.string()),
-        ("is_negative", pa.bool_()),
-        ("finding", pa.string()),
-        ("wants_explanation", pa.bool_()),
-        ("phrase", pa.string()),
-        ("label", pa.string()),
-        ("region", _REGION),
-    ]
-)
-
-PREVIEW_SCHEMA = pa.schema(
-    [("img_id", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("jpeg", pa.binary())]
-)
+MANIFEST = "manifest.json"
+QUESTIONS, PHRASES = "questions.parquet", "phrases.parquet"
 
 
-def _region_row(region: Region | None) -> dict[str, Any] | None:
-    return None if region is None else asdict(region)
-
-
-def _region(row: Mapping[str, Any] | None) -> Region | None:
-    return None if row is None else Region(**row)
-
-
-def predictions_table(predictions: Iterable[Prediction]) -> pa.Table:
-    """Predictions as an Arrow table of :data:`PREDICTION_SCHEMA`."""
-    rows = [
-        {
-            "kind": p.kind,
-            "index": p.index,
-            "img_id": p.img_id,
-            "answer": p.answer,
-            "confidence": p.confidence,
-            "explanation": p.explanation,
-            "phrase": p.phrase,
-            "regions": None if p.regions is None else [_region_row(r) for r in p.regions],
-            "token_count": p.token_count,
-            "warnings": list(p.warnings),
-            "log_prob": p.log_prob,
-            "margin": p.margin,
-            "entropy": p.entropy,
-            "region_state": p.region_state,
-            "region_reply": p.region_reply,
-        }
-        for p in predictions
-    ]
-    return pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """Read one part of a run's predictions.
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a run's manifest: the only place that does.
 
     Raises:
-        RunError: missing, damaged, or with other columns.
+        RunError: the disk is full or the folder cannot be written.
     """
-    return predictions_from_table(read_table(path, PREDICTION_SCHEMA, _ADDED_LATER))
+    write_json(folder / MANIFEST, asdict(manifest))
 
 
-def predictions_from_table(table: pa.Table) -> list[Prediction]:
-    """The inverse of :func:`predictions_table`."""
-    found = []
-    for row in table.to_pylist():
-        regions = row.pop("regions")
-        warnings = tuple(row.pop("warnings") or ())
-        shown = None if regions is None else tuple(Region(**r) for r in regions)
-        found.append(Prediction(**row, regions=shown, warnings=warnings))
-    return found
+def read_manifest(folder: Path) -> Manifest:
+    """Read a run's manifest: the only place that does. One of the version before is migrated.
+
+    Raises:
+        RunError: missing, not JSON, of a version that is not read, or with an unknown or missing key.
+    """
+    path = folder / MANIFEST
+    again = "run again with this version, into another folder"
+    found = read_json(path)
+    content = migration.current(found, "a run", path, again)
+    if found["schema_version"] != SCHEMA_VERSION:
+        content = migration.manifest_content(content)
+    return checked(content, Manifest, path, do=again, error=RunError)
 
 
-def references_table(questions: Sequence[Question], phrases: Sequence[Phrase]) -> pa.Table:
-    """A suite's rows as an Arrow table of :data:`REFERENCE_SCHEMA`, questions first."""
-    rows: list[dict[str, Any]] = []
-    for q in questions:
-        row = asdict(q)
-        row["question_class"] = list(q.question_class)
-        row["original"] = [asdict(pair) for pair in q.original]
-        rows.append({"kind": "question", **row})
-    for p in phrases:
-        rows.append(
-            {
-                "kind": "phrase",
-                "index": p.index,
-                "img_id": p.img_id,
-                "phrase": p.phrase,
-                "label": p.label,
-                "region": _region_row(p.region),
-                "is_negative": p.is_negative,
-            }
-        )
-    return pa.Table.from_pylist(rows, schema=REFERENCE_SCHEMA)
+def write_references(folder: Path, questions: Iterable[Question], phrases: Iterable[Phrase]) -> dict[str, str]:
+    """Write the rows that a run covers, with their references, and give the files' digests for the manifest.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    return {
+        QUESTIONS: write_records(folder / QUESTIONS, questions, Question),
+        PHRASES: write_records(folder / PHRASES, phrases, Phrase),
+    }
 
 
-def references_from_table(table: pa.Table) -> tuple[list[Question], list[Phrase]]:
-    """The inverse of :func:`references_table`."""
-    questions, phrases = [], []
-    for row in table.to_pylist():
-        if row["kind"] == "question":
-            questions.append(
-                Question(
-                    index=row["index"],
-                    img_id=row["img_id"],
-                    question=row["question"],
-                    answer=row["answer"],
-                    question_class=tuple(row["question_class"]),
-                    complexity=row["complexity"],
-                    original=tuple(AtomicPair(**pair) for pair in row["original"]),
-                    explanation=row["explanation"],
-                    is_negative=row["is_negative"],
-                    finding=row["finding"],
-                    wants_explanation=row["wants_explanation"],
-                )
-            )
-        else:
-            phrases.append(
-                Phrase(
-                    index=row["index"],
-                    img_id=row["img_id"],
-                    phrase=row["phrase"],
-                    label=row["label"],
-                    region=_region(row["region"]),
-                    is_negative=row["is_negative"],
-                )
-            )
-    return questions, phrases
+def write_part(path: Path, predictions: Iterable[Prediction]) -> str:
+    """Write one part of a run's predictions, and give its digest for the manifest.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    return write_records(path, predictions, Prediction)
+
+
+def read_predictions(path: Path, digests: Mapping[str, str] | None = None) -> list[Prediction]:
+    """Read one part of a run's predictions.
+
+    Args:
+        path: the part.
+        digests: SHA-256 by file name, as in the manifest; a part that is named there is checked.
+
+    Raises:
+        RunError: missing, damaged, changed, or with other columns.
+    """
+    table = read_stored(path, digests)
+    if migration.is_old_part(table):
+        return migration.predictions(table, path)
+    return records_of(table, Prediction, path)
+
+
+def pictures_path(folder: Path, fingerprint: str) -> Path:
+    """Where the small pictures of a suite lie: beside its runs, once for all of them."""
+    return folder.parent / f"pictures-{fingerprint[:8]}.parquet"
 
 
 def scores_to_json(scores: Scores) -> dict[str, Any]:
@@ -211,30 +122,14 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
     return asdict(scores)
 
 
-def scores_from_json(content: Mapping[str, Any], where: object = "") -> Scores:
+def scores_from_json(content: Any, where: object = "") -> Scores:
     """The inverse of :func:`scores_to_json`.
 
     Raises:
-        RunError: another schema version or missing fields.
+        RunError: a schema version that is not read, or unexpected fields.
     """
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise RunError(
-            f"scores of schema version {content.get('schema_version')!r}, expected {SCHEMA_VERSION}",
-            where=where,
-            do="score the run again: gi-bench score RUN",
-        )
-    try:
-        fields = dict(content)
-        fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
-        fields["scores"] = tuple(Score(**s) for s in fields["scores"])
-        fields["notes"] = tuple(fields["notes"])
-        return Scores(**fields)
-    except (KeyError, TypeError) as error:
-        raise RunError(
-            f"scores with unexpected fields: {error}",
-            where=where,
-            do="score the run again: gi-bench score RUN",
-        ) from error
+    again = "score the run again: gi-bench score RUN"
+    return checked(migration.current(content, "scores", where, again), Scores, where, do=again, error=RunError)
 
 
 Made = TypeVar("Made")
@@ -264,38 +159,34 @@ class Run:
         return found
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Content of ``manifest.json``."""
-        content = read_json(self.path / "manifest.json")
-        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-            raise RunError(
-                f"not a run of schema version {SCHEMA_VERSION}",
-                where=self.path / "manifest.json",
-                do="run again with this version",
-            )
-        return content
+        return read_manifest(self.path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decided the predictions."""
+        return self.manifest.recipe
 
     @property
     def variant(self) -> str:
         """Name of the variant that made the predictions."""
-        return str(self.manifest["recipe"]["variant"])
+        return self.recipe.variant
 
     @property
     def suite(self) -> str:
         """Name of the suite."""
-        return str(self.manifest["recipe"]["suite"])
+        return self.recipe.suite
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the suite."""
-        return str(self.manifest["recipe"]["fingerprint"])
+        return self.recipe.fingerprint
 
     @property
     def role(self) -> str:
         """``floor`` for a variant that never looks, ``ceiling`` for one that knows the references, else ``model``."""
-        settings = self.manifest["recipe"].get("model")
-        found = settings.get("role") if isinstance(settings, dict) else None
-        return found if found in ("floor", "ceiling") else "model"
+        return self.recipe.role
 
     @cached_property
     def not_covered(self) -> frozenset[tuple[str, int]]:
@@ -314,7 +205,14 @@ class Run:
 
     @cached_property
     def _all_references(self) -> tuple[list[Question], list[Phrase]]:
-        return references_from_table(read_table(self.path / "references.parquet", REFERENCE_SCHEMA))
+        old = self.path / migration.REFERENCES
+        if old.is_file() and not (self.path / QUESTIONS).exists():
+            return migration.references(old)
+        return self._stored(QUESTIONS, Question), self._stored(PHRASES, Phrase)
+
+    def _stored(self, name: str, record: type[Made]) -> list[Made]:
+        path = self.path / name
+        return records_of(read_stored(path, self.manifest.references), record, path)
 
     @cached_property
     def _references(self) -> tuple[list[Question], list[Phrase]]:
@@ -344,8 +242,10 @@ class Run:
     def predictions(self) -> dict[tuple[str, int], Prediction]:
         """All stored predictions by (kind, index)."""
         found: dict[tuple[str, int], Prediction] = {}
-        for path in sorted((self.path / "predictions").glob("part-*.parquet")):
-            for prediction in read_predictions(path):
+        digests = self.manifest.parts
+        names = {path.name for path in (self.path / "predictions").glob("part-*.parquet")}
+        for name in sorted(names | set(digests)):
+            for prediction in read_predictions(self.path / "predictions" / name, digests):
                 found[prediction.kind, prediction.index] = prediction
         return found
 
@@ -355,7 +255,7 @@ class Run:
         path = self.path / "training.json"
         if not path.exists():
             return None
-        return frozenset(str(img_id) for img_id in read_json(path)["seen"])
+        return frozenset(checked(read_json(path), SeenImages, path, error=RunError).seen)
 
     @cached_property
     def scores(self) -> Scores:
@@ -366,51 +266,84 @@ class Run:
         return scores_from_json(read_json(path), where=path)
 
     @cached_property
-    def timings(self) -> list[dict[str, Any]]:
+    def timings(self) -> list[Timing]:
         """Seconds by stage, one entry a part."""
-        return [read_json(path) for path in sorted((self.path / "timings").glob("part-*.json"))]
+        paths = sorted((self.path / "timings").glob("part-*.json"))
+        return [checked(read_json(path), Timing, path, error=RunError) for path in paths]
 
     @cached_property
-    def previews(self) -> dict[str, tuple[int, int, bytes]]:
-        """Pictures for reports: (original width, original height, JPEG bytes) by image id."""
-        path = self.path / "previews.parquet"
-        if not path.exists():
-            return {}
-        rows = read_table(path, PREVIEW_SCHEMA).to_pylist()
-        return {row["img_id"]: (row["width"], row["height"], row["jpeg"]) for row in rows}
+    def pictures(self) -> dict[str, Picture]:
+        """Small pictures for reports by image id, in the order of the suite; empty where none were kept."""
+        path = pictures_path(self.path, self.fingerprint)
+        if path.exists():
+            found = records_of(read_stored(path), Picture, path)
+        elif (self.path / migration.PREVIEWS).exists():
+            found = migration.pictures(self.path / migration.PREVIEWS)
+        else:
+            found = []
+        return {picture.img_id: picture for picture in found}
+
+    def to_frame(self, kind: Literal["questions", "phrases"] = "questions") -> pandas.DataFrame:
+        """Its rows with references and predictions as a pandas frame; see :func:`gi_bench.harness.frames.run_frame`."""
+        from gi_bench.harness.frames import run_frame
+
+        return run_frame(self, kind)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
-def open_run(path: Path | str) -> Run:
-    """Open a run folder.
+# Everything of a run but its scores, which come after it.
+_PARTS = (
+    *(MANIFEST, QUESTIONS, PHRASES, migration.REFERENCES, migration.PREVIEWS),
+    *("training.json", "predictions", "timings"),
+)
+
+
+def made_parts(folder: Path) -> list[Path]:
+    """Files and folders that the engine makes of a run, whether they are there or not."""
+    return [folder / name for name in _PARTS]
+
+
+def run_parts(folder: Path) -> list[Path]:
+    """All files and folders of a run that something can be made from."""
+    return [*made_parts(folder), folder / "scores.json"]
+
+
+def open_run(path: Run | PathLike[str] | str) -> Run:
+    """Open a run folder; a run that is open is given back as it is.
 
     Raises:
         RunError: it is not one.
     """
+    if isinstance(path, Run):
+        return path
     folder = Path(path)
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         raise RunError(
             "not a run folder: it has no manifest.json",
             where=folder,
             do="give a folder that gi-bench run wrote",
         )
     run = Run(folder)
-    recipe = run.manifest.get("recipe")
-    if not isinstance(recipe, dict) or not {"variant", "suite", "fingerprint"} <= recipe.keys():
-        raise RunError("the manifest has no recipe", where=folder / "manifest.json", do="run again")
+    _ = run.manifest
     return run
 
 
 __all__ = [
-    "PREDICTION_SCHEMA",
-    "PREVIEW_SCHEMA",
-    "REFERENCE_SCHEMA",
+    "MANIFEST",
+    "PHRASES",
+    "QUESTIONS",
     "Run",
+    "made_parts",
     "open_run",
-    "predictions_from_table",
-    "predictions_table",
+    "pictures_path",
+    "read_manifest",
     "read_predictions",
-    "references_from_table",
-    "references_table",
+    "run_parts",
     "scores_from_json",
     "scores_to_json",
+    "write_manifest",
+    "write_part",
+    "write_references",
 ]

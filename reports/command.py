@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gi_bench.harness import provenance
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.registry import CommandEntry, registered
 
 
 def report(
@@ -25,17 +26,35 @@ def report(
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
+    typer.echo(f"report: {write_page(runs, output, title)}")
+
+
+def write_page(runs: list[Path], output: Path | None = None, title: str | None = None) -> Path:
+    """Write the page that the command makes of some folders.
+
+    Args:
+        runs: folders of runs on one suite, or the folder (or ``study.json``) of one study.
+        output: HTML file; None for ``report.html`` beside the first run, ``study.html`` in a study.
+        title: of the page; None for its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        GiBenchError: the runs cannot be compared, or the file cannot be written.
+    """
+    if not runs:
+        raise GiBenchError("no run given", do="give at least one folder that gi-bench run wrote")
     studies = [path for path in runs if _is_study(path)]
     if studies and len(runs) > 1:
         raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
     if studies:
         from gi_bench.reports.study import write_study_report
 
-        typer.echo(f"report: {write_study_report(studies[0], output or _study_page(studies[0]), title)}")
-        return
+        return write_study_report(studies[0], output or _study_page(studies[0]), title)
     from gi_bench.reports.comparison import write_report
 
-    typer.echo(f"report: {write_report(runs, output or _default(runs), title)}")
+    return write_report(runs, output or _default(runs), title)
 
 
 def _is_study(path: Path) -> bool:
@@ -54,10 +73,29 @@ def _study_page(path: Path) -> Path:
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
-    """One page over the runs of one call, beside them."""
-    from gi_bench.reports.comparison import write_report
+    """One page over the runs of one call, beside them; not rendered again where it would be the same."""
+    page = _default(paths)
+    made_from = _made_from(paths)
+    if made_from is None or not provenance.is_current([page], made_from):
+        from gi_bench.reports.comparison import write_report
 
-    return [("report", write_report(paths, _default(paths)))]
+        write_report(paths, page)
+        if made_from is not None:
+            provenance.remember([page], made_from)
+    return [("report", page)]
+
+
+def _made_from(paths: list[Path]) -> str | None:
+    """Digest of all that a page over some runs shows; None where that is not known."""
+    from gi_bench.harness.analysis.bounds import bounds_beside
+    from gi_bench.harness.analysis.definitions import metrics_key
+    from gi_bench.harness.store import run_parts
+
+    known = metrics_key(registered("gi_bench.metrics"))
+    if known is None:
+        return None
+    runs = [*paths, *bounds_beside(paths)]
+    return provenance.digest_of("report", [provenance.content_of(run_parts(run)) for run in runs], known)
 
 
 def after_study(folder: Path) -> list[tuple[str, Path]]:

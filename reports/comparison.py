@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from gi_bench.harness.analysis.bounds import labels
 from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.files import read_toml, write_bytes
+from gi_bench.harness.files import write_bytes
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
 from gi_bench.reports.examples import Example, pick_examples
-from gi_bench.reports.pages import HERE, SMALL_N, environment
+from gi_bench.reports.pages import SMALL_N, environment
+from gi_bench.reports.published import PublishedResult, published
 
 _GROUPS = (
     ("answers", "Answers"),
@@ -97,7 +99,7 @@ class Page:
     details: list[tuple[str, list[Table]]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
-    published: list[dict[str, Any]] = field(default_factory=list)
+    published: list[PublishedResult] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
     small_n: int = SMALL_N
     replies: list[ReplyTable] = field(default_factory=list)
@@ -318,39 +320,43 @@ def _risk_coverage(runs: Sequence[Run], names: Sequence[str]) -> str | None:
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [row for key in value for row in _flat(f"{prefix}.{key}" if prefix else str(key), value[key])]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         value = ", ".join(map(str, value))
     return [(prefix.replace("_", " "), "none" if value is None else str(value))]
 
 
 def _recipe(run: Run) -> list[tuple[str, str]]:
     manifest = run.manifest
-    rows = [("folder", run.path.name), ("recipe digest", str(manifest.get("recipe_digest", "")))]
-    recipe = {key: value for key, value in manifest["recipe"].items() if key not in {"fingerprint", "suite"}}
-    rows += _flat("", recipe)
-    for key in ("created", "device", "batch_size", "seconds", "peak_memory_mb"):
-        if key in manifest:
-            rows += _flat(key, manifest[key])
-    rows += _flat("hardware", manifest.get("hardware", {}))
-    rows += _flat("system", manifest.get("system", {}))
-    return rows + _flat("packages", manifest.get("packages", {}))
+    rows = [("folder", run.path.name), ("recipe digest", manifest.recipe_digest)]
+    recipe = {key: value for key, value in asdict(run.recipe).items() if key not in {"fingerprint", "suite"}}
+    rows += _flat("", dict(sorted(recipe.items())))
+    measured = {
+        "created": manifest.created,
+        "device": manifest.device,
+        "batch_size": manifest.batch_size,
+        "seconds": manifest.seconds,
+        "peak_memory_mb": manifest.peak_memory_mb,
+    }
+    rows += _flat("", {key: value for key, value in measured.items() if value is not None})
+    rows += _flat("hardware", {key: value for key, value in asdict(manifest.hardware).items() if value is not None})
+    rows += _flat("system", manifest.system)
+    return rows + _flat("packages", manifest.packages)
 
 
-def _published(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _published(runs: Sequence[Run]) -> list[PublishedResult]:
     """Published results for this suite, where all of its official rows were run."""
-    if any(run.scores.notes and run.manifest.get("suite_note") for run in runs):
+    spec = stored_spec(runs[0].suite)
+    # A ceiling has its own rows: those that it has a word on.
+    if not all(spec.has_all(run.questions) for run in runs if run.role != "ceiling"):
         return []
-    if any(run.manifest["recipe"].get("limit") is not None for run in runs):
-        return []
-    content = read_toml(HERE / "published.toml")
-    return [entry for entry in content["results"] if runs[0].suite in entry["suites"]]
+    return [one for one in published() if spec in map(stored_spec, one.suites)]
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:
     """Rows of the suite: the most that any run covered (a blind run has no phrases)."""
     found: dict[str, int] = {}
     for run in runs:
-        for what, count in run.manifest.get("counts", {}).items():
+        for what, count in asdict(run.manifest.counts).items():
             found[what] = max(count, found.get(what, 0))
     return found
 
@@ -371,7 +377,7 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         suite=first.suite,
         fingerprint=first.fingerprint,
         counts=_counts(runs),
-        created=max(str(run.manifest.get("created", "")) for run in runs),
+        created=max(run.manifest.created for run in runs),
         notes=notes,
         interval_method=first.scores.interval_method,
         tables=_comparison_tables(runs, names, bounds.lines(found)),

@@ -1,6 +1,6 @@
 """Examples for the page: pictures with what was asked, what was right and what each run said.
 
-They are not picked by hand: the images are those that the run stored as previews (spread evenly over the suite),
+They are not picked by hand: the images are spread evenly over the run,
 and per image one question and one phrase are taken by a fixed rule that walks through the question classes and
 takes every third phrase from the negatives.
 """
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from gi_bench.harness.metrics.participation import region_state
 from gi_bench.harness.regions import iou, overlap, united
-from gi_bench.harness.schema import Phrase, Prediction, Question, Region
+from gi_bench.harness.schema import Phrase, Picture, Prediction, Question, Region
 from gi_bench.harness.store import Run
 from gi_bench.reports.overlays import overlay
 
+EXAMPLE_COUNT = 24
 RULE = (
     "Images are spread evenly over the suite. Per image, the question walks through the question classes in "
     "alphabetical order, and every third phrase is about something absent. Nothing is chosen by its score."
@@ -52,9 +53,9 @@ class Example:
 
 
 def pick_examples(runs: Sequence[Run], names: Sequence[str]) -> list[Example]:
-    """Examples of all runs, one an image with a preview."""
+    """Examples of all runs, one an image of a fixed sample."""
     first = runs[0]
-    previews = next((run.previews for run in runs if run.previews), {})
+    pictures = next((found for run in runs if (found := _sample(run))), [])
     questions: dict[str, list[Question]] = {}
     for question in first.questions:
         questions.setdefault(question.img_id, []).append(question)
@@ -65,13 +66,22 @@ def pick_examples(runs: Sequence[Run], names: Sequence[str]) -> list[Example]:
                 phrases.setdefault(phrase.img_id, []).append(phrase)
             break
     classes = sorted({slug for question in first.questions for slug in question.question_class})
-    found = []
-    for number, (img_id, (_, _, jpeg)) in enumerate(previews.items()):
-        asked = _question(questions.get(img_id, []), classes, number)
-        shown = _phrase(phrases.get(img_id, []), number)
+    examples = []
+    for number, picture in enumerate(pictures):
+        asked = _question(questions.get(picture.img_id, []), classes, number)
+        shown = _phrase(phrases.get(picture.img_id, []), number)
         if asked is not None or shown is not None:
-            found.append(_example(runs, names, img_id, jpeg, asked, shown))
-    return found
+            examples.append(_example(runs, names, picture, asked, shown))
+    return examples
+
+
+def _sample(run: Run) -> list[Picture]:
+    """Pictures of images spread evenly over a run; those that it has no picture of are left out."""
+    pictures = run.pictures
+    rows = [question.img_id for question in run.questions] + [phrase.img_id for phrase in run.phrases]
+    ids = list(dict.fromkeys(rows)) if pictures else []
+    picked = [ids[i * len(ids) // EXAMPLE_COUNT] for i in range(EXAMPLE_COUNT)] if ids else []
+    return [pictures[img_id] for img_id in dict.fromkeys(picked) if img_id in pictures]
 
 
 def _question(pool: Sequence[Question], classes: Sequence[str], number: int) -> Question | None:
@@ -92,8 +102,7 @@ def _phrase(pool: Sequence[Phrase], number: int) -> Phrase | None:
 def _example(
     runs: Sequence[Run],
     names: Sequence[str],
-    img_id: str,
-    jpeg: bytes,
+    picture: Picture,
     asked: Question | None,
     shown: Phrase | None,
 ) -> Example:
@@ -102,9 +111,9 @@ def _example(
     for run, name in zip(runs, names, strict=True):
         answer = run.predictions.get(("question", asked.index)) if asked is not None else None
         region = run.predictions.get(("phrase", shown.index)) if shown is not None else None
-        said.append(_said(name, asked, shown, answer, region, jpeg, reference))
+        said.append(_said(name, asked, shown, answer, region, picture, reference))
     return Example(
-        img_id=img_id,
+        img_id=picture.img_id,
         question=asked.question if asked else "",
         reference=(asked.answer or "hidden") if asked else "",
         classes=", ".join(asked.question_class) if asked else "",
@@ -112,7 +121,7 @@ def _example(
         explanation=(asked.explanation or "") if asked else "",
         phrase=shown.phrase if shown else "",
         phrase_negative=bool(shown and shown.is_negative),
-        reference_picture=overlay(jpeg, reference, ()),
+        reference_picture=overlay(picture.data, reference, ()),
         said=tuple(said),
     )
 
@@ -123,7 +132,7 @@ def _said(
     shown: Phrase | None,
     answer: Prediction | None,
     region: Prediction | None,
-    jpeg: bytes,
+    picture: Picture,
     reference: tuple[Region, ...],
 ) -> Said:
     text = (answer.answer if answer else None) or ""
@@ -134,7 +143,7 @@ def _said(
         answer=text,
         confidence="" if confidence is None else f"{confidence:.2f}",
         explanation=(answer.explanation if answer else None) or "",
-        picture="" if regions is None else overlay(jpeg, reference, regions),
+        picture="" if regions is None else overlay(picture.data, reference, regions),
         overlap=_overlap(shown, region),
         exact=bool(asked and asked.answer and text.strip().lower() == asked.answer.strip().lower()),
     )
@@ -146,7 +155,8 @@ def _overlap(shown: Phrase | None, prediction: Prediction | None) -> str:
         return ""
     regions, state = prediction.regions, region_state(prediction)
     if state not in ("stated", "denied"):
-        wrote = f": {prediction.region_reply[:80]}" if prediction.region_reply else ""
+        reply = prediction.ground_reply
+        wrote = f": {reply.text[:80]}" if reply is not None and reply.text else ""
         return f"nothing shown, reply {state}{wrote}"
     if shown.is_negative:
         return "false alarm" if state == "stated" else "rightly nothing shown"

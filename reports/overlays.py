@@ -27,11 +27,11 @@ def outline(mask: Mask, thickness: int) -> Mask:
     return np.asarray(mask & ~inner)
 
 
-def overlay(jpeg: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:
+def overlay(picture: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:
     """Draw regions over a picture.
 
     Args:
-        jpeg: the picture, possibly smaller than the regions; masks are resized by nearest neighbour.
+        picture: WebP or JPEG, possibly smaller than the regions; masks are resized by nearest neighbour.
         reference: drawn green with a solid outline.
         predicted: drawn magenta with a dashed outline.
 
@@ -40,7 +40,7 @@ def overlay(jpeg: bytes, reference: Sequence[Region], predicted: Sequence[Region
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
+    with Image.open(io.BytesIO(picture), formats=("WEBP", "JPEG")) as opened:
         pixels = np.asarray(opened.convert("RGB")).astype(np.float64)
     height, width = pixels.shape[:2]
     rows, columns = np.mgrid[:height, :width]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+
+if TYPE_CHECKING:
+    from gi_bench.harness.suites.specs import Subtask
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,7 +24,7 @@ CountryOption = Annotated[str, typer.Option("--country", help="Country.")]
 NotesOption = Annotated[str, typer.Option("--notes", help="Notes to the organisers.")]
 
 
-def _write(task: str, path: Path, output: Path | None, team: Any) -> Path:
+def _write(task: Subtask, path: Path, output: Path | None, team: Any) -> Path:
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task1, task2
     from gi_bench.submissions.info import remark_for
@@ -69,21 +72,40 @@ def _task2(
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
-    """Write what each run is fit for: subtask 1 if it answered, subtask 2 if it also explained."""
-    from gi_bench.harness.errors import RunError
+    """Write what each run is fit for: subtask 1 if it answered, subtask 2 if it also explained.
+
+    What lies there already and would be the same is not written again.
+    """
+    from gi_bench.harness import provenance
+    from gi_bench.harness.store import run_parts
+
+    made = []
+    for path in paths:
+        folder = path / "submission"
+        made_from = provenance.digest_of("submission", provenance.content_of(run_parts(path)))
+        written = provenance.recall(made_from) if provenance.is_current([folder], made_from) else None
+        if written is None:
+            written = _written(path, folder)
+            provenance.keep(made_from, written)
+            provenance.remember([folder], made_from)
+        made += [(what, folder / name) for what, name in written]
+    return made
+
+
+def _written(path: Path, folder: Path) -> list[tuple[str, str]]:
+    """Write the files of one run: what each is, and its name."""
+    from gi_bench.harness.errors import UnfitRunError
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task1, task2
     from gi_bench.submissions.info import Team
 
-    made = []
-    for path in paths:
-        for name, module in (("submission, subtask 1", task1), ("submission, subtask 2", task2)):
-            try:
-                made.append((name, module.write(open_run(path), path / "submission", Team())))
-            except RunError as error:
-                if "cannot write" in error.what:
-                    raise
-    return made
+    written = []
+    for what, module in (("submission, subtask 1", task1), ("submission, subtask 2", task2)):
+        try:
+            written.append((what, module.write(open_run(path), folder, Team()).name))
+        except UnfitRunError:
+            continue
+    return written
 
 
 COMMAND = CommandEntry(name="submit", summary="Write the challenge's submission files.", app=app, after_run=after_run)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.store import Run
-
-OFFICIAL = {
-    "task1": ("medico2025-task1", "medico2026-task1"),
-    "task2": ("medico2025-task2", "medico2026-task2"),
-}
+from gi_bench.harness.suites.specs import Subtask
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,9 @@ class Team:
         }
 
 
-def remark_for(run: Run, task: str) -> str:
+def remark_for(run: Run, task: Subtask) -> str:
     """What has to be said if the run is not on the challenge's own rows; empty if it is."""
-    if run.suite in OFFICIAL[task] and not run.manifest.get("suite_note") and run.manifest["recipe"]["limit"] is None:
+    spec = stored_spec(run.suite)
+    if spec.edition is not None and spec.subtask == task and not spec.condition and spec.has_all(run.questions):
         return ""
     return f"made on the suite {run.suite} ({len(run.questions)} questions), not on the challenge's rows"

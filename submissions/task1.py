@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gi_bench.harness.errors import RunError
+from gi_bench.harness.errors import UnfitRunError
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.store import Run
@@ -20,21 +20,22 @@ def answered_rows(run: Run) -> list[tuple[Question, Prediction]]:
     """The run's questions with their predictions, all answered.
 
     Raises:
-        RunError: a prediction is missing or an answer is empty (the message names the rows), or the run is a ceiling.
+        UnfitRunError: a prediction is missing or an answer is empty (the message names the rows), or the run is a
+            ceiling.
     """
     if run.role == "ceiling":
-        raise RunError(
+        raise UnfitRunError(
             f"{run.variant} knows the references: it is no model, and no submission",
             where=run.path,
             do="submit the run of a model",
         )
     rows = [(question, run.predictions.get(("question", question.index))) for question in run.questions]
     if not rows:
-        raise RunError("the run has no questions", where=run.path, do="run a suite of the challenge")
+        raise UnfitRunError("the run has no questions", where=run.path, do="run a suite of the challenge")
     empty = [q.index for q, p in rows if p is None or p.answer is None or not p.answer.strip()]
     if empty:
         shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-        raise RunError(
+        raise UnfitRunError(
             f"{len(empty)} of {len(rows)} questions have no answer (rows {shown})",
             where=run.path,
             do="finish the run, or use a model that answers every question",
@@ -46,13 +47,12 @@ def build(run: Run, team: Team) -> dict[str, Any]:
     """Content of ``predictions_1.json``.
 
     Raises:
-        RunError: answers are missing, or the run has no scores.
+        UnfitRunError: answers are missing.
+        RunError: the run has no scores.
     """
     rows = answered_rows(run)
     manifest = run.manifest
-    seconds = sum(
-        float(timing["seconds"].get(stage, 0.0)) for timing in run.timings for stage in ("load", "encode", "answer")
-    )
+    seconds = sum(timing.seconds.get(stage, 0.0) for timing in run.timings for stage in ("load", "encode", "answer"))
     return {
         "submission_info": team.as_dict(remark_for(run, "task1")),
         "public_scores": _public_scores(run),
@@ -62,12 +62,12 @@ def build(run: Run, team: Team) -> dict[str, Any]:
         ],
         "total_time": round(seconds, 4),
         "time_per_item": seconds / len(rows),
-        "memory_used_mb": manifest.get("memory_used_mb", 0),
-        "model_memory_mb": manifest.get("model_memory_mb", 0),
-        "gpu_name": manifest.get("hardware", {}).get("gpu_name", "cpu"),
+        "memory_used_mb": manifest.peak_memory_mb or 0,
+        "model_memory_mb": manifest.model_memory_mb or 0,
+        "gpu_name": manifest.hardware.gpu_name,
         "debug": {
-            "packages": [{"name": name, "version": version} for name, version in manifest.get("packages", {}).items()],
-            "system": manifest.get("system", {}),
+            "packages": [{"name": name, "version": version} for name, version in manifest.packages.items()],
+            "system": dict(manifest.system),
         },
     }
 
@@ -85,7 +85,8 @@ def write(run: Run, folder: Path, team: Team) -> Path:
     """Write the file into a folder and give its path.
 
     Raises:
-        RunError: answers or scores are missing, or the folder cannot be written.
+        UnfitRunError: answers are missing.
+        RunError: the run has no scores, or the folder cannot be written.
     """
     content = build(run, team)
     path = folder / FILE_NAME

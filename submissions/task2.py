@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gi_bench.harness.errors import RunError
+from gi_bench.harness.errors import UnfitRunError
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.regions import united
 from gi_bench.harness.schema import Prediction, Question, Region
@@ -32,14 +32,14 @@ def explained_rows(run: Run) -> list[tuple[Question, Prediction]]:
     """Rows of subtask 2: the run's questions that want an explanation, all answered and explained.
 
     Raises:
-        RunError: there are none, or an explanation is missing.
+        UnfitRunError: there are none, or an explanation is missing.
     """
     rows = [(q, p) for q, p in answered_rows(run) if q.wants_explanation]
     if not rows:
-        raise RunError("the suite has no rows of subtask 2", where=run.suite, do="use medico2025-task2 or phantom")
+        raise UnfitRunError("the suite has no rows of subtask 2", where=run.suite, do="use medico2025-task2 or phantom")
     empty = [q.index for q, p in rows if p.explanation is None or not p.explanation.strip()]
     if empty:
-        raise RunError(
+        raise UnfitRunError(
             f"{len(empty)} of {len(rows)} rows have no explanation (first: row {empty[0]})",
             where=run.path,
             do="run a variant that explains, with --tasks answer,ground,explain",
@@ -75,7 +75,7 @@ def build(run: Run) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Rows of the file and the pictures they point to.
 
     Raises:
-        RunError: answers or explanations are missing, or a confidence is not a number in [0, 1].
+        UnfitRunError: answers or explanations are missing, or a confidence is not a number in [0, 1].
     """
     rows, files = [], {}
     for val_id, (question, prediction) in enumerate(explained_rows(run)):
@@ -92,7 +92,7 @@ def build(run: Run) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
         confidence = prediction.confidence
         if confidence is not None:
             if not math.isfinite(confidence) or not 0 <= confidence <= 1.0001:
-                raise RunError(
+                raise UnfitRunError(
                     f"confidence {confidence} of row {question.index}", where=run.path, do="it must be in [0, 1]"
                 )
             row["confidence_score"] = round(min(1.0, float(confidence)), 4)
@@ -106,7 +106,8 @@ def write(run: Run, folder: Path, team: Team) -> Path:
     The pictures are complete before the rows that name them appear.
 
     Raises:
-        RunError: something is missing, or the folder cannot be written.
+        UnfitRunError: answers or explanations are missing.
+        RunError: the folder cannot be written.
     """
     rows, files = build(run)
     fresh = folder / f".{VISUALS}.new"

@@ -1,11 +1,44 @@
-"""Fixtures that several rooms use."""
+"""Fixtures that several rooms use, and the rules that every test keeps."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before anything loads torch: processes side by side share the cores, or their threads wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    _threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, str(_threads))
 
 import pytest
+
+from tests.command_line import CommandLine
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from gi_bench.harness.suites.phantom.scene import Scene
+
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A slow test says why; whole runs come first, so that the cores end at the same time.
+
+    Raises:
+        pytest.UsageError: a test is marked slow without a reason.
+    """
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if not isinstance(mark.kwargs.get("reason"), str) or len(mark.kwargs["reason"].split()) < 2:
+                raise pytest.UsageError(f"{item.nodeid} is marked slow without a reason: slow(reason='...')")
+    items.sort(key=lambda item: item.path.name != "test_main_job.py")
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +48,61 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data at {folder} (set GI_BENCH_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def made_once(common: Path) -> MadeOnce:
+    """Make a folder once a session, whichever process asks first: ``made_once(name, fill)`` gives the folder."""
+    from filelock import FileLock
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = common / f"once-{name}", common / f"once-{name}.done"
+        with FileLock(common / f"once-{name}.lock"):
+            if not done.exists():
+                folder.mkdir()  # raises where an earlier attempt failed: it would fail again
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scenes_are_painted_once(common: Path) -> Iterator[None]:
+    """A scene that a suite has painted is read again by every other suite and process of this session."""
+    import numpy as np
+
+    from gi_bench.harness.suites.phantom import render as module
+
+    painted, folder = module.render, common / "scenes"
+    folder.mkdir(exist_ok=True)
+
+    def kept(scene: Scene, size: int = module.IMAGE_SIZE) -> npt.NDArray[np.uint8]:
+        # The whole scene is the key: tests change scenes and keep their names.
+        path = folder / f"{hashlib.sha256(f'{size} {scene}'.encode()).hexdigest()}.npy"
+        if path.exists():
+            return np.asarray(np.load(path))
+        pixels = painted(scene, size)
+        if shutil.disk_usage(folder).free > 2 << 30:
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            with unfinished.open("wb") as stream:
+                np.save(stream, pixels)
+            unfinished.replace(path)
+        return pixels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "render", kept)
+        yield
+
+
+@pytest.fixture
+def gi_bench(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line in this process, for tests that are about what it says and writes, not about a process."""
+    return CommandLine(monkeypatch)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gi_bench.harness import files, store
 from gi_bench.harness.model import Grounding
-from gi_bench.harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Prediction, Question, Region
+from gi_bench.harness.schema import SCHEMA_VERSION, AtomicPair, Phrase, Picture, Prediction, Question, Region, Reply
+from gi_bench.harness.tables import write_records
 
 SIZE = 48
 
@@ -91,7 +91,7 @@ def write_run(
                 None,
                 p.phrase,
                 None if regions is None else tuple(regions),
-                region_state=None if regions is None else Grounding(tuple(regions)).reply_state(),
+                ground_reply=None if regions is None else Reply(state=Grounding(tuple(regions)).reply_state()),
             )
         )
     recipe = {
@@ -99,27 +99,26 @@ def write_run(
         "tasks": ["answer", "ground", "explain"], "limit": None, "seed": 0, "dtype": "float32", "code_version": "0",
     }  # fmt: skip
     content = {
-        "schema_version": SCHEMA_VERSION, "created": "2026-01-01T00:00:00+00:00", "complete": True, "recipe": recipe,
+        "schema_version": SCHEMA_VERSION, "created": "2026-01-01T00:00:00+00:00", "complete": True,
         "recipe_digest": "d" * 64, "suite_note": "made for tests", "packages": {"torch": "2"}, "seconds": 3.5,
         "counts": {"questions": len(rows), "phrases": len(shown), "images": len({q.img_id for q in rows})},
         "system": {"python": "3", "os": "Linux", "platform": "x", "arch": "y"}, "hardware": {"gpu_name": "cpu"},
-        **(manifest or {}),
+        **(manifest or {}), "recipe": {**recipe, **(manifest or {}).get("recipe", {})},
     }  # fmt: skip
     files.write_json(folder / "manifest.json", content)
-    files.write_table(folder / "references.parquet", store.references_table(rows, shown))
-    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
+    store.write_references(folder, rows, shown)
+    store.write_part(folder / "predictions" / "part-00000.parquet", predictions)
     files.write_json(folder / "timings" / "part-00000.json", {"seconds": {"encode": 1.0, "answer": 2.0}})
-    previews = [
-        {"img_id": img_id, "width": SIZE, "height": SIZE, "jpeg": _jpeg(i)}
-        for i, img_id in enumerate(dict.fromkeys(q.img_id for q in rows))
+    pictures = [
+        Picture(img_id, SIZE, SIZE, _picture(i)) for i, img_id in enumerate(dict.fromkeys(q.img_id for q in rows))
     ]
-    files.write_table(folder / "previews.parquet", pa.Table.from_pylist(previews, schema=store.PREVIEW_SCHEMA))
+    write_records(store.pictures_path(folder, fingerprint), pictures, Picture)
     return folder
 
 
-def _jpeg(seed: int) -> bytes:
+def _picture(seed: int) -> bytes:
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.new("RGB", (96, 96), (120 + seed % 100, 60, 60)).save(stream, format="JPEG")
+    Image.new("RGB", (96, 96), (120 + seed % 100, 60, 60)).save(stream, format="WEBP")
     return stream.getvalue()

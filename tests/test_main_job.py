@@ -7,24 +7,37 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gi_bench.harness.schema import Scores
 from gi_bench.harness.store import open_run
+from tests.command_line import CommandLine
+from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).parents[1]
 BLIND = ("blind_constant", "blind_class_prior", "blind_question_prior")
 
 
-def _run(output: Path, models: tuple[str, ...], *options: str) -> str:
-    arguments = [word for name in models for word in ("--model", name)]
+def _arguments(output: Path, models: Sequence[str], options: Sequence[str]) -> list[str]:
+    return ["run", *(word for name in models for word in ("--model", name)), *options, "--output", str(output),
+            "--device", "cpu"]  # fmt: skip
+
+
+def _process(output: Path, models: Sequence[str], *options: str) -> None:
+    """In a process of its own, as a shell starts it."""
     done = subprocess.run(
-        [sys.executable, "-m", "gi_bench.harness.cli", "run", *arguments, *options, "--output", str(output),
-         "--device", "cpu"],
+        [sys.executable, "-m", "gi_bench.harness.cli", *_arguments(output, models, options)],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+
+
+def _run(gi_bench: CommandLine, output: Path, models: Sequence[str], *options: str) -> str:
+    done = gi_bench(*_arguments(output, models, options))
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     return done.stdout
@@ -35,12 +48,22 @@ def _scores(folder: Path, variant: str) -> Scores:
     return open_run(path).scores
 
 
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of the whole test split."""
-    output = tmp_path_factory.mktemp("phantom")
-    _run(output, (*BLIND, "multitask_r128", "multitask_r128_neg"))
-    return output / "phantom-test"
+@pytest.fixture(scope="session")
+def phantom(made_once: MadeOnce) -> Path:
+    """Runs of the whole test split: those of ``make demo`` where GI_BENCH_DEMO names its folder, else made here."""
+    if demo := os.environ.get("GI_BENCH_DEMO"):
+        return ROOT / demo / "phantom-test"
+    return made_once("phantom", lambda output: _process(output, (*BLIND, "multitask_r128"))) / "phantom-test"
+
+
+@pytest.fixture(scope="session")
+def trained_with_negatives(made_once: MadeOnce) -> Path:
+    """Regions alone, on a quarter of the images: nobody looks at the answers of this variant here."""
+    if demo := os.environ.get("GI_BENCH_DEMO"):
+        return ROOT / demo / "phantom-test"
+    options = ("--tasks", "ground", "--limit", "800")
+    made = made_once("negatives", lambda output: _process(output, ("multitask_r128_neg",), *options))
+    return made / "phantom-test"
 
 
 def test_the_shipped_model_clearly_beats_the_blind_baselines(phantom: Path) -> None:
@@ -65,9 +88,9 @@ def test_the_shipped_model_shows_polyps(phantom: Path) -> None:
     assert found.n > 200
 
 
-def test_negatives_in_training_end_the_false_alarms(phantom: Path) -> None:
+def test_negatives_in_training_end_the_false_alarms(phantom: Path, trained_with_negatives: Path) -> None:
     without = _scores(phantom, "multitask_r128").find("region_false_positive_rate")
-    with_negatives = _scores(phantom, "multitask_r128_neg").find("region_false_positive_rate")
+    with_negatives = _scores(trained_with_negatives, "multitask_r128_neg").find("region_false_positive_rate")
     assert without is not None
     assert with_negatives is not None
     assert without.value is not None
@@ -119,33 +142,34 @@ def _bytes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_lost_part_is_made_again_byte_for_byte(tmp_path: Path) -> None:
-    options = ("--suite", "phantom/validation", "--limit", "500")
-    _run(tmp_path, ("multitask_r32",), *options)
+def test_a_lost_part_is_made_again_byte_for_byte(gi_bench: CommandLine, tmp_path: Path) -> None:
+    options = ("--suite", "phantom/validation", "--limit", "300")
+    _run(gi_bench, tmp_path, ("multitask_r32",), *options)
     (folder,) = (tmp_path / "phantom-validation").glob("multitask_r32-????????")
     before = _bytes(folder)
     assert len(before) >= 4
     (folder / "predictions" / "part-00001.parquet").unlink()
     (folder / "scores.json").unlink()
-    _run(tmp_path, ("multitask_r32",), *options)
+    _run(gi_bench, tmp_path, ("multitask_r32",), *options)
     assert _bytes(folder) == before
 
 
-def test_another_batch_size_gives_the_same_texts_and_regions(tmp_path: Path) -> None:
-    options = ("--suite", "phantom/validation", "--limit", "200")
+def test_another_batch_size_gives_the_same_texts_and_regions(gi_bench: CommandLine, tmp_path: Path) -> None:
+    options = ("--suite", "phantom/validation", "--limit", "60")
     found = []
     for size in ("3", "50"):
-        _run(tmp_path / size, ("multitask_r32",), *options, "--batch-size", size)
+        _run(gi_bench, tmp_path / size, ("multitask_r32",), *options, "--batch-size", size)
         (folder,) = (tmp_path / size / "phantom-validation").glob("multitask_r32-????????")
         predictions = open_run(folder).predictions.values()
         found.append([(p.answer, p.explanation, [r.counts for r in p.regions or ()]) for p in predictions])
     assert found[0] == found[1]
 
 
-def test_real_images_end_to_end(shared: Path, tmp_path: Path) -> None:
+def test_real_images_end_to_end(gi_bench: CommandLine, shared: Path, tmp_path: Path) -> None:
     """313 real images, real masks, 846 phrases, 65 real frames without a polyp; the tiny weights score badly."""
     options = ("--suite", "kvasir-vqa-x1/test", "--data", str(shared / "data" / "real"), "--backbone", "tiny")
-    text = _run(tmp_path, (*BLIND, "multitask_r128"), *options, "--train-suite", "kvasir-vqa-x1/test")
+    models = ("blind_class_prior", "multitask_r128")
+    text = _run(gi_bench, tmp_path, models, *options, "--train-suite", "kvasir-vqa-x1/test")
     folder = tmp_path / "kvasir-vqa-x1-test"
     assert "not comparable with published numbers" in " ".join(text.split())
     scores = _scores(folder, "multitask_r128")
@@ -164,11 +188,25 @@ def test_real_images_end_to_end(shared: Path, tmp_path: Path) -> None:
     assert (path / "submission/submission_task2.jsonl").stat().st_size > 0
 
 
-def test_blind_variants_run_over_all_real_rows_without_images(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=()
+            if name == "blind_question_prior"
+            else pytest.mark.slow(reason="one blind variant is quick enough"),
+        )
+        for name in BLIND
+    ],
+)
+def test_blind_variants_run_over_all_real_rows_without_images(
+    gi_bench: CommandLine, shared: Path, tmp_path: Path, name: str
+) -> None:
     data = str(shared / "data" / "kvasir-vqa-x1")
-    _run(tmp_path, BLIND, "--suite", "kvasir-vqa-x1/test", "--data", data, "--train-suite", "kvasir-vqa-x1/test")
-    for name in BLIND:
-        found = _scores(tmp_path / "kvasir-vqa-x1-test", name).find("bleu")
-        assert found is not None
-        assert found.n == 15_955
-        assert found.image_count == 4058
+    options = ("--suite", "kvasir-vqa-x1/test", "--data", data, "--train-suite", "kvasir-vqa-x1/test")
+    _run(gi_bench, tmp_path, (name,), *options)
+    found = _scores(tmp_path / "kvasir-vqa-x1-test", name).find("bleu")
+    assert found is not None
+    assert found.n == 15_955
+    assert found.image_count == 4058

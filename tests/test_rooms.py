@@ -35,7 +35,22 @@ def test_rooms_do_not_import_each_other(room: str) -> None:
                 assert name.split(".")[0] not in FORBIDDEN, f"{path}:{node.lineno} imports {name} by its bare name"
                 package, _, rest = name.partition(".")
                 if package == "gi_bench":
+                    assert not uses_the_face(name), f"{path}:{node.lineno} imports {name} from the public face"
                     assert rest.split(".")[0] not in FORBIDDEN[room], f"{path}:{node.lineno} imports {name}"
+
+
+def uses_the_face(name: str) -> bool:
+    """Whether an import takes a name from the package itself, which lies above the rooms; its version lies below."""
+    rest = name.partition(".")[2]
+    return rest.split(".")[0] not in FORBIDDEN and rest != "__version__"
+
+
+@pytest.mark.parametrize("name", ["gi_bench", "gi_bench.Answer", "gi_bench.verbs", "gi_bench.*", "gi_bench.score"])
+def test_the_guard_of_the_face_fires(name: str) -> None:
+    assert uses_the_face(name)
+    assert not uses_the_face("gi_bench.__version__")
+    assert not uses_the_face("gi_bench.harness.model.Answer")
+    assert not uses_the_face("gi_bench.harness")
 
 
 def foreign_code(source: str) -> list[str]:

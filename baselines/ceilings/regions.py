@@ -129,7 +129,7 @@ def build_pixel_oracle(kind: str, context: BuildContext) -> RegionOracle:
 def _backbone(context: BuildContext) -> tuple[str, str | Path]:
     from gi_bench.baselines.registration import backbone_source
 
-    return backbone_source(context.backbone, context.suite.name)
+    return backbone_source(context.backbone, context.suite.spec)
 
 
 def _input_side(name: str, source: str | Path) -> int:

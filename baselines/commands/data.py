@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from gi_bench.harness.schema import Region
+    from gi_bench.harness.suites.base import Suite
 
 app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations, masks.")
 
@@ -146,8 +152,46 @@ def masks(
     from collections import Counter
 
     from gi_bench.baselines.data.masks import making
-    from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.registry import load_suite
+
+    _check_source(source, given, run)
+    loaded = load_suite(suite, data)
+    if source in ("clipseg", "sam", "refine"):
+        _need_images(loaded, "")
+    counts: Counter[str] = Counter()
+    found = _masks(loaded, _Source(source, given, run, model, recipe, device), counts)
+    count = making.write_masks(output, found, typer.echo)
+    made = making.read_masks(output)
+    report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
+    if against is not None:
+        other = making.read_masks(against)
+        report["agreement"] = making.agreement(made, other)
+        report["score_and_iou"] = making.score_correlation(output, other)
+    if sheet is not None:
+        from gi_bench.baselines.data.masks.sheet import render_sheet, sample
+        from gi_bench.harness.files import write_bytes
+
+        _need_images(loaded, ", or leave --sheet out")
+        write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
+        typer.echo(f"sheet: {sheet}")
+    typer.echo(json.dumps(report, indent=1))
+    typer.echo(f"masks: {output}")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where masks come from: the kind of source, and what the user gave to it."""
+
+    kind: str
+    given: Path | None
+    run: Path | None
+    model: str | None
+    recipe: Path | None
+    device: str
+
+
+def _check_source(source: str, given: Path | None, run: Path | None) -> None:
+    from gi_bench.harness.errors import GiBenchError
 
     sources = ("mask", "box", "clipseg", "variant", "sam", "refine")
     if source not in sources:
@@ -160,56 +204,49 @@ def masks(
         raise GiBenchError(f"--source {source} reads no run", do="leave --run out, or use --source variant")
     if run is None and source == "variant":
         raise GiBenchError("--source variant needs a run", do="give --run a folder that gi-bench run wrote")
-    loaded = load_suite(suite, data)
-    if source in ("clipseg", "sam", "refine") and not loaded.has_images:
-        raise GiBenchError(f"{suite} has no images here", do="give --data a folder with images/")
-    counts: Counter[str] = Counter()
-    if source == "mask":
-        found = making.reference_masks(loaded)
-    elif source == "box":
-        found = making.box_masks(loaded)
-    elif source == "clipseg":
+
+
+def _need_images(suite: Suite, otherwise: str) -> None:
+    from gi_bench.harness.errors import GiBenchError
+
+    if not suite.has_images:
+        raise GiBenchError(f"{suite.name} has no images here", do=f"give --data a folder with images/{otherwise}")
+
+
+def _masks(suite: Suite, source: _Source, counts: Counter[str]) -> Any:
+    """The masks of a source, made one after the other."""
+    from gi_bench.baselines.data.masks import making
+
+    if source.kind == "mask":
+        return making.reference_masks(suite)
+    if source.kind == "box":
+        return making.box_masks(suite)
+    if source.kind == "clipseg":
         from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe
 
-        settings = Recipe.read(recipe or RECIPE)
-        found = making.text_masks(loaded, ClipSeg(model or settings.model, device), settings, counts)
-    elif run is not None:
+        settings = Recipe.read(source.recipe or RECIPE)
+        return making.text_masks(suite, ClipSeg(source.model or settings.model, source.device), settings, counts)
+    if source.run is not None:
         from gi_bench.harness.store import open_run
 
-        found = making.variant_masks(loaded, open_run(run), counts)
-    else:
-        start = (
-            making.read_masks(given)
-            if given is not None
-            else {(one.img_id, one.region.label): one.region for one in making.reference_masks(loaded)}
-        )
-        unknown = sorted({img_id for img_id, _ in start} - set(loaded.image_ids))
-        if unknown:
-            raise GiBenchError(
-                f"image {unknown[0]!r} of the masks is not in {suite}", where=given or "", do="use its suite"
-            )
-        if given is not None:
-            making.check_sizes(start, loaded, given)
-        found = making.refined_masks(loaded, start, _predictor(source, model, device), source, counts)
-    count = making.write_masks(output, found, typer.echo)
-    made = making.read_masks(output)
-    report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
-    if against is not None:
-        other = making.read_masks(against)
-        report["agreement"] = making.agreement(made, other)
-        report["score_and_iou"] = making.score_correlation(output, other)
-    if sheet is not None:
-        from gi_bench.baselines.data.masks.sheet import render_sheet, sample
-        from gi_bench.harness.files import write_bytes
+        return making.variant_masks(suite, open_run(source.run), counts)
+    start = _start(suite, source.given)
+    return making.refined_masks(suite, start, _predictor(source.kind, source.model, source.device), source.kind, counts)
 
-        if not loaded.has_images:
-            raise GiBenchError(
-                f"{suite} has no images here", do="give --data a folder with images/, or leave --sheet out"
-            )
-        write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
-        typer.echo(f"sheet: {sheet}")
-    typer.echo(json.dumps(report, indent=1))
-    typer.echo(f"masks: {output}")
+
+def _start(suite: Suite, given: Path | None) -> dict[tuple[str, str], Region]:
+    """The masks that refining starts from: a file's, or the suite's own."""
+    from gi_bench.baselines.data.masks import making
+    from gi_bench.harness.errors import GiBenchError
+
+    if given is None:
+        return {(one.img_id, one.region.label): one.region for one in making.reference_masks(suite)}
+    found = making.read_masks(given)
+    unknown = sorted({img_id for img_id, _ in found} - set(suite.image_ids))
+    if unknown:
+        raise GiBenchError(f"image {unknown[0]!r} of the masks is not in {suite.name}", where=given, do="use its suite")
+    making.check_sizes(found, suite, given)
+    return found
 
 
 @app.command()

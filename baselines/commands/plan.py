@@ -15,17 +15,6 @@ from gi_bench.harness.registry import CommandEntry
 if TYPE_CHECKING:
     from gi_bench.baselines.florence2.cost import Cost, Device, Work
 
-# Images, questions, questions with an explanation, for suites whose files are not at hand. Counted on the official test
-# split; the training split's rows are published, its images are those of all 6,449 that are not among the 237 images
-# which occur in the test split only.
-KNOWN = {
-    "kvasir-vqa-x1/test": (4058, 15_955, 5496),
-    "kvasir-vqa-x1/train": (6212, 143_594, 0),
-    "medico2025-task1": (1236, 1500, 521),
-    "medico2025-task2": (1273, 1500, 1500),
-    "medico2026-task1": (1236, 1500, 521),
-    "medico2026-task2": (1273, 1500, 1500),
-}
 PROMPT_TOKENS = 20
 
 
@@ -48,7 +37,7 @@ def plan(
     """Parameters, bytes, FLOPs, memory and a range of time of a run, without its weights."""
     from gi_bench.baselines.florence2 import cost
     from gi_bench.baselines.registration import backbone_source, recipes
-    from gi_bench.harness.registry import unknown_name
+    from gi_bench.harness.registry import suite_spec, unknown_name
 
     known = recipes()
     if model not in known:
@@ -71,7 +60,7 @@ def plan(
     if not set(wanted) <= lengths.keys():
         raise GiBenchError(f"unknown task in {tasks!r}", where="--tasks", do=f"use any of {', '.join(lengths)}")
     replies = {task: (counts[task], lengths[task]) for task in wanted if counts[task]}
-    name, _ = backbone_source(None, suite)
+    name, _ = backbone_source(None, suite_spec(suite))
     config, side = _architecture(name)
     work = cost.Work(images, replies, PROMPT_TOKENS, beams, batch_size)
     device = cost.measure_cpu(dtype) if gpu == "cpu" else cost.GPUS[gpu]
@@ -86,10 +75,13 @@ def plan(
 
 def _rows(name: str, data: Path | None) -> tuple[str, tuple[int, int, int, int, str]]:
     """The suite's full name; images, questions, questions with an explanation, phrases, and where these come from."""
-    if data is None and name in KNOWN:
-        return name, (*KNOWN[name], 0, "published size")
-    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite, suite_spec
 
+    spec = suite_spec(name)
+    published = (spec.images, spec.questions, spec.explanations)
+    if data is None and None not in published:
+        images, questions, explained = (count or 0 for count in published)
+        return name, (images, questions, explained, 0, "published size")
     suite = load_suite(name, data)
     explained = sum(question.wants_explanation for question in suite.questions)
     return suite.name, (len(suite.image_ids), len(suite.questions), explained, len(suite.phrases), "the suite")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+
+if TYPE_CHECKING:
+    from gi_bench.harness.analysis.study import Study
 
 
 def study(
@@ -46,19 +49,11 @@ def study(
     """Train and run the arms of studies over several seeds, and write a page about each."""
     from gi_bench.baselines.studies.definitions import arm, questions
     from gi_bench.baselines.studies.running import Settings, make_runs
-    from gi_bench.harness.analysis.study import answer, study_lines, write_study
+    from gi_bench.harness.analysis.study import answer
     from gi_bench.harness.errors import GiBenchError
-    from gi_bench.harness.registry import load_suite, unknown_name
 
-    known = questions()
-    chosen = list(known) if names == ["all"] else list(dict.fromkeys(names))
-    for name in chosen:
-        if name not in known:
-            raise unknown_name(name, known, "study", listed_by="gi-bench study --help")
-    own = load_suite(suite, data).train_suite
-    trained_on = train_suite or ("phantom/train-small" if own == "phantom/train" else own)
-    if trained_on is None:
-        raise GiBenchError(f"{suite} has no training suite", do="give --train-suite SUITE")
+    chosen = _chosen(names)
+    trained_on = _train_suite(suite, train_suite, data)
     if explanations is not None and not explanations.is_file():
         raise GiBenchError(
             "no file with explanations", where=explanations, do="make one with gi-bench data explanations"
@@ -76,16 +71,46 @@ def study(
         explanations=explanations,
     )
     folder = settings.folder(output)
-    arms = list(dict.fromkeys(one for name in chosen for one in known[name].arms))
+    arms = list(dict.fromkeys(one for name in chosen for one in questions()[name].arms))
     runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=typer.echo)
     for name in chosen:
-        made = settings.describe() | (masks if any(arm(one).masks != "suite" for one in known[name].arms) else {})
-        answered = answer(known[name], runs, range(seeds), settings=made, base=folder)
-        write_study(folder / name, answered)
-        for line in study_lines(answered):
-            typer.echo(line)
-        for what, path in _after_study(folder / name):
-            typer.echo(f"{what}: {path}")
+        made = settings.describe() | (masks if any(arm(one).masks != "suite" for one in questions()[name].arms) else {})
+        _tell(folder / name, answer(questions()[name], runs, range(seeds), settings=made, base=folder))
+
+
+def _tell(folder: Path, answered: Study) -> None:
+    """Write a study, and say what came out of it."""
+    from gi_bench.harness.analysis.study import study_lines, write_study
+
+    write_study(folder, answered)
+    for line in study_lines(answered):
+        typer.echo(line)
+    for what, path in _after_study(folder):
+        typer.echo(f"{what}: {path}")
+
+
+def _chosen(names: list[str]) -> list[str]:
+    """Studies by name, once each; ``all`` are all."""
+    from gi_bench.baselines.studies.definitions import questions
+    from gi_bench.harness.registry import unknown_name
+
+    known = questions()
+    for name in names:
+        if names != ["all"] and name not in known:
+            raise unknown_name(name, known, "study", listed_by="gi-bench study --help")
+    return list(known) if names == ["all"] else list(dict.fromkeys(names))
+
+
+def _train_suite(suite: str, wanted: str | None, data: Path | None) -> str:
+    """The suite to train on: the user's, or the suite's own, a short one where there is one."""
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import load_suite
+
+    opened = load_suite(suite, data)
+    found = wanted or opened.spec.short_train_suite or opened.train_suite
+    if found is None:
+        raise GiBenchError(f"{suite} has no training suite", do="give --train-suite SUITE")
+    return found
 
 
 def _after_study(folder: Path) -> list[tuple[str, Path]]:

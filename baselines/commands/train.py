@@ -15,108 +15,129 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 
+Model = Annotated[str, typer.Option("--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.")]
+TrainSuite = Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
+Split = Annotated[
+    str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
+]
+BackboneName = Annotated[str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Checkpoint folder (default: where run looks for it).")
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the rows.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weight", help="TASK=W: an epoch takes each row of answer, explain, ground or negative W times."),
+]
+Rows = Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")]
+RowsPerImage = Annotated[
+    int | None, typer.Option("--rows-per-image", min=1, help="Rows that share one encoding of their image.")
+]
+Accumulate = Annotated[int, typer.Option("--accumulate", min=1, help="Parts that a step's rows are computed in.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and order.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, or float16 or bfloat16 (mixed).")]
+Recompute = Annotated[bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode pictures.")]
+Features = Annotated[
+    Path | None, typer.Option("--features", help="Folder for features encoded once; frozen vision towers only.")
+]
+Negatives = Annotated[
+    Path | None, typer.Option("--negatives", help="Rows of gi-bench data negatives; for variants with negatives.")
+]
+Explanations = Annotated[Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations.")]
+Masks = Annotated[
+    Path | None, typer.Option("--masks", help="Regions of gi-bench data masks, in the place of the suite's own.")
+]
+LogTo = Annotated[str, typer.Option("--log-to", help="tensorboard, wandb or none.")]
+LogDir = Annotated[Path, typer.Option("--log-dir", help="Parent of TensorBoard's folders.")]
+ScoreSuite = Annotated[
+    str | None,
+    typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
+]
+
+
 def train(
-    model: Annotated[str, typer.Option("--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.")],
-    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.")] = "phantom/train",
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Checkpoint folder (default: where run looks for it)."),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the rows.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
-    rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--weight", help="TASK=W: an epoch takes each row of answer, explain, ground or negative W times."
-        ),
-    ] = None,
-    rows: Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")] = None,
-    rows_per_image: Annotated[
-        int | None, typer.Option("--rows-per-image", min=1, help="Rows that share one encoding of their image.")
-    ] = None,
-    accumulate: Annotated[
-        int, typer.Option("--accumulate", min=1, help="Parts that a step's rows are computed in.")
-    ] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and order.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, or float16 or bfloat16 (mixed).")] = "auto",
-    recompute: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")
-    ] = False,
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that decode pictures.")] = 0,
-    features: Annotated[
-        Path | None, typer.Option("--features", help="Folder for features encoded once; frozen vision towers only.")
-    ] = None,
-    negatives: Annotated[
-        Path | None, typer.Option("--negatives", help="Rows of gi-bench data negatives; for variants with negatives.")
-    ] = None,
-    explanations: Annotated[
-        Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations.")
-    ] = None,
-    masks: Annotated[
-        Path | None, typer.Option("--masks", help="Regions of gi-bench data masks, in the place of the suite's own.")
-    ] = None,
-    log_to: Annotated[str, typer.Option("--log-to", help="tensorboard, wandb or none.")] = "tensorboard",
-    log_dir: Annotated[Path, typer.Option("--log-dir", help="Parent of TensorBoard's folders.")] = Path(
-        "runs/training"
-    ),
-    score_suite: Annotated[
-        str | None,
-        typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
-    ] = None,
+    model: Model,
+    suite: TrainSuite = "phantom/train",
+    data: Data = None,
+    split: Split = None,
+    backbone: BackboneName = None,
+    output: Output = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    rate: Rate = None,
+    weight: Weights = None,
+    rows: Rows = None,
+    rows_per_image: RowsPerImage = None,
+    accumulate: Accumulate = 1,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    recompute: Recompute = False,
+    workers: Workers = 0,
+    features: Features = None,
+    negatives: Negatives = None,
+    explanations: Explanations = None,
+    masks: Masks = None,
+    log_to: LogTo = "tensorboard",
+    log_dir: LogDir = Path("runs/training"),
+    score_suite: ScoreSuite = None,
 ) -> None:
     """Train the adapter of a variant, or the tiny backbone."""
-    from gi_bench.baselines.registration import HERE, backbone_source
-    from gi_bench.harness.errors import GiBenchError
-
     if model == "tiny-florence2":
-        from gi_bench.baselines.training.recipes import train_tiny_backbone
-
-        train_tiny_backbone(output or HERE / "weights" / model, seed=seed, say=typer.echo)
+        _train_backbone(output, seed)
         return
     recipe = _recipe(model, suite, negatives, masks)
-    from gi_bench.baselines.training.recipes import Choices, check_place, train_adapter
-    from gi_bench.baselines.training.training import Running, check_logger, is_main_process
+    from gi_bench.baselines.registration import backbone_source
+    from gi_bench.baselines.training.adapter import Choices, Material, check_place, train_adapter
+    from gi_bench.baselines.training.settings import Running, check_logger, is_main_process
+    from gi_bench.harness.registry import suite_spec
 
     check_logger(log_to)
-    if rate is not None and not 0 < rate < 1:
-        raise GiBenchError("not a learning rate", where=f"--learning-rate {rate:g}", do="give one above 0, e.g. 5e-5")
-    choices = Choices(epochs, steps, seed, rate, rows, rows_per_image, _weights(weight, recipe))
-    name, source = backbone_source(backbone, suite)
-    if output is None and name == "custom":
-        raise GiBenchError("no place for the checkpoint of a custom backbone", do="give --output DIR")
-    folder = (output or recipe.bundled(name)).resolve()
+    choices = Choices(epochs, steps, seed, _rate(rate), rows, rows_per_image, _weights(weight, recipe))
+    name, source = backbone_source(backbone, suite_spec(suite))
+    folder = _folder(output, recipe, name)
     check_place(folder)
-    running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir / f"{folder.name}-seed{seed}")
+    board = log_dir / f"{folder.name}-seed{seed}"
+    running = Running(device, dtype, accumulate, recompute, workers, log_to, board, command=_typed())
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
     say = typer.echo if is_main_process() else _silent
     from gi_bench.baselines.florence2.backbone import load_backbone
 
     loaded, extra = _rows(suite, data, split, negatives=negatives, explanations=explanations, masks=masks)
-    train_adapter(
-        recipe,
-        load_backbone(source),
-        name,
-        loaded,
-        folder,
-        choices=choices,
-        extra=extra,
-        running=running,
-        features=features,
-        command=_typed(),
-        say=say,
-    )
+    material = Material(loaded, extra, features)
+    train_adapter(recipe, load_backbone(source), name, material, folder, choices=choices, running=running, say=say)
     say(f"checkpoint: {folder}")
     if score_suite is not None and is_main_process():
         _score(model, folder, score_suite, data, str(source) if name == "custom" else name)
+
+
+def _train_backbone(output: Path | None, seed: int) -> None:
+    from gi_bench.baselines.registration import HERE
+    from gi_bench.baselines.training.tiny.schooling import TINY_NAME, train_tiny_backbone
+
+    train_tiny_backbone(output or HERE / "weights" / TINY_NAME, seed=seed, say=typer.echo)
+
+
+def _folder(output: Path | None, recipe: VariantRecipe, backbone: str) -> Path:
+    """Where the checkpoint goes: where the user says, or where ``gi-bench run`` looks for it."""
+    from gi_bench.harness.errors import GiBenchError
+
+    if output is None and backbone == "custom":
+        raise GiBenchError("no place for the checkpoint of a custom backbone", do="give --output DIR")
+    return (output or recipe.bundled(backbone)).resolve()
+
+
+def _rate(given: float | None) -> float | None:
+    from gi_bench.harness.errors import GiBenchError
+
+    if given is not None and not 0 < given < 1:
+        raise GiBenchError("not a learning rate", where=f"--learning-rate {given:g}", do="give one above 0, e.g. 5e-5")
+    return given
 
 
 def _silent(line: str) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gi_bench.baselines.floors.teaching import NO_TRAINING_ROW, teacher_of
+from gi_bench.baselines.floors.teaching import NO_TRAINING_ROW, Teacher, teacher_of
+from gi_bench.harness import provenance
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
 from gi_bench.harness.schema import Question, Task
@@ -68,6 +69,12 @@ class ModalTexts:
         for found in self._texts.values():
             found.ranked = sorted(found.counts, key=lambda text: -found.counts[text])
 
+    def settled(self) -> dict[Hashable, tuple[str, float]]:
+        """The most frequent text of all rows with its share, by key."""
+        return {
+            key: (found.ranked[0], found.counts[found.ranked[0]] / found.total) for key, found in self._texts.items()
+        }
+
     def best(self, key: Hashable, image: str) -> tuple[str, float] | None:
         """The most frequent text of the other images' rows with its share of them; None if there is no such row."""
         found = self._texts.get(key)
@@ -85,6 +92,21 @@ class ModalTexts:
         return None if best is None else (best[2], -best[0] / (found.total - sum(own.values())))
 
 
+class SettledTexts:
+    """The most frequent text for a key where no image that is asked about has taught: equal for all of them.
+
+    Args:
+        best: text and share by key.
+    """
+
+    def __init__(self, best: Mapping[Hashable, tuple[str, float]]) -> None:
+        self._best = best
+
+    def best(self, key: Hashable, image: str) -> tuple[str, float] | None:
+        """The most frequent text with its share of the rows; None if there is no such row."""
+        return self._best.get(key)
+
+
 class PriorModel:
     """Most frequent training answers by key; see :class:`gi_bench.harness.model.Model`.
 
@@ -94,6 +116,7 @@ class PriorModel:
         settings: what the recipe says of the rows.
         key_of: image id to a key that is equal for two ids of one image.
         training_images: images whose rows may speak about the images asked about.
+        texts: what was learnt from the rows; None to learn it.
     """
 
     tasks: frozenset[Task] = frozenset({"answer"})
@@ -108,13 +131,11 @@ class PriorModel:
         settings: Mapping[str, Any] | None = None,
         key_of: Callable[[str], str] = image_key,
         training_images: frozenset[str] | None = None,
+        texts: ModalTexts | SettledTexts | None = None,
     ) -> None:
-        names = list(KEYS)
-        self._keys = [KEYS[name] for name in names[names.index(kind) :]]
+        self._keys = _keys(kind)
         self._image = key_of
-        self._texts = ModalTexts(
-            (key(row), key_of(row.img_id), row.answer) for row in rows if row.answer for key in self._keys
-        )
+        self._texts = _learnt(kind, rows, key_of) if texts is None else texts
         self.settings: Mapping[str, Any] = settings if settings is not None else {"kind": kind}
         self.training_images = training_images
 
@@ -146,6 +167,15 @@ class PriorModel:
         """Nothing to give back."""
 
 
+def _keys(kind: str) -> list[Callable[[Any], Hashable]]:
+    names = list(KEYS)
+    return [KEYS[name] for name in names[names.index(kind) :]]
+
+
+def _learnt(kind: str, rows: Sequence[Question], key_of: Callable[[str], str]) -> ModalTexts:
+    return ModalTexts((key(row), key_of(row.img_id), row.answer) for row in rows if row.answer for key in _keys(kind))
+
+
 def rows_digest(rows: Iterable[tuple[str, ...]]) -> str:
     """SHA-256 over rows of texts, in order."""
     digest = hashlib.sha256()
@@ -161,9 +191,39 @@ def build_prior(kind: str, context: BuildContext) -> PriorModel:
         GiBenchError: there are no training rows.
     """
     teacher = teacher_of(kind, context)
+    kept = _kept(kind, teacher)
+    if kept is not None:
+        return kept
     rows = [row for row in teacher.suite.questions if row.answer]
     if not rows:
         raise GiBenchError(f"{kind} found no training row with an answer", where=teacher.suite.name)
     digest = rows_digest((row.img_id, row.question, row.answer or "") for row in rows)
     settings = {"role": "floor", **teacher.settings(kind, rows, "rows", digest)}
-    return PriorModel(kind, rows, settings=settings, key_of=teacher.key, training_images=teacher.images(rows))
+    texts, images = _learnt(kind, rows, teacher.key), teacher.images(rows)
+    _keep(kind, teacher, settings, texts, images)
+    return PriorModel(kind, (), settings=settings, key_of=teacher.key, training_images=images, texts=texts)
+
+
+def _keep(kind: str, teacher: Teacher, settings: Mapping[str, Any], texts: ModalTexts, images: frozenset[str]) -> None:
+    """Keep what was learnt for later calls, where no image that is asked about taught any of it."""
+    where = teacher.learnt_key(kind)
+    if where is None or settings["training_rows_of_asked_images"]:
+        return
+    best = [[key, text, share] for key, (text, share) in texts.settled().items()]
+    provenance.keep(where, {"settings": settings, "images": sorted(images), "best": best})
+
+
+def _kept(kind: str, teacher: Teacher) -> PriorModel | None:
+    """What an earlier call learnt from the same rows for the same images; None where nothing is kept."""
+    where = teacher.learnt_key(kind)
+    found = None if where is None else provenance.recall(where)
+    if found is None:
+        return None
+    texts = SettledTexts({_hashable(key): (text, share) for key, text, share in found["best"]})
+    images = frozenset(found["images"])
+    return PriorModel(kind, (), settings=found["settings"], key_of=teacher.key, training_images=images, texts=texts)
+
+
+def _hashable(key: Any) -> Hashable:
+    """A key as it was before it became JSON, which has no tuples."""
+    return tuple(_hashable(part) for part in key) if isinstance(key, list) else key

@@ -8,6 +8,7 @@ from typing import Any
 
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import BuildContext
+from gi_bench.harness.provenance import digest_of
 from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.same_images import SameImages
@@ -61,6 +62,11 @@ class Teacher:
     def images(self, rows: Sequence[Question | Phrase]) -> frozenset[str]:
         """Images that answers may rest on: those that are not asked about (an image's own rows never teach)."""
         return frozenset(row.img_id for row in rows if self.key(row.img_id) not in self.asked)
+
+    def learnt_key(self, kind: str) -> str | None:
+        """Under which what a variant learns is kept; None where the rows have to be read to know them."""
+        known = self.suite.known_fingerprint
+        return None if known is None else digest_of("learnt", kind, self.suite.name, known, sorted(self.asked))
 
 
 def teacher_of(kind: str, context: BuildContext) -> Teacher:

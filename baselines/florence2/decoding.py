@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2.decoder import StepDecoder
-from gi_bench.baselines.florence2.search import Rules, confidences, search
+from gi_bench.baselines.florence2.search import Rules, confidences, search, token_log_probs
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,7 @@ class Generated:
         margin: mean difference between the two largest probabilities, in [0, 1].
         entropy: mean entropy of the tokens' distributions over that of a uniform one, in [0, 1].
         token_count: generated tokens, the end token included.
+        token_log_probs: log-probability of each of them, at most 0.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Generated:
     margin: float
     entropy: float
     token_count: int
+    token_log_probs: tuple[float, ...]
 
 
 def checkpoint_rules(network: Any) -> dict[str, Any]:
@@ -115,5 +117,7 @@ def generate(
     for hypothesis in found:
         kept = [token for token in hypothesis.tokens if token not in dropped]
         text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        replies.append(Generated(text.strip(), *confidences(hypothesis), len(hypothesis.tokens)))
+        replies.append(
+            Generated(text.strip(), *confidences(hypothesis), len(hypothesis.tokens), token_log_probs(hypothesis))
+        )
     return replies

@@ -121,6 +121,11 @@ def quantise(points: Points, width: int, height: int, *, steps: int = BINS) -> n
         points: (k, 2) positions in pixels.
         width, height: size of the image.
         steps: coarser grid whose cells' middle bins are used; ``BINS`` for Florence-2's own resolution.
+
+    >>> quantise(np.array([[0.0, 0.0], [256.0, 128.0]]), 256, 256).tolist()
+    [[0, 0], [999, 500]]
+    >>> quantise(np.array([[10.0, 10.0]]), 100, 100, steps=40).tolist()  # the middle of cell 4
+    [[112, 112]]
     """
     scale = np.array([steps / width, steps / height])
     cells = np.clip(np.floor(points * scale), 0, steps - 1).astype(np.int64)
@@ -129,12 +134,22 @@ def quantise(points: Points, width: int, height: int, *, steps: int = BINS) -> n
 
 
 def dequantise(bins: npt.NDArray[np.int64], width: int, height: int) -> Points:
-    """Bins to the pixel positions of their centres."""
+    """Bins to the pixel positions of their centres.
+
+    >>> dequantise(np.array([[0, 999]]), 100, 100).tolist()
+    [[0.05, 99.95]]
+    """
     return np.asarray((bins + 0.5) * np.array([width / BINS, height / BINS]))
 
 
 def to_tokens(polygons: Sequence[npt.NDArray[np.int64]]) -> str:
-    """Polygons in bins as text; the empty string for no polygon."""
+    """Polygons in bins as text; the empty string for no polygon.
+
+    >>> to_tokens([np.array([[1, 2], [3, 4], [5, 6]])])
+    '<loc_1><loc_2><loc_3><loc_4><loc_5><loc_6>'
+    >>> to_tokens([])
+    ''
+    """
     return SEPARATOR.join("".join(f"<loc_{x}><loc_{y}>" for x, y in polygon) for polygon in polygons)
 
 
@@ -147,6 +162,9 @@ def encode_mask(mask: Mask, *, corners: int | None = None, steps: int = BINS, fi
         steps: see :func:`quantise`.
         fidelity: the paper's tolerance is halved until the tokens give back the mask with this intersection over
             union, or until finer outlines do not help; 0 takes the paper's tolerance as it is.
+
+    >>> encode_mask(np.zeros((4, 4), dtype=bool))
+    ''
     """
     height, width = mask.shape
     if not mask.any():
@@ -172,6 +190,9 @@ def parse_tokens(text: str) -> Parsed:
     Text between tokens is skipped (``text-in-polygon``), a location beyond the last bin moved to it
     (``location-out-of-range``), an odd location dropped (``odd-location-count``), two corners read as a box
     (``box-instead-of-polygon``) and a single corner left out (``short-polygon``).
+
+    >>> parse_tokens("<loc_1><loc_2><loc_3>").warnings
+    ('odd-location-count', 'short-polygon')
     """
     warnings = set()
     if _PIECE.sub("", text).strip() and _LOCATION.search(text):
@@ -205,6 +226,9 @@ def reply_state(text: str, *, shown: bool) -> ReplyState:
     Args:
         text: the reply.
         shown: whether a region was read from it.
+
+    >>> [reply_state(text, shown=False) for text in ("none", "", "I cannot tell", "<loc_1>")]
+    ['denied', 'not given', 'refused', 'unreadable']
     """
     if shown:
         return "stated"

@@ -82,7 +82,7 @@ class Florence2Model:
         """Answers with the top-k confidence."""
         asked = [prompts.answer_prompt(ask.question) for ask in asks]
         replies = self._generate(features, asked, self._decoding.answer_tokens)
-        return [self._reply(reply, "answer") for reply in replies]
+        return [self._reply(reply, "answer", prompt) for reply, prompt in zip(replies, asked, strict=True)]
 
     def ground(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
         """Regions from location tokens; a reply without locations shows nothing, and its state says what it is."""
@@ -90,23 +90,34 @@ class Florence2Model:
         asked = [prompts.ground_prompt(ask.phrase, microsoft=microsoft) for ask in asks]
         replies = self._generate(features, asked, self._decoding.ground_tokens)
         found = []
-        for ask, reply in zip(asks, replies, strict=True):
+        for ask, prompt, reply in zip(asks, asked, replies, strict=True):
             mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)
             regions = (Region.from_mask(ask.label, mask, reply.confidence),) if mask.any() else ()
             state = locations.reply_state(reply.text, shown=bool(regions))
             if state not in ("stated", "denied"):
                 warnings += (f"region-{state.replace(' ', '-')}",)
             warnings += self._cut(reply, "ground")
-            found.append(Grounding(regions, reply.confidence, reply.token_count, warnings, state, reply.text))
+            found.append(
+                Grounding(
+                    regions,
+                    reply.confidence,
+                    reply.token_count,
+                    warnings,
+                    state,
+                    reply.text,
+                    prompt,
+                    reply.token_log_probs,
+                )
+            )
         return found
 
     def explain(self, features: Sequence[torch.Tensor], asks: Sequence[Ask], answers: Sequence[str]) -> list[Answer]:
         """Explanations; the paper's prompt does not hold the answer."""
         asked = [prompts.explain_prompt(ask.question) for ask in asks]
         replies = self._generate(features, asked, self._decoding.explain_tokens)
-        return [self._reply(reply, "explain") for reply in replies]
+        return [self._reply(reply, "explain", prompt) for reply, prompt in zip(replies, asked, strict=True)]
 
-    def _reply(self, reply: decoding.Generated, task: str) -> Answer:
+    def _reply(self, reply: decoding.Generated, task: str, prompt: str) -> Answer:
         return Answer(
             reply.text,
             reply.confidence,
@@ -115,6 +126,9 @@ class Florence2Model:
             reply.log_prob,
             reply.margin,
             reply.entropy,
+            prompt=prompt,
+            reply=reply.text,
+            token_log_probs=reply.token_log_probs,
         )
 
     def _cut(self, reply: decoding.Generated, task: str) -> tuple[str, ...]:

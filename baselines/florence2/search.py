@@ -72,6 +72,21 @@ class _Live:
     memory: Memory
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """The 2 x beams best continuations of every prompt, best first.
+
+    Attributes:
+        scores, origins, tokens: summed scores, the hypothesis each continues, its token: (n, 2 x beams).
+        steps: (n, 2 x beams, 4) what :class:`Hypothesis` keeps of the step.
+    """
+
+    scores: torch.Tensor
+    origins: torch.Tensor
+    tokens: torch.Tensor
+    steps: torch.Tensor
+
+
 def search(decoder: StepDecoder, memory: Memory, rules: Rules) -> list[Hypothesis]:
     """The best reply to every prompt of ``memory``."""
     import torch
@@ -90,36 +105,29 @@ def search(decoder: StepDecoder, memory: Memory, rules: Rules) -> list[Hypothesi
     cache = decoder.cache(count * beams, rules.limit)
     for length in range(1, rules.limit + 1):
         logits = decoder.step(live.tokens[:, :, -1], live.memory, cache)
-        scores, origins, tokens, steps = _candidates(logits, live, rules, length)
-        ends = tokens == rules.end if length < rules.limit else torch.ones_like(tokens, dtype=torch.bool)
-        _collect(live, finished, rules, length, scores, origins, tokens, steps, ends)
+        found = _candidates(logits, live, rules, length)
+        ends = found.tokens == rules.end if length < rules.limit else torch.ones_like(found.tokens, dtype=torch.bool)
+        _collect(live, finished, rules, length, found, ends)
         if length == rules.limit:
             break
         # Twice as many candidates as beams are looked at, and every hypothesis ends in one way only: enough go on.
-        order = (scores + ends * -1e9).topk(beams, dim=1).indices
-        origins, tokens = origins.gather(1, order), tokens.gather(1, order)
+        order = (found.scores + ends * -1e9).topk(beams, dim=1).indices
+        origins, tokens = found.origins.gather(1, order), found.tokens.gather(1, order)
         history = live.tokens.gather(1, origins[:, :, None].expand(-1, -1, length))
         live.tokens = torch.cat([history, tokens[:, :, None]], dim=2)
-        live.scores = scores.gather(1, order)
+        live.scores = found.scores.gather(1, order)
         past = live.steps.gather(1, origins[:, :, None, None].expand(-1, -1, length - 1, MEASURED))
-        now = steps.gather(1, order[:, :, None].expand(-1, -1, MEASURED))
+        now = found.steps.gather(1, order[:, :, None].expand(-1, -1, MEASURED))
         live.steps = torch.cat([past, now[:, :, None]], dim=2)
         open_ = torch.tensor([len(finished[i]) < beams for i in live.prompts.tolist()], device=device)
         if not bool(open_.any()):
             break
         _carry_on(live, cache, origins, open_)
-    return [max(found, key=lambda hypothesis: hypothesis.score) for found in finished]
+    return [max(ended, key=lambda hypothesis: hypothesis.score) for ended in finished]
 
 
-def _candidates(
-    logits: torch.Tensor, live: _Live, rules: Rules, length: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The 2 x beams best continuations of every prompt.
-
-    Returns:
-        Summed scores, the hypothesis each continues, its token, all (n, 2 x beams), best first, and (n, 2 x beams, 4)
-        what :class:`Hypothesis` keeps of the step.
-    """
+def _candidates(logits: torch.Tensor, live: _Live, rules: Rules, length: int) -> _Candidates:
+    """The best continuations of every prompt."""
     import torch
 
     count, beams, vocabulary = logits.shape
@@ -146,7 +154,7 @@ def _candidates(
     rows = torch.arange(count, device=logits.device)[:, None]
     log_probability = logits[rows, origins, chosen] - total[rows, origins, 0]
     steps = torch.stack([mass[rows, origins], log_probability, margin[rows, origins], entropy[rows, origins]], dim=-1)
-    return best.values, origins, chosen, steps
+    return _Candidates(best.values, origins, chosen, steps)
 
 
 def _ban_repeats(logits: torch.Tensor, tokens: torch.Tensor, size: int) -> torch.Tensor | None:
@@ -170,22 +178,19 @@ def _collect(
     finished: list[list[Hypothesis]],
     rules: Rules,
     length: int,
-    scores: torch.Tensor,
-    origins: torch.Tensor,
-    tokens: torch.Tensor,
-    steps: torch.Tensor,
+    candidates: _Candidates,
     ends: torch.Tensor,
 ) -> None:
     """Keep the continuations that end among the best ``beams`` of their prompt; the others only stand by."""
     import torch
 
     for row, place in ends[:, : rules.beams].nonzero().tolist():
-        score = float(scores[row, place])
+        score = float(candidates.scores[row, place])
         if score < -1e8:  # continues a hypothesis that does not exist
             continue
-        origin = int(origins[row, place])
-        said = (*live.tokens[row, origin, 1:].tolist(), int(tokens[row, place]))
-        kept = torch.cat([live.steps[row, origin], steps[row, place][None]])
+        origin = int(candidates.origins[row, place])
+        said = (*live.tokens[row, origin, 1:].tolist(), int(candidates.tokens[row, place]))
+        kept = torch.cat([live.steps[row, origin], candidates.steps[row, place][None]])
         found = Hypothesis(said, score / length**rules.length_penalty, kept.cpu())
         finished[int(live.prompts[row])].append(found)
 
@@ -213,4 +218,9 @@ def confidences(hypothesis: Hypothesis) -> tuple[float, float, float, float]:
     return min(1.0, mass), min(0.0, log_probability), margin, min(1.0, entropy)
 
 
-__all__: Sequence[str] = ["TOP_K", "Hypothesis", "Rules", "confidences", "search"]
+def token_log_probs(hypothesis: Hypothesis) -> tuple[float, ...]:
+    """Log-probability of every token of one reply, the end token included, at most 0."""
+    return tuple(min(0.0, float(value)) for value in hypothesis.steps[:, 1].tolist())
+
+
+__all__: Sequence[str] = ["TOP_K", "Hypothesis", "Rules", "confidences", "search", "token_log_probs"]

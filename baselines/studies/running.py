@@ -22,6 +22,7 @@ from typing import Any
 from gi_bench.baselines.registration import backbone_source
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import suite_spec
 from gi_bench.harness.suites.base import Suite
 
 Say = Callable[[str], None]
@@ -61,7 +62,7 @@ class Settings:
         plain = asdict(self)
         for name in ("data", "device", "backbone"):
             plain.pop(name)
-        plain["backbone"] = backbone_source(self.backbone, self.suite)[0]
+        plain["backbone"] = backbone_source(self.backbone, suite_spec(self.suite))[0]
         if self.explanations is not None:
             plain["explanations"] = hashlib.sha256(self.explanations.read_bytes()).hexdigest()
         return plain
@@ -98,9 +99,9 @@ class Workshop:
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.settings import Running
 
-        _, source = backbone_source(self._settings.backbone, self._settings.suite)
+        _, source = backbone_source(self._settings.backbone, self._suite.spec)
         return {
             "settings": self._settings.describe(),
             "backbone": weights_digest(resolve(source)),
@@ -148,24 +149,22 @@ class Workshop:
     def _checkpoint(self, one: Arm, seed: int) -> Path:
         """The arm's adapter, trained if it is not there."""
         from gi_bench.baselines.florence2.backbone import load_backbone
-        from gi_bench.baselines.training.recipes import Choices, train_adapter
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
+        from gi_bench.baselines.training.settings import Running
 
         settings = self._settings
         folder = self._folder / "adapters" / self._place(one, seed)
         if (folder / "card.json").is_file():
             return folder
-        name, source = backbone_source(settings.backbone, settings.suite)
+        name, source = backbone_source(settings.backbone, self._suite.spec)
         train_adapter(
             one.recipe,
             load_backbone(source),
             name,
-            self._train_suite,
+            Material(self._train_suite, self._extra(one, seed)),
             folder,
             choices=Choices(epochs=settings.epochs, steps=settings.steps, seed=seed, rows=settings.rows),
-            extra=self._extra(one, seed),
-            running=Running(device=settings.device),
-            command=f"gi-bench study, arm {one.name}",
+            running=Running(device=settings.device, command=f"gi-bench study, arm {one.name}"),
             say=lambda line: self._say(f"{one.name}, seed {seed}: {line}"),
         )
         return folder
@@ -239,7 +238,7 @@ class Workshop:
         return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
 
     def _device(self) -> str:
-        from gi_bench.baselines.training.training import Running
+        from gi_bench.baselines.training.settings import Running
 
         return Running(device=self._settings.device).resolved_device()
 

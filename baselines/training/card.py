@@ -11,6 +11,7 @@ from typing import Any
 
 from gi_bench.baselines.florence2.adapters import CARD, read_card
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import Scores
 
 # The README's table; card.json holds the same.
@@ -96,7 +97,7 @@ def _header(card: dict[str, Any]) -> str:
 
 def _body(card: dict[str, Any]) -> str:
     lines = [f"# {_name(card)}", ""]
-    if str(card.get("trained_on", "")).startswith("phantom/"):
+    if stored_spec(str(card.get("trained_on", ""))).is_embedded:
         lines += [_EMBEDDED, ""]
     lines += ["| | |", "|---|---|"]
     for key in sorted(card.keys() - {"scores", "variant", "name"}):

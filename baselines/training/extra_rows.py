@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gi_bench.harness.checking import checked, parse_json
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
@@ -79,15 +78,39 @@ def read_extra_rows(
     return ExtraRows(tuple(rows["negatives"]), tuple(rows["explanations"]), files, regions)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class _Negative:
+    """The keys of a row of ``gi-bench data negatives``; what is asked of the image is needed."""
+
+    img_id: str
+    question: str
+    answer: str
+    phrase: str
+    thing: str = ""
+    finding: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class _Explanation:
+    """The keys of a row of ``gi-bench data explanations``."""
+
+    img_id: str
+    question: str
+    explanation: str
+    answer: str = ""
+    source: str = ""
+
+
 def _row(line: str, fields: tuple[str, ...], known: frozenset[str], where: str, what: str) -> tuple[str, ...]:
+    again = f"make it with gi-bench data {what}"
     try:
-        found: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError("a line that is not JSON", where=where, do=f"make it with gi-bench data {what}") from error
-    given = [found.get(name) for name in fields] if isinstance(found, dict) else []
-    values = tuple(value for value in given if isinstance(value, str))
-    if not values or len(values) < len(fields):
-        raise DataError(f"a row without {', '.join(fields)}", where=where, do=f"make it with gi-bench data {what}")
+        content = parse_json(line, where, again, DataError)
+    except DataError as error:
+        raise DataError(f"a line that is not JSON: {error.what}", where=where, do=again) from error
+    record: type[_Negative | _Explanation] = _Negative if what == "negatives" else _Explanation
+    found = checked(content, record, where, do=again, error=DataError)
+    values = tuple(str(getattr(found, name)) for name in fields)
     if values[0] not in known:
         raise DataError(
             f"image {values[0]!r} is not in the training suite", where=where, do="make it from the same suite"

@@ -274,14 +274,21 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
             if self.args.should_save:
                 seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self._recipe)
         except (OSError, RuntimeError, SafetensorError) as error:
-            if (
-                isinstance(error, RuntimeError)
-                and "StreamWriter" not in str(error)
-                and "unexpected pos" not in str(error)
-            ):
-                raise  # not torch's way to say that the disk is full
+            if not is_write_failure(error):
+                raise
             raise RunError(
                 f"cannot keep the state of the training: {str(error)[:120]}",
                 where=self.args.output_dir,
                 do="make room, then give the same command again: it goes on from the last state",
             ) from error
+
+
+def is_write_failure(error: BaseException) -> bool:
+    """Whether a file could not be written.
+
+    torch.save has no type for it: its C++ writer raises a bare RuntimeError whose text alone tells a full disk from a
+    defect ("PyTorchStreamWriter failed writing file ...", or "unexpected pos ..." where closing it fails after that).
+    """
+    if isinstance(error, (OSError, SafetensorError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in ("StreamWriter", "unexpected pos"))

@@ -8,7 +8,7 @@ ceiling cover. What that is and is not stands in docs/metrics.md. Reads run fold
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness import provenance
+from gi_bench.harness.analysis.definitions import metrics_key
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
-from gi_bench.harness.store import Run, open_run
+from gi_bench.harness.store import Run, made_parts, open_run
 
 # Confidences have no floor and ceiling of this kind: what they are worth is a question of their ranking.
 GROUPS = ("answers", "facts", "regions", "negatives", "explanations")
@@ -91,13 +93,13 @@ def bounds_beside(paths: Sequence[Path | str]) -> list[Path]:
                 run = open_run(folder)
             except GiBenchError:  # another version's, or damaged: no business of these runs
                 continue
-            if run.role != "model" and run.manifest.get("complete") and _rows_of(run) in wanted:
+            if run.role != "model" and run.manifest.complete and _rows_of(run) in wanted:
                 found[folder.resolve()] = folder
     return list(found.values())
 
 
 def _rows_of(run: Run) -> tuple[str, object]:
-    return run.fingerprint, run.manifest["recipe"].get("limit")
+    return run.fingerprint, run.recipe.limit
 
 
 class _Bounded:
@@ -107,7 +109,7 @@ class _Bounded:
         self.models = [run for run in runs if run.role == "model"]
         # The simplest comes first among equals: a floor of explanations answers as a floor of answers does.
         floors = [run for run in runs if run.role == "floor"]
-        self.floors = sorted(floors, key=lambda run: (len(run.manifest.get("tasks", ())), run.variant))
+        self.floors = sorted(floors, key=lambda run: (len(run.recipe.tasks), run.variant))
         self.ceilings = [run for run in runs if run.role == "ceiling"]
         self.names = dict(zip((run.path for run in runs), labels(runs), strict=True))
         self._covered: dict[Path, Keys] = {}
@@ -230,10 +232,20 @@ def _state(path: Path) -> tuple[int, ...]:
 def _kept(
     runs: tuple[tuple[Path, tuple[int, ...]], ...], resamples: int, seed: int, everything: bool
 ) -> tuple[Share, ...]:
-    """The terminal and the page of one call show the same shares: they are made once."""
+    """The terminal and the page of one call show the same shares: they are made once, and once for unchanged runs."""
     from gi_bench.harness.registry import registered
 
-    return tuple(_made([path for path, _ in runs], registered("gi_bench.metrics"), resamples, seed, everything))
+    paths, metrics = [path for path, _ in runs], registered("gi_bench.metrics")
+    known = metrics_key(metrics)
+    if known is None:
+        return tuple(_made(paths, metrics, resamples, seed, everything))
+    content = [provenance.content_of(made_parts(path)) for path in paths]
+    key = provenance.digest_of("shares", content, known, resamples, seed, everything)
+    kept = provenance.recall(key)
+    if kept is None:
+        kept = [asdict(share) for share in _made(paths, metrics, resamples, seed, everything)]
+        provenance.keep(key, kept)
+    return tuple(Share(**share) for share in kept)
 
 
 def _made(

@@ -58,7 +58,7 @@ class Comparison:
 
 
 def compare_runs(
-    paths: Sequence[Path | str],
+    paths: Sequence[Run | Path | str],
     *,
     names: Sequence[str] | None = None,
     everything: bool = False,
@@ -278,20 +278,18 @@ def check_predictions(run: Run) -> None:
             )
 
 
-def run_notes(paths: Sequence[Path | str]) -> list[str]:
+def run_notes(paths: Sequence[Run | Path | str]) -> list[str]:
     """What has to be said of runs before their numbers: unfinished, without some predictions, or given twice."""
     runs = [open_run(path) for path in paths]
     notes = []
     for label, run in zip(_labels(runs), runs, strict=True):
         rows = [("question", q.index) for q in run.questions] + [("phrase", p.index) for p in run.phrases]
         without = sum(row not in run.predictions for row in rows)
-        if not run.manifest.get("complete", True):
+        if not run.manifest.complete:
             notes.append(f"{label} is not finished: {without} of {len(rows)} predictions are missing")
         elif without:
             notes.append(f"{label} lacks {without} of {len(rows)} predictions")
-    tasks = {
-        label: tuple(run.manifest["recipe"].get("tasks", ())) for label, run in zip(_labels(runs), runs, strict=True)
-    }
+    tasks = {label: run.recipe.tasks for label, run in zip(_labels(runs), runs, strict=True)}
     if len(set(tasks.values())) > 1:
         notes.append("the runs have different tasks: " + "; ".join(f"{a}: {', '.join(b)}" for a, b in tasks.items()))
     places = [run.path.resolve() for run in runs]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.intervals import INTERVAL_VERSION
+from gi_bench.harness.provenance import is_ours
 from gi_bench.harness.schema import MetricInfo, Scores
+
+if TYPE_CHECKING:
+    from gi_bench.harness.metrics.base import Metric
 
 
 def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]:
@@ -22,6 +28,16 @@ def older(scores: Scores, current: Mapping[str, int] | None = None) -> list[str]
 
         current = {name: metric.info.version for name, metric in registered("gi_bench.metrics").items()}
     return [info.name for info in scores.metrics if info.version < current.get(info.name, 0)]
+
+
+def metrics_key(metrics: Mapping[str, Metric]) -> list[Any] | None:
+    """Plain values that change with the registered metrics; None where one is not this package's.
+
+    What a metric of somebody else rests on is not known: what it makes is made again every time.
+    """
+    if not all(is_ours(metric.compute) for metric in metrics.values()):
+        return None
+    return [[name, asdict(metric.info)] for name, metric in metrics.items()]
 
 
 def has_older_intervals(scores: Scores) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness import provenance
+from gi_bench.harness.analysis.definitions import metrics_key
 from gi_bench.harness.files import write_json
 from gi_bench.harness.intervals import (
     INTERVAL_VERSION,
@@ -26,32 +28,36 @@ from gi_bench.harness.intervals import (
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
 from gi_bench.harness.metrics.participation import tally
-from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metrics.settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
 from gi_bench.harness.store import Run, open_run, scores_to_json
 
+RESAMPLES = 1000
+
 
 def score_run(
-    path: Path | str,
+    path: Run | Path | str,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
     settings: MetricSettings | None = None,
+    write: bool = True,
 ) -> Scores:
     """Score a finished run and write its ``scores.json``.
 
     Args:
-        path: run folder.
+        path: run folder, or a run.
         resamples: bootstrap resamples; 0 leaves the intervals out.
         seed: seed of the resampling.
         metrics: metrics by name; None for all registered ones.
-        settings: encoders and judges; None for the defaults, which need no network.
+        settings: encoders and judges; None for the run's own, or the defaults, which need no network.
+        write: False leaves ``scores.json`` as it is.
 
     Returns:
-        The scores as written.
+        The scores.
 
     Raises:
         RunError: the folder is not a run, or predictions are missing.
@@ -88,7 +94,7 @@ def score_run(
         suite=run.suite,
         fingerprint=run.fingerprint,
         variant=run.variant,
-        recipe_digest=str(run.manifest["recipe_digest"]),
+        recipe_digest=run.manifest.recipe_digest,
         interval_method=METHOD.format(resamples=resamples, seed=seed) if resamples else "no intervals",
         interval_version=INTERVAL_VERSION,
         metrics=tuple(infos),
@@ -98,8 +104,41 @@ def score_run(
         counts=counts,
         states=tally(run),
     )
-    write_json(run.path / "scores.json", scores_to_json(result))
+    if write:
+        written = run.path / "scores.json"
+        write_json(written, scores_to_json(result))
+        made_from = _made_from(run, metrics, resamples, seed)
+        if made_from is not None:
+            provenance.remember([written], made_from)
     return result
+
+
+def current_scores(path: Path | str) -> Scores | None:
+    """The stored scores of a run where scoring it again, with the default settings, would give the same bytes.
+
+    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since, and
+    where a metric is not this package's.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    from gi_bench.harness.registry import registered
+
+    run = open_run(path)
+    made_from = _made_from(run, registered("gi_bench.metrics"), RESAMPLES, 0)
+    if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
+        return None
+    return run.scores
+
+
+def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: int) -> str | None:
+    """Digest of everything that decides the scores; None where that is not known."""
+    known, encoders = metrics_key(metrics), encoders_state(run.settings)
+    if known is None or encoders is None:
+        return None
+    names = ("manifest.json", "references.parquet", "training.json", "predictions")
+    content = provenance.content_of(run.path / name for name in names)
+    return provenance.digest_of("scores", content, known, encoders, resamples, seed)
 
 
 def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:
@@ -127,7 +166,7 @@ def _counts(run: Run) -> dict[str, int]:
         left = sum(row_kind == kind for row_kind, _ in run.not_covered)
         if left:
             counts[f"{what} not covered"] = left
-    taught = run.manifest["recipe"]["model"]
+    taught = run.recipe.model
     for name, what in _LEARNT:
         if isinstance(taught.get(name), int):
             counts[what] = taught[name]
@@ -138,18 +177,18 @@ def _counts(run: Run) -> dict[str, int]:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    if run.manifest.get("suite_note"):
-        yield str(run.manifest["suite_note"])
-    if run.manifest["recipe"]["model"].get("note"):
-        yield str(run.manifest["recipe"]["model"]["note"])
+    if run.manifest.suite_note:
+        yield run.manifest.suite_note
+    if run.recipe.model.get("note"):
+        yield str(run.recipe.model["note"])
     if run.seen_images:
-        yield f"{len(run.seen_images):,} of {run.manifest['counts']['images']:,} images were seen in training"
+        yield f"{len(run.seen_images):,} of {run.manifest.counts.images:,} images were seen in training"
     if run.role == "ceiling":
         yield f"{run.variant} is no model: it knows the references ({_covered(run)})"
-    limit = run.manifest["recipe"].get("limit")
+    limit = run.recipe.limit
     if limit is not None:
         yield f"partial run: only the first {limit} questions"
-    if not run.manifest.get("complete", True):
+    if not run.manifest.complete:
         yield "the run is not finished: missing predictions count as empty"
     yield from participation_notes(run)
 
@@ -157,13 +196,16 @@ def _notes(run: Run) -> Iterator[str]:
 def _covered(run: Run) -> str:
     """Of how many rows a ceiling has a word."""
     left = run.not_covered
-    counts = run.manifest["counts"]
+    counts = run.manifest.counts
     parts = []
-    tasks = set(run.manifest["recipe"]["tasks"])
-    for kind, what, of in (("question", "questions", {"answer", "explain"}), ("phrase", "phrases", {"ground"})):
+    tasks = set(run.recipe.tasks)
+    for kind, what, count, of in (
+        ("question", "questions", counts.questions, {"answer", "explain"}),
+        ("phrase", "phrases", counts.phrases, {"ground"}),
+    ):
         out = sum(row_kind == kind for row_kind, _ in left)
-        if counts.get(what) and tasks & of:
-            parts.append(f"{counts[what] - out:,} of {counts[what]:,} {what}")
+        if count and tasks & of:
+            parts.append(f"{count - out:,} of {count:,} {what}")
     return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
 

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gi_bench.harness.engine.plan import Part
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.model import Answer, Ask, Feature, GroundAsk, Model
+from gi_bench.harness.model import Answer, Ask, Feature, GroundAsk, Grounding, Model, check_state
 from gi_bench.harness.reading import asserts
-from gi_bench.harness.schema import Prediction, Question, Task
+from gi_bench.harness.reading.replies import answer_state, explanation_state
+from gi_bench.harness.schema import Prediction, Question, Reply, ReplyState, Task
 from gi_bench.harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
 
 if TYPE_CHECKING:
@@ -60,7 +62,11 @@ class PartResult:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that a smaller batch may pass, on a GPU or a CPU."""
+    """Whether an exception means that a smaller batch may pass, on a GPU or a CPU.
+
+    torch has a type for a GPU's allocator only (named, so that torch is not loaded for models without it). Its CPU
+    allocator and cuBLAS raise a bare RuntimeError: their text alone tells them from a defect.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()
@@ -210,7 +216,39 @@ def _sizes(part: Part, suite: Suite) -> dict[str, tuple[int, int]]:
 
 
 def _ask(question: Question) -> Ask:
-    return Ask(question.index, question.img_id, question.question, question.question_class, question.complexity)
+    return Ask(
+        question.index,
+        question.img_id,
+        question.question,
+        question.question_class,
+        question.complexity,
+        question.options,
+    )
+
+
+def _reply(said: Answer | Grounding, read_as: Callable[[], ReplyState], where: str) -> Reply:
+    """What is kept of a task beside what was read from it.
+
+    Args:
+        said: by the model.
+        read_as: gives the state where the model gives none.
+        where: row, for the message.
+
+    Raises:
+        RunError: the model gives a state that there is not, or that does not fit.
+    """
+    try:
+        if isinstance(said, Grounding):
+            state, text = said.reply_state(), said.reply
+        else:
+            if said.state is not None:
+                check_state(said.state)
+            state, text = said.state or read_as(), said.text if said.reply is None else said.reply
+    except ValueError as error:
+        raise RunError(
+            str(error), where=where, do=f"repair the model plugin (gi_bench.harness.model.{type(said).__name__})"
+        ) from error
+    return Reply(said.prompt, text, state, said.token_count, said.token_log_probs)
 
 
 def _answer(
@@ -231,8 +269,9 @@ def _answer(
             entropy=answer.entropy,
             token_count=row.token_count + answer.token_count,
             warnings=row.warnings + answer.warnings,
+            answer_reply=_reply(answer, partial(answer_state, answer.text, question), f"row {question.index}"),
         )
-        for row, answer in zip(rows, answers, strict=True)
+        for row, answer, question in zip(rows, answers, part.questions, strict=True)
     ]
 
 
@@ -261,20 +300,12 @@ def _ground(
             ask = GroundAsk(question.img_id, row.answer, label, *sizes[question.img_id])
             todo.append(("question", i, ask))
 
-    def call(batch: Sequence[tuple[str, int, GroundAsk]]) -> Sequence[Any]:
+    def call(batch: Sequence[tuple[str, int, GroundAsk]]) -> Sequence[Grounding]:
         asks = [ask for _, _, ask in batch]
         return model.ground([features[ask.img_id] for ask in asks], asks)
 
     groundings = _ordered(todo, lambda item: len(item[2].phrase), lambda batch: in_batches(batch, call, size))
     for (kind, i, ask), grounding in zip(todo, groundings, strict=True):
-        try:
-            state = grounding.reply_state()
-        except ValueError as error:
-            raise RunError(
-                str(error),
-                where=f"{ask.img_id}: {ask.phrase[:80]}",
-                do="repair the model plugin (gi_bench.harness.model.Grounding)",
-            ) from error
         target = shown if kind == "phrase" else rows
         row = target[i]
         target[i] = replace(
@@ -284,8 +315,7 @@ def _ground(
             confidence=grounding.confidence if kind == "phrase" else row.confidence,
             token_count=row.token_count + grounding.token_count,
             warnings=row.warnings + grounding.warnings,
-            region_state=state,
-            region_reply=None if state == "stated" else grounding.reply,
+            ground_reply=_reply(grounding, grounding.reply_state, f"{ask.img_id}: {ask.phrase[:80]}"),
         )
     return rows, shown
 
@@ -301,10 +331,13 @@ def _explain(
 
     explained = _ordered(wanted, lambda i: len(part.questions[i].question), lambda batch: in_batches(batch, call, size))
     for i, explanation in zip(wanted, explained, strict=True):
+        question = part.questions[i]
+        read_as = partial(explanation_state, explanation.text, rows[i].answer, question)
         rows[i] = replace(
             rows[i],
             explanation=explanation.text,
             token_count=rows[i].token_count + explanation.token_count,
             warnings=rows[i].warnings + explanation.warnings,
+            explain_reply=_reply(explanation, read_as, f"row {question.index}"),
         )
     return rows

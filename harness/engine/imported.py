@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import csv
 import datetime
+import difflib
 import hashlib
 import io
 import json
 import re
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
-from gi_bench.harness import files, store
+from gi_bench.harness import migration, store
+from gi_bench.harness.checking import refuse_unknown
 from gi_bench.harness.errors import DataError
-from gi_bench.harness.schema import SCHEMA_VERSION, Prediction, Question, Recipe, Task
+from gi_bench.harness.reading.replies import answer_state, explanation_state
+from gi_bench.harness.schema import Counts, Manifest, Prediction, Question, Recipe, Reply, Task
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
@@ -30,6 +34,7 @@ _ANSWER = ("prediction", "predicted_answer", "generated_answer", "response", "an
 _EXPLANATION = ("textual_explanation", "explanation")
 _CONFIDENCE = ("confidence_score", "confidence")
 _KEYS = ("index", "val_id")
+_KNOWN = ("img_id", "question", *_KEYS, *_ANSWER, *_EXPLANATION, *_CONFIDENCE, "visual_explanation")
 _LARGEST = 512 * 1024 * 1024
 
 
@@ -71,36 +76,30 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
     )
     folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
     bind(folder, recipe)
-    files.write_table(folder / "references.parquet", store.references_table(questions, []))
-    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(predictions))
-    files.write_json(folder / "manifest.json", _manifest(recipe, suite, len(predictions) == len(questions)))
+    manifest = _manifest(recipe, suite, len(predictions) == len(questions))
+    part = folder / "predictions" / "part-00000.parquet"
+    references = store.write_references(folder, questions, [])
+    parts = {part.name: store.write_part(part, predictions)}
+    store.write_manifest(folder, replace(manifest, references=references, parts=parts))
+    (folder / migration.REFERENCES).unlink(missing_ok=True)
     return folder
 
 
-def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> Manifest:
     from gi_bench.harness.engine import machine
 
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "complete": complete,
-        "recipe": {**asdict(recipe), "tasks": list(recipe.tasks)},
-        "recipe_digest": recipe.digest(),
-        "suite_note": suite.note,
-        "counts": {
-            "questions": len(suite.questions),
-            "phrases": 0,
-            "images": len({question.img_id for question in suite.questions}),
-        },
-        "tasks": list(recipe.tasks),
-        "device": "none",
-        "seconds": 0.0,
-        "hardware": {},
-        "system": machine.system(),
-        "packages": machine.packages(),
-    }
+    images = len({question.img_id for question in suite.questions})
+    return Manifest(
+        recipe=recipe,
+        recipe_digest=recipe.digest(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        complete=complete,
+        counts=Counts(images=images, phrases=0, questions=len(suite.questions)),
+        suite_note=suite.note,
+        seconds=0.0,
+        system=machine.system(),
+        packages=machine.packages(),
+    )
 
 
 def _bytes(path: Path) -> bytes:
@@ -174,11 +173,23 @@ def match_rows(rows: Sequence[Mapping[str, Any]], questions: Sequence[Question],
     found: dict[int, Prediction] = {}
     for number, row in enumerate(rows):
         where = f"{path}, prediction {number}"
+        _refuse_misspelt(row, where)
         question = _question(row, by_index, waiting, where)
         if question.index in found:
             raise DataError(f"row {question.index} of the suite is answered twice", where=where)
         found[question.index] = _prediction(row, question, where)
     return [found[question.index] for question in questions if question.index in found]
+
+
+def _refuse_misspelt(row: Mapping[str, Any], where: str) -> None:
+    """Columns of other tools are passed over, but a key that is nearly one of ours would be lost in silence.
+
+    Raises:
+        DataError: names the key.
+    """
+    for key in row:
+        if key not in _KNOWN and difflib.get_close_matches(str(key).lower(), _KNOWN, n=1, cutoff=0.85):
+            refuse_unknown([key], _KNOWN, where, DataError)
 
 
 def _question(
@@ -227,4 +238,16 @@ def _prediction(row: Mapping[str, Any], question: Question, where: str) -> Predi
             confidence = -1.0
         if not 0 <= confidence <= 1:
             raise DataError(f"confidence {str(given)[:40]!r} is not a number from 0 to 1", where=where)
-    return Prediction("question", question.index, question.img_id, answer, confidence, explanation)
+    explained = None
+    if explanation is not None:
+        explained = Reply(text=explanation, state=explanation_state(explanation, answer, question))
+    return Prediction(
+        "question",
+        question.index,
+        question.img_id,
+        answer,
+        confidence,
+        explanation,
+        answer_reply=Reply(text=answer, state=answer_state(answer, question)),
+        explain_reply=explained,
+    )

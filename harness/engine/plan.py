@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import Phrase, Question, Task
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 # Small enough that a killed run loses a minute at most, large enough to fill batches.
 ROWS_PER_PART = 240
@@ -57,12 +59,18 @@ def make_plan(
         tasks: phrases are left out unless ``ground`` is among them.
         limit: only the first ``limit`` questions, with the phrases of their images.
         rows_per_part: a part is closed by the image that reaches this many rows.
+
+    Raises:
+        DataError: a row that nothing could be made of once a model has answered it.
     """
     questions = tuple(suite.questions if limit is None else suite.questions[:limit])
     phrases = tuple(suite.phrases) if "ground" in tasks else ()
     if limit is not None:
         covered = {question.img_id for question in questions}
         phrases = tuple(phrase for phrase in phrases if phrase.img_id in covered)
+    _check_places(suite, questions, "question")
+    _check_places(suite, suite.phrases if phrases else (), "phrase")
+    _check_classes(suite, questions)
     by_image: dict[str, tuple[list[Question], list[Phrase]]] = defaultdict(lambda: ([], []))
     for question in questions:
         by_image[question.img_id][0].append(question)
@@ -80,6 +88,26 @@ def make_plan(
     if held:
         parts.append(_part(len(parts), held, by_image))
     return Plan(tuple(parts), questions, phrases)
+
+
+def _check_places(suite: Suite, rows: Sequence[Question | Phrase], what: str) -> None:
+    for place, row in enumerate(rows):
+        if row.index != place:
+            raise DataError(
+                f"{what} {place} has the index {row.index}", where=suite.name, do="number the rows from 0, in order"
+            )
+
+
+def _check_classes(suite: Suite, questions: Sequence[Question]) -> None:
+    for question in questions:
+        unknown = [slug for slug in question.question_class if slug not in QUESTION_CLASSES]
+        if unknown or not question.question_class:
+            said = f"the unknown class {unknown[0]!r}" if unknown else "no question class"
+            raise DataError(
+                f"question {question.index} has {said}",
+                where=suite.name,
+                do=f"use any of {', '.join(QUESTION_CLASSES)}",
+            )
 
 
 def _part(number: int, img_ids: Sequence[str], by_image: dict[str, tuple[list[Question], list[Phrase]]]) -> Part:

@@ -12,7 +12,11 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def duration(seconds: float) -> str:
-    """Seconds as ``4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    """Seconds as ``4 s``, ``3 min 20 s`` or ``2 h 05 min``.
+
+    >>> [duration(seconds) for seconds in (0.4, 59.6, 200, 7500)]
+    ['0 s', '1 min 00 s', '3 min 20 s', '2 h 05 min']
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import datetime
-import io
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from gi_bench import __version__
-from gi_bench.harness import files, store
+from gi_bench.harness import files, migration, store
+from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.execute import BatchSize, execute_part
+from gi_bench.harness.engine.finished import Request, request
+from gi_bench.harness.engine.pictures import write_pictures
 from gi_bench.harness.engine.plan import Part, Plan, make_plan
 from gi_bench.harness.engine.progress import Progress
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.registry import ModelEntry, load_suite, model_entry
-from gi_bench.harness.schema import SCHEMA_VERSION, TASKS, Recipe, Scores, Task
+from gi_bench.harness.schema import TASKS, Counts, Manifest, Recipe, Scores, SeenImages, Task, Timing
 from gi_bench.harness.suites.base import Suite
 
-PREVIEW_COUNT = 24
-PREVIEW_SIZE = 320
 # Where --batch-size auto stops growing; a part of 240 rows cannot fill more.
 GPU_CEILING = 256
 
@@ -46,6 +44,7 @@ class Settings:
         training_images: file with the ids of the images that the model was trained on, instead of its own list.
         bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
             are left out, and said.
+        threads: threads of torch on a CPU; None for as many as there are free cores. No part of the recipe.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -60,19 +59,29 @@ class Settings:
     training_images: Path | None = None
     split: str | None = None
     bounds: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        path: its folder; :func:`gi_bench.harness.store.open_run` takes the object too.
+        scores: what is in its ``scores.json``.
+        seconds: that this call took to make what was missing.
+    """
 
     path: Path
     scores: Scores
     seconds: float
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 def evaluate(
-    models: Sequence[str],
+    models: Sequence[str | ModelEntry] | str | ModelEntry,
     suite: str | Suite = "phantom/test",
     *,
     data: Path | str | None = None,
@@ -85,7 +94,7 @@ def evaluate(
     """Run variants on a suite and score them.
 
     Args:
-        models: registered names; a backbone that they share is loaded once.
+        models: registered names, or entries; a backbone that they share is loaded once.
         suite: registered name, or a suite.
         data: folder with the suite's files.
         train_suite: suite that priors learn from; None for a split's train side, or the suite's own.
@@ -102,9 +111,11 @@ def evaluate(
             recipe, the disk is full. Finished parts stay.
     """
     settings = settings or Settings()
-    if len(set(models)) != len(models):
-        raise GiBenchError("a model is given twice", where=", ".join(models), do="name each model once")
-    entries = [model_entry(name) for name in models]
+    wanted = [models] if isinstance(models, (str, ModelEntry)) else models
+    names = [one if isinstance(one, str) else one.name for one in wanted]
+    if len(set(names)) != len(names):
+        raise GiBenchError("a model is given twice", where=", ".join(names), do="name each model once")
+    entries = [model_entry(one) if isinstance(one, str) else one for one in wanted]
     for entry in entries:
         _check_tasks(entry, settings.tasks)
     opened = load_suite(suite, data) if isinstance(suite, str) else suite
@@ -112,16 +123,19 @@ def evaluate(
         from gi_bench.harness.suites.splits.suite import split_side
 
         opened = split_side(opened, settings.split)
-    device, dtype = _device(settings.device), settings.dtype
+    if settings.device != "auto":
+        choose_device(settings.device)
     shared: dict[str, Any] = {}
     teachers = _Teachers(opened, train_suite, data, train_data)
     finished = []
     optional = _bounds(entries, settings.tasks) if settings.bounds else []
     for entry in [*entries, *optional]:
+        # A model that never looks computes nothing: torch is not loaded to ask for a GPU.
+        device = "cpu" if settings.device == "auto" and not entry.needs_image else choose_device(settings.device)
         context = BuildContext(
             suite=opened,
             device=device,
-            dtype=_dtype(dtype, device, opened),
+            dtype=choose_dtype(settings.dtype, device, exact=opened.is_embedded),
             seed=settings.seed,
             checkpoint=settings.checkpoint,
             backbone=settings.backbone,
@@ -130,6 +144,13 @@ def evaluate(
         )
         try:
             context.train_suite = teachers.of(entry)
+            asked = _request(entry, context, settings, Path(output))
+            known = asked.find()
+            if known is not None:
+                finished.append(_found(entry, known, opened, say))
+                continue
+            if entry.needs_image:
+                use_threads(settings.threads)
             model = entry.build(context)
             _check_built(entry, model, settings.tasks)
         except GiBenchError as error:
@@ -139,9 +160,27 @@ def evaluate(
             continue
         try:
             finished.append(_run(entry, model, context, Path(output), settings, say))
+            asked.finished(finished[-1].path)
         finally:
             model.close()
     return finished
+
+
+def _request(entry: ModelEntry, context: BuildContext, settings: Settings, output: Path) -> Request:
+    """What this call asks of a model; who else runs, and on how many threads, makes no difference."""
+    asked = {"tasks": settings.tasks, "limit": settings.limit, "batch_size": settings.batch_size}
+    files = [] if settings.training_images is None else [settings.training_images]
+    return request(entry, context, asked, files, output)
+
+
+def _found(entry: ModelEntry, folder: Path, suite: Suite, say: Callable[[str], None]) -> Finished:
+    """A run that was finished by an earlier call, with its scores."""
+    from gi_bench.harness.analysis.scoring import current_scores, score_run
+
+    say(f"{entry.name} on {suite.name}: {folder}")
+    scores = current_scores(folder)
+    say(f"{entry.name}: finished before, {'scores made again' if scores is None else 'scores up to date'}")
+    return Finished(folder, scores or score_run(folder), 0.0)
 
 
 def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list[ModelEntry]:
@@ -151,11 +190,7 @@ def _bounds(entries: Sequence[ModelEntry], tasks: Sequence[Task] | None) -> list
     wanted = set(tasks or [task for entry in entries for task in entry.tasks])
     names = {entry.name for entry in entries}
     found: list[ModelEntry] = list(registered("gi_bench.models").values())
-    return [
-        one
-        for one in found
-        if one.details.get("role") and one.name not in names and wanted & {*one.details.get("bounds", one.tasks)}
-    ]
+    return [one for one in found if one.name not in names and wanted & {*one.bounded_tasks}]
 
 
 def _check_tasks(entry: ModelEntry, tasks: Sequence[Task] | None) -> None:
@@ -194,8 +229,7 @@ class _Teachers:
         Raises:
             GiBenchError: it cannot be loaded.
         """
-        needs = entry.details.get("needs_train_suite")
-        if not needs:
+        if not entry.learns_from:
             return None
         suite = self._suite
         wanted = self._name
@@ -204,7 +238,7 @@ class _Teachers:
                 self._loaded[""] = suite.teacher()
             if self._loaded.get("") is not None:
                 return self._loaded[""]
-            wanted = (suite.mask_suite if needs == "masks" else None) or suite.train_suite
+            wanted = (suite.mask_suite if entry.learns_from == "masks" else None) or suite.train_suite
         if wanted is None or (wanted == suite.name and self._elsewhere is None):
             return None if wanted is None else suite
         if wanted not in self._loaded:
@@ -223,37 +257,6 @@ class _Teachers:
                 do=f"give its folder with --data, or --train-suite {self._suite.name} to learn from the other images "
                 "of this suite",
             ) from error
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda"):
-        import torch
-
-        if not torch.cuda.is_available():
-            raise GiBenchError("no CUDA device", where=f"--device {wanted}", do="use --device cpu")
-    elif wanted != "cpu":
-        raise GiBenchError("unknown device", where=f"--device {wanted}", do="use auto, cpu, cuda or cuda:N")
-    return wanted
-
-
-def _dtype(wanted: str, device: str, suite: Suite) -> str:
-    """auto: bfloat16 where the hardware computes with it, else float16 on a GPU (T4) and float32 on a CPU.
-
-    Embedded suites stay in float32 on every CPU, so that the numbers that we ship repeat everywhere.
-    """
-    if wanted == "auto":
-        if device == "cpu":
-            return "bfloat16" if not suite.is_embedded and machine.cpu_has_bfloat16() else "float32"
-        import torch
-
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if wanted not in {"float32", "float16", "bfloat16"}:
-        raise GiBenchError("unknown dtype", where=f"--dtype {wanted}", do="use auto, float32, float16 or bfloat16")
-    return wanted
 
 
 def _run(
@@ -275,7 +278,7 @@ def _run(
     )
     recipe = Recipe(
         variant=entry.name,
-        model=dict(model.settings),
+        model=_settings_of(entry, model),
         suite=suite.name,
         fingerprint=suite.fingerprint,
         tasks=tasks,
@@ -292,30 +295,70 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    bind(folder, recipe)
+    earlier = bind(folder, recipe)
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
-    manifest = _manifest(recipe, suite, plan, context, settings, size)
-    files.write_json(folder / "manifest.json", manifest)
-    if not (folder / "references.parquet").exists():
-        files.write_table(folder / "references.parquet", store.references_table(plan.questions, plan.phrases))
-    _write_previews(folder, suite, plan)
+    manifest = _manifest(recipe, suite, plan, context, size)
+    manifest = _begin(folder, manifest, earlier, plan)
+    write_pictures(folder, suite, plan.img_ids)
     _write_training(folder, model, settings, plan)
     start = time.perf_counter()
-    _execute(folder, plan, suite, model, tasks, size, entry.name)
+    manifest, executed = _execute(folder, plan, suite, model, size, manifest)
     seconds = time.perf_counter() - start
-    timings = [files.read_json(path) for path in sorted((folder / "timings").glob("part-*.json"))]
-    manifest.update(
-        complete=True,
-        batch_size=size.value,
-        batch_halved_count=size.halved_count,
-        seconds=round(sum(sum(t["seconds"].values()) for t in timings), 3),
-        peak_memory_mb=machine.peak_memory_mb(context.device),
-    )
-    files.write_json(folder / "manifest.json", manifest)
+    _finish(folder, manifest, size, earlier if executed == 0 else None)
     from gi_bench.harness.analysis.scoring import score_run
 
     return Finished(folder, score_run(folder), seconds)
+
+
+def _begin(folder: Path, manifest: Manifest, earlier: Manifest | None, plan: Plan) -> Manifest:
+    """Write references and manifest of a run that begins or goes on; one begun under the schema before goes over."""
+    references = dict(earlier.references) if earlier is not None else {}
+    if not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)) or not references:
+        references = store.write_references(folder, plan.questions, plan.phrases)
+    manifest = replace(manifest, references=references)
+    if earlier is None:
+        store.write_manifest(folder, manifest)
+        return manifest
+    manifest = replace(manifest, parts=earlier.parts, created=earlier.created)
+    # A complete run that is given again stays complete while nothing is missing.
+    store.write_manifest(folder, replace(earlier, references=references) if earlier.complete else manifest)
+    # Only now: until the manifest stands, whoever reads the folder reads it as one of the version before.
+    (folder / migration.REFERENCES).unlink(missing_ok=True)
+    return manifest
+
+
+def _finish(folder: Path, manifest: Manifest, size: BatchSize, unchanged: Manifest | None) -> None:
+    """Write the manifest of a complete run. One whose parts were all there keeps what was said when it was made."""
+    if unchanged is not None and unchanged.complete:
+        store.write_manifest(folder, replace(unchanged, parts=manifest.parts, references=manifest.references))
+        return
+    seconds = sum(sum(timing.seconds.values()) for timing in store.open_run(folder).timings)
+    done = replace(
+        manifest,
+        complete=True,
+        batch_size=size.value,
+        batch_halved_count=size.halved_count,
+        seconds=round(float(seconds), 3),
+        peak_memory_mb=machine.peak_memory_mb(manifest.device),
+    )
+    store.write_manifest(folder, done)
+
+
+def _settings_of(entry: ModelEntry, model: Model) -> dict[str, Any]:
+    """The model's settings as the recipe keeps them; a bound's hold its role, by which stored runs are told apart.
+
+    Raises:
+        GiBenchError: the model says that it is something else than its entry declares.
+    """
+    settings = dict(model.settings)
+    said = settings.get("role", entry.role)
+    if said != entry.role:
+        raise GiBenchError(
+            f"{entry.name} is registered as a {entry.role}, and its settings call it {said!r}",
+            do=f"declare ModelEntry(..., role={said!r}), or take the role out of the model's settings",
+        )
+    return settings if entry.role == "model" else settings | {"role": entry.role}
 
 
 def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
@@ -328,107 +371,97 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def bind(folder: Path, recipe: Recipe) -> None:
-    """Refuse a folder that holds another recipe."""
-    path = folder / "manifest.json"
-    if not path.exists():
+def bind(folder: Path, recipe: Recipe) -> Manifest | None:
+    """The manifest of a run that goes on; None for a new one.
+
+    Raises:
+        RunError: the folder holds another recipe, or something that is no run.
+    """
+    if not (folder / store.MANIFEST).exists():
         if folder.exists() and any(folder.iterdir()):
             raise RunError("the folder is not empty and not a run", where=folder, do="choose another --output")
-        return
-    found = store.open_run(folder).manifest.get("recipe_digest")
-    if found != recipe.digest():
+        return None
+    found = store.open_run(folder).manifest
+    if found.recipe_digest != recipe.digest():
         raise RunError(
             "the folder holds a run of another recipe or suite",
             where=folder,
             do="choose another --output, or move the folder away",
         )
+    return found
 
 
-def _manifest(
-    recipe: Recipe, suite: Suite, plan: Plan, context: BuildContext, settings: Settings, size: BatchSize
-) -> dict[str, Any]:
-    plain = asdict(recipe)
-    plain["tasks"] = list(recipe.tasks)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "complete": False,
-        "recipe": plain,
-        "recipe_digest": recipe.digest(),
-        "suite_note": suite.note,
-        "counts": {
-            "questions": len(plan.questions),
-            "phrases": len(plan.phrases),
-            "images": len(plan.img_ids),
-        },
-        "tasks": list(recipe.tasks),
-        "device": context.device,
-        "batch_size": size.value,
-        "hardware": machine.hardware(context.device),
-        "system": machine.system(),
-        "packages": machine.packages(),
-    }
+def _manifest(recipe: Recipe, suite: Suite, plan: Plan, context: BuildContext, size: BatchSize) -> Manifest:
+    return Manifest(
+        recipe=recipe,
+        recipe_digest=recipe.digest(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        complete=False,
+        counts=Counts(images=len(plan.img_ids), phrases=len(plan.phrases), questions=len(plan.questions)),
+        suite_note=suite.note,
+        device=context.device,
+        batch_size=size.value,
+        model_memory_mb=machine.memory_mb(context.device),
+        hardware=machine.hardware(context.device),
+        system=machine.system(),
+        packages=machine.packages(),
+    )
 
 
 def _execute(
-    folder: Path, plan: Plan, suite: Suite, model: Model, tasks: Sequence[Task], size: BatchSize, title: str
-) -> None:
-    """Do the parts that are not there yet."""
-    done = [part for part in plan.parts if _is_done(folder, part)]
+    folder: Path, plan: Plan, suite: Suite, model: Model, size: BatchSize, manifest: Manifest
+) -> tuple[Manifest, int]:
+    """Do the parts that are not there yet; gives the manifest with their digests, and how many they were."""
+    done = [part for part in plan.parts if _is_done(folder, part, manifest.parts)]
     finished = {part.number for part in done}
     total = sum(part.row_count for part in plan.parts)
-    with Progress(title, total, sum(part.row_count for part in done)) as progress:
+    digests = {part.file_name: manifest.parts.get(part.file_name) or _digest(folder, part) for part in done}
+    with Progress(manifest.recipe.variant, total, sum(part.row_count for part in done)) as progress:
         for part in plan.parts:
             if part.number in finished:
                 continue
-            result = execute_part(part, suite, model, tasks, size)
-            timing = {
-                "images": len(part.img_ids),
-                "questions": len(part.questions),
-                "phrases": len(part.phrases),
-                "batch_size": size.value,
-                "seconds": {stage: round(s, 4) for stage, s in result.seconds.items()},
-            }
-            files.write_json(folder / "timings" / f"part-{part.number:05d}.json", timing)
-            files.write_table(folder / "predictions" / part.file_name, store.predictions_table(result.predictions))
+            result = execute_part(part, suite, model, manifest.recipe.tasks, size)
+            timing = Timing(
+                seconds={stage: round(s, 4) for stage, s in result.seconds.items()},
+                images=len(part.img_ids),
+                questions=len(part.questions),
+                phrases=len(part.phrases),
+                batch_size=size.value,
+            )
+            files.write_json(folder / "timings" / f"part-{part.number:05d}.json", asdict(timing))
+            digests[part.file_name] = store.write_part(_path(folder, part), result.predictions)
+            manifest = replace(manifest, parts=dict(sorted(digests.items())))
+            # After every part: one that is edited before the run goes on is found.
+            store.write_manifest(folder, manifest)
             progress.advance(part.row_count)
+    return replace(manifest, parts=dict(sorted(digests.items()))), len(plan.parts) - len(done)
 
 
-def _is_done(folder: Path, part: Part) -> bool:
+def _path(folder: Path, part: Part) -> Path:
+    return folder / "predictions" / part.file_name
+
+
+def _digest(folder: Path, part: Part) -> str:
+    return files.file_digest(_path(folder, part))
+
+
+def _is_done(folder: Path, part: Part, digests: Mapping[str, str]) -> bool:
     """Whether a part is there and whole.
 
     Raises:
-        RunError: it is there but damaged, or has other rows than the plan.
+        RunError: it is there but damaged, changed, or has other rows than the plan.
     """
-    path = folder / "predictions" / part.file_name
+    path = _path(folder, part)
     if not path.exists():
         return False
     wanted = [("question", q.index) for q in part.questions] + [("phrase", p.index) for p in part.phrases]
-    if [(row.kind, row.index) for row in store.read_predictions(path)] != wanted:
+    if [(row.kind, row.index) for row in store.read_predictions(path, digests)] != wanted:
         raise RunError(
             "a finished part has other rows than the plan",
             where=path,
             do="delete this file and run the same command again",
         )
     return True
-
-
-def _write_previews(folder: Path, suite: Suite, plan: Plan) -> None:
-    """Store small pictures of images spread evenly over the run, so that reports need no suite."""
-    path = folder / "previews.parquet"
-    if path.exists() or not suite.has_images:
-        return
-    ids = plan.img_ids
-    picked = [ids[i * len(ids) // PREVIEW_COUNT] for i in range(PREVIEW_COUNT)] if ids else []
-    rows = []
-    for img_id in dict.fromkeys(picked):
-        image = suite.load_image(img_id)
-        width, height = image.size
-        image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, format="JPEG", quality=85)
-        rows.append({"img_id": img_id, "width": width, "height": height, "jpeg": stream.getvalue()})
-    files.write_table(path, pa.Table.from_pylist(rows, schema=store.PREVIEW_SCHEMA))
 
 
 def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
@@ -442,7 +475,7 @@ def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) 
     if trained is None:
         return
     seen = sorted(trained.intersection(plan.img_ids))
-    files.write_json(folder / "training.json", {"source": source, "image_count": len(trained), "seen": seen})
+    files.write_json(folder / "training.json", asdict(SeenImages(tuple(seen), source, len(trained))))
 
 
 __all__ = ["Finished", "Settings", "evaluate"]

@@ -186,5 +186,9 @@ def meteor_scores(pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float64]:
 
 
 def meteor(prediction: str, reference: str) -> float:
-    """METEOR of one pair, in [0, 1)."""
+    """METEOR of one pair, in [0, 1).
+
+    >>> meteor("one polyp", "one polyp"), meteor("", "polyp")
+    (0.9375, 0.0)
+    """
     return float(meteor_scores([(prediction, reference)])[0])

@@ -28,7 +28,7 @@ def pair_sums(score: Floats, right: Floats, strata: Codes) -> Sums:
         right: (n,) 0 or 1.
         strata: (n,) codes from 0; only rows of one stratum make a pair.
 
-    >>> pair_sums(np.array([0.9, 0.1, 0.5]), np.array([1.0, 0.0, 0.0]), np.zeros(3, int)).sum(axis=0).tolist()
+    >>> pair_sums(np.array([0.9, 0.1, 0.5]), np.array([1.0, 0.0, 0.0]), np.zeros(3, int)).sum(axis=0).round(9).tolist()
     [2.0, 2.0]
     """
     order = np.lexsort((score, strata))

@@ -15,7 +15,7 @@ import numpy as np
 
 from gi_bench.harness.metrics.base import Statistics
 from gi_bench.harness.reading.replies import answer_state, explanation_state
-from gi_bench.harness.schema import REPLY_STATES, Phrase, Prediction, Question, ReplyState
+from gi_bench.harness.schema import REPLY_STATES, Phrase, Prediction, Question, Reply, ReplyState
 
 if TYPE_CHECKING:
     from gi_bench.harness.store import Run
@@ -33,8 +33,8 @@ def region_state(prediction: Prediction | None) -> ReplyState:
     """
     if prediction is None or prediction.regions is None:
         return "not given"
-    if prediction.region_state is not None:
-        return prediction.region_state
+    if prediction.ground_reply is not None and prediction.ground_reply.state is not None:
+        return prediction.ground_reply.state
     return "stated" if any(region.area for region in prediction.regions) else "unreadable"
 
 
@@ -73,20 +73,30 @@ def _replies(run: Run) -> Replies:
         prediction = given.get(("question", question.index))
         answer, explanation = (prediction.answer, prediction.explanation) if prediction is not None else (None, None)
         if answered:
-            answers[question.index] = answer_state(answer, question)
+            said_of = prediction.answer_reply if prediction is not None else None
+            answers[question.index] = _why_empty(answer, said_of) or answer_state(answer, question)
         if explained and (question.wants_explanation or explanation is not None):
-            state = explanations[question.index] = explanation_state(explanation, answer, question)
+            said_of = prediction.explain_reply if prediction is not None else None
+            state = _why_empty(explanation, said_of) or explanation_state(explanation, answer, question)
+            explanations[question.index] = state
             if state == "not given" and explanation is not None and explanation.strip():
                 repeated.add(question.index)
     shown = {phrase.index: given.get(("phrase", phrase.index)) for phrase in run.phrases}
     grounded = any(p is not None and p.regions is not None for p in shown.values())
     regions = {index: region_state(p) for index, p in shown.items()} if grounded else {}
     unknown = sum(
-        regions[index] == "unreadable" and p is not None and p.region_state is None
+        regions[index] == "unreadable" and p is not None and (p.ground_reply is None or p.ground_reply.state is None)
         for index, p in shown.items()
         if grounded
     )
     return Replies(answers, explanations, regions, frozenset(repeated), unknown)
+
+
+def _why_empty(text: str | None, reply: Reply | None) -> ReplyState | None:
+    """What the model says of an empty text; None where it says nothing, or where there is a text to read."""
+    if reply is None or reply.state not in ("refused", "unreadable") or (text or "").strip():
+        return None
+    return reply.state
 
 
 def tally(run: Run) -> dict[str, dict[str, dict[str, int]]]:

@@ -34,6 +34,9 @@ def average_precision(confidence: Floats, hit: npt.NDArray[np.bool_], positives:
         confidence: (n,) of every region shown; ties are one step.
         hit: (n,) whether the region is right.
         positives: number of regions that should have been shown.
+
+    >>> round(average_precision(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]), 2), 4)
+    0.8333
     """
     if positives <= 0:
         return float("nan")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness.cache import Pair
+from gi_bench.harness.devices import choose_device
 from gi_bench.harness.encoders import (
     Checkpoint,
     Encoded,
     Encoder,
-    Pair,
     PairCache,
     Regressor,
-    choose_device,
     find_checkpoint,
 )
 from gi_bench.harness.errors import CheckpointError

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from gi_bench.harness.cache import cache_folder
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,18 @@ class MetricSettings:
     cache: Path | None = None
 
     def cache_folder(self) -> Path:
-        """Folder for embeddings and verdicts; ``$GI_BENCH_CACHE``, ``$XDG_CACHE_HOME/gi-bench`` or its default."""
-        import os
+        """Folder for embeddings and verdicts: the chosen one, or that of everything cached."""
+        return self.cache if self.cache is not None else cache_folder()
 
-        if self.cache is not None:
-            return self.cache
-        own = os.environ.get("GI_BENCH_CACHE")
-        if own:
-            return Path(own)
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gi-bench"
+
+def encoders_state(settings: MetricSettings) -> list[Any] | None:
+    """Plain values that change with the encoders that are chosen or come to be there; None where a judge is asked.
+
+    A judge's server may change its mind, and nothing tells.
+    """
+    if settings.judge_model is not None:
+        return None
+    from gi_bench.harness.encoders import checkpoint_state
+
+    wanted = [name for name in (settings.bertscore_model, settings.bleurt_model) if name is not None]
+    return [[settings.bertscore_layer, settings.bleurt_model], [[name, checkpoint_state(name)] for name in wanted]]

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.harness.cache import PairValues, cache_folder
 from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
 from gi_bench.harness.metrics.overlap import longest_common_subsequence, shared_ngrams
 from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
 from gi_bench.harness.metrics.tokens import Encoded, cut_13a, cut_characters, cut_rouge
+from gi_bench.harness.provenance import code_digest
 from gi_bench.harness.schema import MetricInfo
 
 if TYPE_CHECKING:
@@ -132,7 +134,11 @@ def _f_measure(both: npt.NDArray[np.int64], ours: npt.NDArray[np.int64], theirs:
 
 
 def exact_match(prediction: str, reference: str) -> float:
-    """1.0 if the texts are equal after stripping and lower-casing, else 0.0 (organisers' extended metrics)."""
+    """1.0 if the texts are equal after stripping and lower-casing, else 0.0 (organisers' extended metrics).
+
+    >>> exact_match(" One polyp", "one polyp "), exact_match("one polyp.", "one polyp")
+    (1.0, 0.0)
+    """
     return float(prediction.strip().lower() == reference.strip().lower())
 
 
@@ -142,9 +148,18 @@ def _mean_of(values: Floats) -> Floats:
 
 
 def _meteor_rows(pairs: Pairs) -> Floats:
-    from gi_bench.harness.metrics.meteor import meteor_scores
+    """METEOR of every pair; NLTK and WordNet, which take seconds to load, only where a pair was never scored."""
+    kept = PairValues(cache_folder() / "meteor.sqlite3", code_digest())
+    distinct = list(dict.fromkeys(pairs))
+    known = kept.get(distinct)
+    fresh = [pair for pair in distinct if pair not in known]
+    if fresh:
+        from gi_bench.harness.metrics.meteor import meteor_scores
 
-    return _mean_of(meteor_scores(pairs))
+        made = dict(zip(fresh, meteor_scores(fresh).tolist(), strict=True))
+        kept.put(made)
+        known |= made
+    return _mean_of(np.array([known[pair] for pair in pairs]))
 
 
 def _exact_rows(pairs: Pairs) -> Floats:
@@ -296,6 +311,11 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
 
     Raises:
         ValueError: the lists differ in length.
+
+    >>> bleu(["one small polyp seen"], ["one small polyp seen"])
+    1.0
+    >>> bleu(["one two three"], ["one two three"])  # no 4-gram, no smoothing
+    0.0
     """
     pairs = list(zip(predictions, references, strict=True))
     return float(bleu_value(bleu_rows(pairs).sum(axis=0))) if pairs else math.nan

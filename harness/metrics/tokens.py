@@ -43,6 +43,9 @@ def tokenize_13a(text: str) -> list[str]:
     """Tokens of mteval-v13a: punctuation split off except within numbers, case kept.
 
     Source: the international tokenizer of NIST's mteval-v13a as restated by sacreBLEU and by ``evaluate``'s BLEU.
+
+    >>> tokenize_13a("5-10 mm, red.")
+    ['5', '-', '10', 'mm', ',', 'red', '.']
     """
     for old, new in _ENTITIES:
         text = text.replace(old, new)
@@ -63,7 +66,11 @@ def cut_13a(texts: list[str]) -> list[Tokens]:
 
 
 def tokenize_rouge(text: str) -> list[str]:
-    """Lower-cased runs of a-z and 0-9: the default tokenizer of rouge_score, without stemming."""
+    """Lower-cased runs of a-z and 0-9: the default tokenizer of rouge_score, without stemming.
+
+    >>> tokenize_rouge("5-10 mm, Red.")
+    ['5', '10', 'mm', 'red']
+    """
     return _NOT_ROUGE.sub(" ", text.lower()).split()
 
 

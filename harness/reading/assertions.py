@@ -15,6 +15,7 @@ from gi_bench.harness.reading.readers import leading_particle, says_normal
 from gi_bench.harness.reading.removal import removal_status
 from gi_bench.harness.reading.vocabulary import (
     COLOURS,
+    EXISTS,
     KINDS,
     LESION,
     MIDDLE,
@@ -41,6 +42,12 @@ _TELLS = re.compile(
 _COLOUR = re.compile(rf"\b(?:{'|'.join(COLOURS.values())})\b")
 _ASKS_COLOUR = re.compile(r"colou?r|hue|shade|tint|tone|pigment|look|appear")
 _ONLY_DIGITS = re.compile(r"\d+(?:\W+\d+)+")  # "12:30" is no count
+# "Apart from text, nothing is visible", "only a tube is seen, nothing else": whatever is not named is not there.
+_NOTHING_ELSE = re.compile(
+    r"^(?:there (?:is|are|was|were) |with |and |shows? |can )*(?:nothing|no other (?:findings?|things?|objects?|"
+    r"structures?|features?))(?: (?:else|more|further|other))?(?: (?:is|was|are|were|can be|to be))*"
+    rf"(?: {EXISTS.pattern})*(?: (?:in|on|within) .*)?$"
+)
 _MORE_OF_THEM = re.compile(r"\b(?:other|additional|further)\b")
 
 
@@ -58,6 +65,13 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
 
     Raises:
         KeyError: an unknown finding.
+
+    >>> asserts("A small polyp is seen.", "polyp"), asserts("There are no polyps.", "polyp")
+    (True, False)
+    >>> asserts("Yes", "text", "Is there any text?")
+    True
+    >>> asserts("Hard to say.", "polyp") is None
+    True
     """
     noun = NAMES_FINDING[finding]
     parts = clauses(answer)
@@ -73,6 +87,8 @@ def asserts(answer: str, finding: str, question: str = "") -> bool | None:
         return True
     if named:
         return None if all(_MORE_OF_THEM.search(part.text) for part in named) else False
+    if any(_NOTHING_ELSE.fullmatch(part.text) for part in sure):
+        return False
     if finding in ("abnormality", "polyp") and says_normal(sure) and not any(LESION.search(p.text) for p in sure):
         return False
     return _unnamed(sure, noun, question.lower())

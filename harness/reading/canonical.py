@@ -62,7 +62,7 @@ _SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(polyps?|instruments?|findings?) [x×] ?(\d{1,2})\b", r"\2 \1"),
         (rf"\bbetween (\d{{1,2}}|{_NUMBER_WORDS}) and (\d{{1,2}}|{_NUMBER_WORDS})\b", r"\1 to \2"),
         (r"\bno (?:less|fewer|smaller) than\b", "at least"),
-        (r"\bnothing (?:but|except|other than)\b", "only"),
+        (r"\bnothing (?:but|except|other than)\b", "nothing else ; only"),
         # Two negations: what is not absent is there.
         (r"\b(?:not|never) (?:completely |entirely |totally |\w+ly )?(?:without|free (?:of|from)|devoid of|"
          r"lacking)\b", "with"),
@@ -131,6 +131,44 @@ def _mark_paris(text: str) -> str:
     return text
 
 
+# -- What was looked for and not found -------------------------------------------------------------------------------
+
+_THING = r"(?:(?:an?|any|the|some|possible|suspected) ){0,2}(?P<thing>(?:[\w-]+ ){0,2}?[\w-]+)"
+_FOUND = (
+    r"(?:be |been )?(?:found|seen|detected|identified|visuali[sz]ed|observed|noted|located|visible|present|there|"
+    r"confirmed|encountered)"
+)
+# "but was not found", ", none was seen", "and could not be seen", "but found none".
+_IN_VAIN = (
+    r",? ?(?:;|-)? ?(?:but|and|yet|however|though|although)?,? ?(?:with )?(?:"
+    rf"(?:(?:it|they|this|these|one|none|nothing|neither) )?(?:(?:was|were|is|are|has|have|had) )?"
+    rf"(?:not |never |cannot )(?:clearly |actually )?{_FOUND}|"
+    rf"(?:none|nothing|neither|not (?:a single )?one)(?: of (?:them|these|those))? (?:(?:was|were|is|are|has|have|"
+    rf"cannot|could) )?{_FOUND}|"
+    r"(?:(?:i|we|they|he|she|it) )?(?:found|saw|seeing|finding|detected|identified|noted|observed) (?:none|nothing|"
+    r"no (?:such )?(?:thing|one|evidence))(?: of (?:it|them|one|any))?|"
+    r"(?:without (?:success|result|finding (?:one|any|it|them))|in vain|to no avail))\b"
+)
+_SOUGHT = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"\b{_THING} (?:(?:was|were|has been|have been|had been|is|are|being) )*(?:carefully |actively |also )?"
+        rf"(?:sought(?: for| after)?|looked for|searched for|checked for|screened for|hunted for|expected|suspected)"
+        rf"{_IN_VAIN}",
+        rf"\b(?:(?:i|we|the \w+) )?(?:look|search|check|screen|hunt|inspect|examin|scan)\w*(?: [\w-]+){{0,4}}? for "
+        rf"{_THING}{_IN_VAIN}",
+        rf"\b(?:(?:i|we|the \w+) )?(?:sought|expected|suspected) {_THING}{_IN_VAIN}",
+    )
+)
+
+
+def _mark_vain(text: str) -> str:
+    """ "A polyp was sought but not found" says that there is none."""
+    for pattern in _SOUGHT:
+        text = pattern.sub(lambda match: f"no {match['thing']}", text)
+    return text
+
+
 # -- Lists and "key: value" ------------------------------------------------------------------------------------------
 
 _ABSENT = (
@@ -153,6 +191,11 @@ _OF_FINDINGS = re.compile(r"\b(?:findings?|abnormalit\w+|patholog\w+|lesions?|im
 _COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
 _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
 _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
+# "polyp count: 2 text presence: no": keys of a dialect that leaves the commas out.
+_KEY = re.compile(
+    rf"(?<![,;:=.!?]) (?=(?:number of |any )?(?:{'|'.join(kind.pattern for kind in KINDS)})(?: (?:count|number|"
+    r"presence|present|type|size|colou?r|location|status|detected|visible))? ?[:=])"
+)
 
 
 def _pair(segment: str) -> str:
@@ -189,6 +232,8 @@ def _pair(segment: str) -> str:
 def _pairs(text: str) -> str:
     """Segments between sentence ends, each read as a pair where it is one; also commas between several pairs."""
     found = []
+    if len(re.findall(r"[:=]", text)) > 1:
+        text = _KEY.sub(" ; ", text)
     for sentence in re.split(r"([;\n]|[.!?](?!\d))", text):
         commas = sentence.split(",")
         several = len(commas) > 1 and all(_PAIR.match(part.strip()) for part in commas)
@@ -205,6 +250,11 @@ def canonical(text: str) -> str:
 
     Returns:
         Canonical text; empty where nothing is left.
+
+    >>> canonical("A polyp of ½ cm — *Paris Is*.")
+    'a polyp of size_5to10 ; paris_is .'
+    >>> canonical("<loc_5>")
+    ''
     """
     text = re.sub(r"(\d?)½", lambda m: f"{m[1] or 0}.5", text)
     text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
@@ -228,6 +278,7 @@ def canonical(text: str) -> str:
     text = " ".join(text.replace("—", " - ").split())
     for pattern, to in _SPELLING:
         text = pattern.sub(to, text)
+    text = _mark_vain(text)
     text = _CELL_DASH.sub(r"\1\2-", text)
     text = mark_sizes(text)
     text = re.sub(rf"\s*\(({_ABSENT}|{_THERE})\)", r": \1", text)

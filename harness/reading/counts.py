@@ -41,7 +41,13 @@ class _Item:
 
 
 def number_in(text: str) -> int | None:
-    """The one number that a text states; None for none, for two different ones, for ranges and for "several"."""
+    """The one number that a text states; None for none, for two different ones, for ranges and for "several".
+
+    >>> number_in("two polyps, 2 in all"), number_in("zero polyps")
+    (2, 0)
+    >>> number_in("2 to 3 polyps") is number_in("several polyps") is None
+    True
+    """
     if _INEXACT.search(text) or VAGUE.search(text):
         return None
     found = {int(m[1]) if m[1] else NUMBERS[m[2]] for m in _NUMBER.finditer(text)}

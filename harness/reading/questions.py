@@ -28,6 +28,11 @@ def finding_asked(question: str) -> str | None:
 
     Returns:
         A finding as in :data:`gi_bench.harness.taxonomy.QUESTION_CLASSES`; None if the text names none, or several.
+
+    >>> finding_asked("Are there any polyps?")
+    'polyp'
+    >>> finding_asked("How many instruments and polyps are there?") is None
+    True
     """
     text = canonical(question)
     named = [finding for finding, pattern in _ASKED if pattern.search(text)]

@@ -54,6 +54,13 @@ def read(answer: str, slug: str, asked: Sequence[str] = ()) -> Value | None:
 
     Raises:
         KeyError: an unknown class.
+
+    >>> read("two polyps, one of 8 mm", "polyp_count"), read("no polyps", "polyp_count")
+    (2, 0)
+    >>> read("two", "polyp_count", ["polyp_count", "text_presence"]) is None
+    True
+    >>> sorted(read("in the upper left and the centre", "abnormality_location"))
+    ['center', 'upper-left']
     """
     return _read(answer, slug, tuple(asked) or (slug,))
 

@@ -56,7 +56,11 @@ _CLAUSE = re.compile(r"[.;:!?\n]+(?!\d)|,(?!\d)|\s[-–—]+\s|\b(?:but|however|
 
 @lru_cache(maxsize=65_536)
 def refuses(text: str) -> bool:
-    """Whether a text says that it does not answer (apologies, "as an AI", "I cannot tell", "not sure", "unknown")."""
+    """Whether a text says that it does not answer (apologies, "as an AI", "I cannot tell", "not sure", "unknown").
+
+    >>> refuses("I cannot tell."), refuses("There is no polyp.")
+    (True, False)
+    """
     lower = _plain(text)
     return _REFUSAL.search(lower) is not None or _DOUBT.search(lower) is not None
 

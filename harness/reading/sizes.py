@@ -112,6 +112,10 @@ def mark_sizes(text: str) -> str:
 
     >>> mark_sizes("a polyp of 1-2 cm and one of about 8 mm")
     'a polyp of size_11to20 and one of about size_5to10'
+    >>> [mark_sizes(f"{size} mm") for size in (4.9, 5, 10, 10.5, 20, 21)]
+    ['size_lt5', 'size_5to10', 'size_5to10', 'size_11to20', 'size_11to20', 'size_gt20']
+    >>> mark_sizes("4-6 mm")
+    'size_unsure'
     """
     text = re.sub(r"(?<![\w.])1 ?[/⁄] ?2(?= ?-?(?:cm|centim))", "0.5", text)
     text = _SPREAD.sub(lambda m: f"{float(m[1]) - float(m[2]):g}-{float(m[1]) + float(m[2]):g}", text)

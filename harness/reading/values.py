@@ -54,6 +54,15 @@ def atomic_value(slug: str, answer: str) -> Value | None:
 
     Raises:
         KeyError: an unknown class.
+
+    >>> atomic_value("polyp_count", "3"), atomic_value("text_presence", "Yes")
+    (3, 'yes')
+    >>> sorted(atomic_value("abnormality_color", "Pink; gray"))
+    ['grey', 'pink']
+    >>> atomic_value("polyp_size", "none") == frozenset()
+    True
+    >>> atomic_value("polyp_count", "none") is atomic_value("landmark_location", "somewhere") is None
+    True
     """
     shape, text = SHAPES[slug], answer.strip().lower()
     if shape == "count":

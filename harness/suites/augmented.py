@@ -20,6 +20,7 @@ import numpy as np
 
 from gi_bench.harness.schema import Phrase, Region
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
@@ -97,11 +98,17 @@ def augment_region(region: Region, how: Draw) -> Region:
     return Region.from_mask(region.label, np.asarray(_moved(mask, how, Resampling.NEAREST)) > 128, region.score)
 
 
+def augmented_spec(name: str, spec: SuiteSpec) -> SuiteSpec:
+    """What the augmented view of a suite is."""
+    return replace(spec, condition="augmented", view_of=name)
+
+
 class AugmentedSuite(Suite):
     """Another suite's rows on weakly augmented images; regions move along."""
 
     def __init__(self, suite: Suite, name: str) -> None:
         self.name = name
+        self.spec = augmented_spec(suite.name, suite.spec)
         self.questions = suite.questions
         self.train_suite = suite.train_suite
         self.has_images = suite.has_images

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.schema import Phrase, Question
+from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +32,7 @@ class Suite:
             to make; None where they learn from ``train_suite`` too.
         note: what must be said wherever a score of this suite is shown; empty if nothing.
         is_embedded: comes with the package; runs in float32 on every CPU unless another dtype is asked for.
+        spec: what the suite is; taken from its registration where it does not say so itself.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Suite:
     mask_suite: str | None = None
     note: str = ""
     is_embedded: bool = False
+    spec: SuiteSpec = SuiteSpec()
 
     def teacher(self) -> Suite | None:
         """The suite that priors learn from, where it is made from this one (a split's train side) and has no name."""
@@ -64,6 +67,11 @@ class Suite:
         ids = [question.img_id for question in self.questions] + [phrase.img_id for phrase in self.phrases]
         return tuple(dict.fromkeys(ids))
 
+    @property
+    def known_fingerprint(self) -> str | None:
+        """The fingerprint where it is known without reading a row or an image; None where it has to be computed."""
+        return None
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical rows and, where there are images, every image's digest."""
@@ -85,8 +93,14 @@ def canonical_lines(questions: Iterable[Question], phrases: Iterable[Phrase]) ->
             yield text.encode("utf-8") + b"\n"
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    return asdict(row)
+def _plain(value: Any) -> Any:
+    """JSON values, without the defaults of fields that were added later: a fingerprint outlives the schema."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    given = [(one, getattr(value, one.name)) for one in fields(value)]
+    return {one.name: _plain(v) for one, v in given if not (one.metadata.get("added") and v == one.default)}
 
 
 @dataclass(frozen=True)
@@ -98,15 +112,22 @@ class SuiteEntry:
         summary: one line for ``gi-bench suites``.
         load: builds it from the optional data folder (``--data``).
         needs_data: whether ``--data`` (or a Hub cache) is needed.
+        spec: what the suite is; the default is a suite that nothing is known of.
     """
 
     name: str
     summary: str
     load: Any
     needs_data: bool = False
+    spec: SuiteSpec = field(default_factory=SuiteSpec)
 
     def open(self, data: Path | None) -> Suite:
         """Load the suite; ``data`` is the folder given by the user, if any."""
         suite = self.load(data)
         assert isinstance(suite, Suite)
+        if suite.spec == SuiteSpec():
+            suite.spec = self.spec
+            suite.train_suite = suite.train_suite or self.spec.train_suite
+            suite.mask_suite = suite.mask_suite or self.spec.mask_suite
+            suite.is_embedded = suite.is_embedded or self.spec.is_embedded
         return suite

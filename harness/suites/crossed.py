@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import Phrase
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.specs import SuiteSpec
 from gi_bench.harness.suites.wordings import Wording, drawn, hand_out
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class CrossedSuite(Suite):
 
     def __init__(self, suite: Suite) -> None:
         self.name = f"{suite.name}{SUFFIX}"
+        self.spec = crossed_spec(suite.name, suite.spec)
         self.has_images, self.is_embedded = suite.has_images, suite.is_embedded
         self._suite = suite
         rows, left_out = crossed(suite.phrases)
@@ -53,6 +55,14 @@ class CrossedSuite(Suite):
     def image_digest(self, img_id: str) -> str:
         """The suite's digest of the image."""
         return self._suite.image_digest(img_id)
+
+
+def crossed_spec(name: str, spec: SuiteSpec) -> SuiteSpec:
+    """What the view of a suite is: it asks no questions, and nobody learns for it."""
+    return replace(
+        spec, condition="cross-wording", view_of=name, images=None, questions=None, explanations=None,
+        train_suite=None, mask_suite=None, short_train_suite=None,
+    )  # fmt: skip
 
 
 def crossed(phrases: Sequence[Phrase]) -> tuple[list[Phrase], int]:

@@ -38,7 +38,7 @@ def export_rows(suite: Suite, path: Path) -> int:
     """
     if not suite.questions:
         raise GiBenchError("the suite asks no questions", where=suite.name, do="choose another suite")
-    with_val_id = suite.name.endswith("task2")
+    with_val_id = suite.spec.subtask == "task2"
     fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,36 +22,34 @@ from gi_bench.harness.errors import DataError
 from gi_bench.harness.hub import hub_failure
 from gi_bench.harness.schema import Phrase, Question, Region
 from gi_bench.harness.suites import kvasir_rows
-from gi_bench.harness.suites.augmented import AugmentedSuite
+from gi_bench.harness.suites.augmented import AugmentedSuite, augmented_spec
 from gi_bench.harness.suites.base import Suite, SuiteEntry
 from gi_bench.harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.suites.specs import Subset, SuiteSpec
 from gi_bench.harness.suites.wordings import pick
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 HUB_ID = "SimulaMet/Kvasir-VQA-x1"
-OFFICIAL_TEST_ROWS = 15_955
-SUBSET_ROWS = 1500
-SUBSET_SEED = 42
-# SHA-256 of the lines img_id<TAB>question (subtask 2: with val_id<TAB> in front), joined by newlines.
-SUBSET_HASHES = {
-    "medico2025-task1": "3928bee8db1d8f27f7f2e3ac9a37c8f6e4825d3031240ecec278bddcb7b353c4",
-    "medico2025-task2": "2a56f8728b541c10183019cd8f9dfc12ebc852497d1e1012aee1deb40ec3b3cd",
-}
-# The 2026 challenge asks the same rows in the same order.
-_SAME_ROWS = {"medico2026-task1": "medico2025-task1", "medico2026-task2": "medico2025-task2"}
-SUBSET_HASHES |= {name: SUBSET_HASHES[same] for name, same in _SAME_ROWS.items()}
-AUGMENTED = "-augmented"
+FAMILY = "kvasir-vqa-x1"
+TASK1 = Subset(1500, 42, digest="3928bee8db1d8f27f7f2e3ac9a37c8f6e4825d3031240ecec278bddcb7b353c4")
+TASK2 = Subset(
+    1500,
+    42,
+    complexity=1,
+    digest="2a56f8728b541c10183019cd8f9dfc12ebc852497d1e1012aee1deb40ec3b3cd",
+    is_numbered=True,
+)
 
 
 class KvasirSuite(Suite):
     """Questions of one split or subset, with images, masks and phrases where the folder has them."""
 
-    def __init__(self, name: str, folder: Path, questions: Sequence[Question], train_suite: str | None) -> None:
-        self.name = name
+    def __init__(self, name: str, folder: Path, questions: Sequence[Question], spec: SuiteSpec) -> None:
+        self.name, self.spec = name, spec
         self.questions = tuple(questions)
-        self.train_suite = train_suite
+        self.train_suite = spec.train_suite
         self._folder = folder
         self._paths: dict[str, Path] = {}
         self._notes: list[str] = []
@@ -58,8 +57,9 @@ class KvasirSuite(Suite):
         self.has_images = (folder / "images").is_dir()
         if self.has_images:
             self._find_images()
-            self.phrases = tuple(self._read_phrases(whole_split=name == "kvasir-vqa-x1/test"))
-            if name == "kvasir-vqa-x1/test" or (name == "kvasir-vqa-x1/train" and not _has_split(folder, "test")):
+            is_test = spec.is_whole and spec.split == "test"
+            self.phrases = tuple(self._read_phrases(whole_split=is_test))
+            if is_test or (spec.is_whole and not _has_split(folder, "test")):
                 self.phrases += tuple(self._negatives(self.phrases))
         self._note_subset()
 
@@ -69,13 +69,13 @@ class KvasirSuite(Suite):
         return "; ".join(self._notes)
 
     def _note_subset(self) -> None:
-        if self.name == "kvasir-vqa-x1/test" and len(self.questions) != OFFICIAL_TEST_ROWS:
+        spec = self.spec
+        if spec.is_whole and spec.split == "test" and spec.questions and len(self.questions) != spec.questions:
             self._notes.append(
-                f"a subset of {len(self.questions):,} rows of the official {OFFICIAL_TEST_ROWS:,}: "
+                f"a subset of {len(self.questions):,} rows of the official {spec.questions:,}: "
                 "not comparable with published numbers"
             )
-        wanted = SUBSET_HASHES.get(self.name)
-        if wanted is not None and subset_hash(self.questions, with_val_id=self.name.endswith("2")) != wanted:
+        if spec.subset is not None and spec.subset.digest and not spec.has_all(self.questions):
             self._notes.append("not the official subset (its hash differs): not comparable with published numbers")
 
     def _find_images(self) -> None:
@@ -180,15 +180,9 @@ def _has_split(folder: Path, split: str) -> bool:
         return False
 
 
-def subset_hash(questions: Sequence[Question], *, with_val_id: bool) -> str:
-    """SHA-256 by which the official subsets are recognised."""
-    lines = (f"{q.index}\t{q.img_id}\t{q.question}" if with_val_id else f"{q.img_id}\t{q.question}" for q in questions)
-    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
-
-
-def official_order(rows: int) -> npt.NDArray[np.int64]:
+def official_order(rows: int, seed: int = TASK1.seed) -> npt.NDArray[np.int64]:
     """Order of ``datasets.Dataset.shuffle(seed=42)`` over that many rows."""
-    return np.random.default_rng(SUBSET_SEED).permutation(rows)
+    return np.random.default_rng(seed).permutation(rows)
 
 
 @lru_cache(maxsize=4)
@@ -215,75 +209,94 @@ def _hub_folder() -> Path:
         raise DataError(f"cannot get the dataset {HUB_ID}: {why}", do=f"{do}, or {kvasir_rows.LAYOUT}") from error
 
 
-def _pick(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _pick(subset: Subset | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of a split or subset, in its order."""
-    name = _SAME_ROWS.get(name, name)
-    if name == "medico2025-task2":
-        rows = [row for row in rows if row["complexity"] == 1]
-    if name in SUBSET_HASHES:
-        return [rows[i] for i in official_order(len(rows))[:SUBSET_ROWS]]
-    if name == "medico2025-task1/rest":
-        return [rows[i] for i in np.sort(official_order(len(rows))[SUBSET_ROWS:])]
-    return rows
+    if subset is None:
+        return rows
+    if subset.complexity is not None:
+        rows = [row for row in rows if row["complexity"] == subset.complexity]
+    order = official_order(len(rows), subset.seed)
+    chosen = np.sort(order[subset.questions :]) if subset.is_rest else order[: subset.questions]
+    return [rows[i] for i in chosen]
 
 
-def _loader(name: str, split: str, train_suite: str | None) -> Callable[[Path | None], Suite]:
+def _loader(name: str, spec: SuiteSpec) -> Callable[[Path | None], Suite]:
     def load(data: Path | None) -> Suite:
         """Open the suite in a folder, or in the Hub's cache."""
+        if spec.condition == "augmented":
+            return AugmentedSuite(_loader(spec.view_of, _SPECS[spec.view_of])(data), name)
         folder = data if data is not None else _hub_folder()
-        bare = name.removesuffix(AUGMENTED)
-        hidden = name.startswith("hidden/")
-        wants = bare != "kvasir-vqa-x1/train" and name != "hidden/task1"
+        hidden, wants = spec.is_hidden, spec.asks_explanations
         questions = [
             kvasir_rows.to_question(row, index, wants_explanation=wants, hidden=hidden)
-            for index, row in enumerate(_pick(bare, _rows(folder, split, hidden)))
+            for index, row in enumerate(_pick(spec.subset, _rows(folder, spec.split, hidden)))
         ]
         if not questions:
             raise DataError("no rows", where=folder, do=kvasir_rows.LAYOUT)
-        suite = KvasirSuite(bare, folder, questions, train_suite)
-        return AugmentedSuite(suite, name) if name.endswith(AUGMENTED) else suite
+        return KvasirSuite(name, folder, questions, spec)
 
     return load
 
 
-_SUITES = (
-    ("kvasir-vqa-x1/train", "train", None, "training split, 143,594 questions"),
-    ("kvasir-vqa-x1/test", "test", "kvasir-vqa-x1/train", "official test split, 15,955 questions on 4,058 images"),
-    (
-        "medico2025-task1",
-        "test",
-        "medico2025-task1/rest",
-        "official 1,500 questions of MediaEval Medico 2025, subtask 1",
-    ),
-    ("medico2025-task1/rest", "test", None, "the other 14,455 rows of the test split, for priors"),
-    (
-        "medico2025-task2",
-        "test",
-        "kvasir-vqa-x1/train",
-        "official 1,500 questions of complexity 1 of MediaEval Medico 2025, subtask 2",
-    ),
-    (
-        "medico2026-task1",
-        "test",
-        "medico2025-task1/rest",
-        "the rows of medico2025-task1, as the 2026 challenge asks them",
-    ),
-    (
-        "medico2026-task2",
-        "test",
-        "kvasir-vqa-x1/train",
-        "the rows of medico2025-task2, as the 2026 challenge asks them",
-    ),
-    ("kvasir-vqa-x1/test-augmented", "test", "kvasir-vqa-x1/train", "test split on weakly augmented images (track 2)"),
-    ("medico2025-task1-augmented", "test", "medico2025-task1/rest", "medico2025-task1 on weakly augmented images"),
-    ("hidden/task1", "test", "kvasir-vqa-x1/train", "any rows without references, answers only"),
-    ("hidden/task2", "test", "kvasir-vqa-x1/train", "any rows without references, with explanations"),
+_TRAIN = SuiteSpec(
+    family=FAMILY, split="train", asks_explanations=False, images=6212, questions=143_594, explanations=0
 )
+# Counted on the official test split; the training split's rows are published, its images are those of all 6,449 that
+# are not among the 237 images which occur in the test split only.
+_TEST = SuiteSpec(
+    family=FAMILY,
+    split="test",
+    images=4058,
+    questions=15_955,
+    explanations=5496,
+    train_suite="kvasir-vqa-x1/train",
+)
+_MEDICO1 = replace(
+    _TEST,
+    edition=2025,
+    subtask="task1",
+    subset=TASK1,
+    images=1236,
+    questions=1500,
+    explanations=521,
+    train_suite="medico2025-task1/rest",
+)
+_MEDICO2 = replace(_TEST, edition=2025, subtask="task2", subset=TASK2, images=1273, questions=1500, explanations=1500)
+_UNSIZED = replace(_TEST, images=None, questions=None, explanations=None)
+_SPECS: dict[str, SuiteSpec] = {
+    "kvasir-vqa-x1/train": _TRAIN,
+    "kvasir-vqa-x1/test": _TEST,
+    "medico2025-task1": _MEDICO1,
+    "medico2025-task1/rest": replace(_UNSIZED, subset=replace(TASK1, is_rest=True, digest=""), train_suite=None),
+    "medico2025-task2": _MEDICO2,
+    # The 2026 challenge asks the same rows in the same order.
+    "medico2026-task1": replace(_MEDICO1, edition=2026),
+    "medico2026-task2": replace(_MEDICO2, edition=2026),
+    "kvasir-vqa-x1/test-augmented": augmented_spec("kvasir-vqa-x1/test", _TEST),
+    "medico2025-task1-augmented": augmented_spec("medico2025-task1", _MEDICO1),
+    "hidden/task1": replace(_UNSIZED, is_hidden=True, subtask="task1", asks_explanations=False),
+    "hidden/task2": replace(_UNSIZED, is_hidden=True, subtask="task2"),
+}
+_SUMMARIES = {
+    "kvasir-vqa-x1/train": "training split, 143,594 questions",
+    "kvasir-vqa-x1/test": "official test split, 15,955 questions on 4,058 images",
+    "medico2025-task1": "official 1,500 questions of MediaEval Medico 2025, subtask 1",
+    "medico2025-task1/rest": "the other 14,455 rows of the test split, for priors",
+    "medico2025-task2": "official 1,500 questions of complexity 1 of MediaEval Medico 2025, subtask 2",
+    "medico2026-task1": "the rows of medico2025-task1, as the 2026 challenge asks them",
+    "medico2026-task2": "the rows of medico2025-task2, as the 2026 challenge asks them",
+    "kvasir-vqa-x1/test-augmented": "test split on weakly augmented images (track 2)",
+    "medico2025-task1-augmented": "medico2025-task1 on weakly augmented images",
+    "hidden/task1": "any rows without references, answers only",
+    "hidden/task2": "any rows without references, with explanations",
+}
 
 
 def suites() -> list[SuiteEntry]:
     """Entries for the registry."""
     return [
-        SuiteEntry(name, f"{summary} (Kvasir-VQA-x1; --data DIR)", _loader(name, split, train), needs_data=True)
-        for name, split, train, summary in _SUITES
+        SuiteEntry(
+            name, f"{_SUMMARIES[name]} (Kvasir-VQA-x1; --data DIR)", _loader(name, spec), needs_data=True, spec=spec
+        )
+        for name, spec in _SPECS.items()
     ]

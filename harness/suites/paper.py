@@ -22,6 +22,7 @@ from gi_bench.harness.schema import Phrase, Region
 from gi_bench.harness.suites.base import Suite, SuiteEntry
 from gi_bench.harness.suites.kvasir_rows import check_image_id
 from gi_bench.harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,6 +44,9 @@ SETS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 
+SPEC = SuiteSpec(family="paper-grounding", split="test")
+
+
 class PaperGroundingSuite(Suite):
     """Phrases of one of the paper's grounding test sets; it asks no questions."""
 
@@ -51,7 +55,7 @@ class PaperGroundingSuite(Suite):
     def __init__(self, name: str, folder: Path) -> None:
         if not folder.is_dir():
             raise DataError("data folder not found", where=folder, do=LAYOUT)
-        self.name = f"paper-grounding/{name}"
+        self.name, self.spec = f"paper-grounding/{name}", SPEC
         self._folder = folder / "data" if (folder / "data" / "images").is_dir() else folder
         self.has_images = (self._folder / "images").is_dir()
         self._paths: dict[str, Path] = {}
@@ -132,6 +136,6 @@ def suites() -> list[SuiteEntry]:
         "pseudo": "the paper's pseudo-mask phrases (colitis, oesophagitis, z-line, cecum), 414 rows",
     }
     return [
-        SuiteEntry(f"paper-grounding/{name}", f"{text} (--data DIR)", _loader(name), needs_data=True)
+        SuiteEntry(f"paper-grounding/{name}", f"{text} (--data DIR)", _loader(name), needs_data=True, spec=SPEC)
         for name, text in about.items()
     ]

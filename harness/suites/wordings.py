@@ -129,7 +129,11 @@ def denial_for(asked: Wording, finding: str, known: Mapping[str, Counter[tuple[s
 
 
 def pick(texts: Counter[str], number: int) -> str:
-    """The text at a place in the list of all uses; equal counts and numbers give equal texts."""
+    """The text at a place in the list of all uses; equal counts and numbers give equal texts.
+
+    >>> [pick(Counter({"a": 2, "b": 1}), number) for number in range(4)]
+    ['a', 'a', 'b', 'a']
+    """
     ordered = sorted(texts)
     ends = list(accumulate(texts[text] for text in ordered))
     return ordered[bisect_right(ends, number % ends[-1])]

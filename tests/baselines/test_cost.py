@@ -122,13 +122,13 @@ def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str], arguments:
     assert error.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="measures a full-size network on a machine that must do nothing else")
 def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     """Within a factor of 2 of a measured run of full-size random weights, on the CPU; memory too."""
     from gi_bench.baselines.florence2.model import Decoding
     from gi_bench.harness.engine.machine import peak_memory_mb
     from gi_bench.harness.suites.phantom.suite import PhantomSuite
-    from tests.benchmarks.inference import Rows, our_engine
+    from tests.benchmarks.inference import Rows, Setting, our_engine
     from tests.florence_layout import base_tokenizer, random_network, write_layout
 
     suite = PhantomSuite("validation", 4)
@@ -137,7 +137,7 @@ def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     write_layout(tmp_path, random_network(config), base_tokenizer(q.question for q in suite.questions),
                  tiny.processor_configs(base.IMAGE_SIZE, base.IMAGE_TOKENS))  # fmt: skip
     settings = Decoding(answer_tokens=20, ground_tokens=20, explain_tokens=20)
-    _, measured_s, _ = our_engine(tmp_path, rows, settings, False, "float32", None)
+    measured_s = our_engine(Setting(tmp_path, None, rows, settings, chain=False, dtype="float32")).wall_s
     work = cost.Work(3, {"answer": (24, 20)}, 20, 3, 24)
     found = cost.plan(config, base.IMAGE_SIZE, work, cost.measure_cpu("float32"), "float32", 128)
     low, high = found.seconds

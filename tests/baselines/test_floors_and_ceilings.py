@@ -316,12 +316,12 @@ def test_the_mask_that_agrees_best_with_all_annotators() -> None:
 
 
 def test_roles_stand_in_registry_and_manifest_and_bounds_run_along(tmp_path: Path) -> None:
-    roles = {name: entry.details.get("role") for name, entry in registered("gi_bench.models").items()}
+    roles = {name: entry.role for name, entry in registered("gi_bench.models").items()}
     floors = {name for name, role in roles.items() if role == "floor"}
     ceilings = {name for name, role in roles.items() if role == "ceiling"}
     assert floors == {name for name in roles if name.startswith("blind_")}
     assert ceilings == {name for name in roles if name.startswith("oracle_")}
-    assert model_entry("multitask_r128").details.get("role") is None
+    assert model_entry("multitask_r128").role == "model"
     lines: list[str] = []
     suite = PhantomSuite("validation", 6)
     settings = Settings(bounds=True, tasks=("ground",), device="cpu")

@@ -17,7 +17,7 @@ from gi_bench.baselines.florence2.model import Decoding, Florence2Model
 from gi_bench.baselines.registration import HERE, backbone_source, recipes
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.model import Ask, BuildContext, GroundAsk
-from gi_bench.harness.registry import model_entry
+from gi_bench.harness.registry import model_entry, suite_spec
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY = HERE / "weights" / "tiny-florence2"
@@ -226,10 +226,10 @@ def test_shipped_checkpoints_have_cards(name: str) -> None:
 
 
 def test_the_backbone_follows_the_suite() -> None:
-    assert backbone_source(None, "phantom/test")[0] == "tiny"
-    assert backbone_source(None, "medico2025-task1") == ("base", "florence-community/Florence-2-base")
-    assert backbone_source("tiny", "medico2025-task1")[1] == TINY
-    assert backbone_source("/some/folder", "phantom/test") == ("custom", "/some/folder")
+    assert backbone_source(None, suite_spec("phantom/test"))[0] == "tiny"
+    assert backbone_source(None, suite_spec("medico2025-task1")) == ("base", "florence-community/Florence-2-base")
+    assert backbone_source("tiny", suite_spec("medico2025-task1"))[1] == TINY
+    assert backbone_source("/some/folder", suite_spec("phantom/test")) == ("custom", "/some/folder")
 
 
 def test_regions_are_in_pixels_of_the_original(backbone: Backbone, suite: PhantomSuite) -> None:

@@ -20,6 +20,7 @@ from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter, save_adapter
 from gi_bench.baselines.florence2.backbone import load_backbone
 from gi_bench.baselines.training.tiny import architecture as tiny
+from tests.command_line import CommandLine
 from tests.florence_layout import COMMIT, base_tokenizer, cache_folder, random_network, write_layout
 
 BACKBONE = "florence-community/Florence-2-base"
@@ -80,7 +81,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def gi_bench(cache: Path, tmp_path: Path) -> Run:
+def process(cache: Path, tmp_path: Path) -> Run:
     """The command line in a process of its own, offline."""
 
     def run(*arguments: str, hub: Path = cache) -> subprocess.CompletedProcess[str]:
@@ -93,9 +94,17 @@ def gi_bench(cache: Path, tmp_path: Path) -> Run:
     return run
 
 
-def test_the_whole_path_by_hub_id(gi_bench: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def gi_bench(gi_bench: CommandLine, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line in this process, offline."""
+    gi_bench.offline(cache)
+    monkeypatch.chdir(tmp_path)
+    return gi_bench
+
+
+def test_the_whole_path_by_hub_id(process: Run, tmp_path: Path) -> None:
     """Suite, backbone and the authors' checkpoint by their ids: predictions, scores, report, submission."""
-    done = gi_bench("run", "--model", "multitask_r128", "--suite", "kvasir-vqa-x1/test", "--dtype", "float32")
+    done = process("run", "--model", "multitask_r128", "--suite", "kvasir-vqa-x1/test", "--dtype", "float32")
     assert done.returncode == 0, done.stderr[-2000:]
     (run,) = (tmp_path / "runs" / "kvasir-vqa-x1-test").glob("multitask_r128-*")
     manifest = json.loads((run / "manifest.json").read_text())
@@ -115,7 +124,7 @@ def test_the_whole_path_by_hub_id(gi_bench: Run, tmp_path: Path) -> None:
         assert all(value is not None for value in table[name].to_pylist()), name
 
 
-def test_greedy_is_an_option_and_part_of_the_recipe(gi_bench: Run, tmp_path: Path) -> None:
+def test_greedy_is_an_option_and_part_of_the_recipe(gi_bench: CommandLine, tmp_path: Path) -> None:
     done = gi_bench("run", "-m", "florence2_zero_shot", "-s", "kvasir-vqa-x1/test", "--beams", "1", "--tasks", "answer")
     assert done.returncode == 0, done.stderr[-2000:]
     (manifest,) = (json.loads(path.read_text()) for path in tmp_path.rglob("manifest.json"))
@@ -139,7 +148,7 @@ def test_greedy_is_an_option_and_part_of_the_recipe(gi_bench: Run, tmp_path: Pat
         (("-m", "multitask_r128", "--backbone", "tiny"), None),
     ],
 )
-def test_what_cannot_be_had_is_one_line(gi_bench: Run, arguments: tuple[str, ...], message: str | None) -> None:
+def test_what_cannot_be_had_is_one_line(gi_bench: CommandLine, arguments: tuple[str, ...], message: str | None) -> None:
     done = gi_bench("run", "-s", "kvasir-vqa-x1/test", "--tasks", "answer", *arguments)
     if message is None:
         assert done.returncode == 0
@@ -151,9 +160,10 @@ def test_what_cannot_be_had_is_one_line(gi_bench: Run, arguments: tuple[str, ...
     assert "Traceback" not in done.stderr
 
 
-def test_a_dataset_that_is_not_there_is_one_line(gi_bench: Run, tmp_path: Path) -> None:
+def test_a_dataset_that_is_not_there_is_one_line(gi_bench: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = gi_bench("run", "-m", "blind_constant", "-s", "medico2025-task1", hub=tmp_path / "empty")
+    gi_bench.offline(tmp_path / "empty")
+    done = gi_bench("run", "-m", "blind_constant", "-s", "medico2025-task1")
     assert done.returncode == 2
     assert f"cannot get the dataset {DATASET}" in done.stderr
     assert done.stderr.count("error:") == 1
@@ -207,8 +217,8 @@ def test_damaged_checkpoints_are_one_line(cache: Path, tmp_path: Path, damage: s
         load_backbone(folder)
 
 
-@pytest.mark.slow
-def test_the_whole_path_at_full_size(gi_bench: Run, tmp_path: Path) -> None:
+@pytest.mark.slow(reason="a full-size network; a narrow one takes the same path in a quick test")
+def test_the_whole_path_at_full_size(process: Run, tmp_path: Path) -> None:
     """Florence-2-base with random weights, rank 128 on all 192 linear modules, by Hub id, in bfloat16 if there is."""
     import torch
 
@@ -225,7 +235,7 @@ def test_the_whole_path_at_full_size(gi_bench: Run, tmp_path: Path) -> None:
     save_adapter(add_adapter(backbone.network, tokenizer, 128, 256), cache_folder(root, ADAPTER), {})
     del backbone, network
     write_dataset(cache_folder(root, DATASET, "datasets"), images=2)
-    done = gi_bench("run", "-m", "multitask_r128", "-s", "kvasir-vqa-x1/test", "--tasks", "answer", hub=root)
+    done = process("run", "-m", "multitask_r128", "-s", "kvasir-vqa-x1/test", "--tasks", "answer", hub=root)
     assert done.returncode == 0, done.stderr[-2000:]
     (manifest,) = (json.loads(path.read_text()) for path in tmp_path.rglob("manifest.json"))
     assert manifest["complete"]

@@ -158,7 +158,7 @@ def test_a_split_s_train_side_teaches_its_test_side(shared: Path, tmp_path: Path
     test, train = (split_side(suite, f"{tmp_path / 'split.json'}:{side}") for side in ("test", "train"))
     assert train.teacher() is None
     (by_default,) = evaluate(["blind_question_prior"], test, output=tmp_path)
-    recipe = open_run(by_default.path).manifest["recipe"]["model"]
+    recipe = open_run(by_default.path).recipe.model
     assert recipe["trained_on"] == train.name
     assert recipe["training_rows"] == len(train.questions)
     assert recipe["training_rows_of_asked_images"] == 0

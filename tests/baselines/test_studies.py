@@ -27,7 +27,7 @@ class Small(PhantomSuite):
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(self: Workshop, name: str) -> Suite:
-        return Small("test", 6) if name == "phantom/test" else Small("train", 8)
+        return Small("test", 3) if name == "phantom/test" else Small("train", 5)
 
     monkeypatch.setattr(Workshop, "_load", load)
 
@@ -128,12 +128,12 @@ def test_other_rows_or_recipes_are_other_experiments(tmp_path: Path, monkeypatch
 def test_an_error_in_one_process_ends_them_all(tmp_path: Path) -> None:
     import time
 
-    settings = Settings("phantom/test", "phantom/no-such", epochs=None, steps=1, device="cpu")
+    settings = Settings("phantom/no-such", "phantom/train-small", epochs=None, steps=1, device="cpu")
     start = time.monotonic()
     arms = ["multitask_r128", "multitask_r32", "vqa_only_r32"]
     with pytest.raises(GiBenchError, match="unknown suite"):
         make_runs(arms, [0, 1], settings, tmp_path, jobs=2, say=lambda line: None)
-    assert time.monotonic() - start < 120
+    assert time.monotonic() - start < 300
     assert not list((tmp_path / "adapters").glob("*"))
 
 

@@ -25,17 +25,18 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-import gi_bench.baselines.training.training as training
 from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter
 from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
 from gi_bench.baselines.registration import HERE, VariantRecipe, recipes
+from gi_bench.baselines.training import fitting, settings
+from gi_bench.baselines.training.adapter import BASE_DEFAULTS, TINY_DEFAULTS
 from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once
+from gi_bench.baselines.training.fitting import Course, train
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
-from gi_bench.baselines.training.recipes import BASE_DEFAULTS, TINY_DEFAULTS
 from gi_bench.baselines.training.rows import Examples, TargetStyle, task_examples
+from gi_bench.baselines.training.settings import Running, TrainingSettings
 from gi_bench.baselines.training.tiny import architecture as tiny
-from gi_bench.baselines.training.training import Running, TrainingSettings, train
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.florence_layout import base_tokenizer, random_network, write_layout
 
@@ -155,17 +156,18 @@ def grouped(
     torch.manual_seed(0)
     model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
     clock = Clock()
-    real = training._callbacks
-    training._callbacks = lambda *arguments: [*real(*arguments), clock]  # type: ignore[assignment]
-    training.REPORT_EVERY = 1
-    training.rate_factor = lambda step, steps, settings: 1.0  # as the plain side: what is compared is the rows
+    real = fitting._callbacks
+    fitting._callbacks = lambda *arguments: [*real(*arguments), clock]  # type: ignore[assignment]
+    settings.REPORT_EVERY = 1
+    fitting.rate_factor = lambda step, steps, settings: 1.0  # as the plain side: what is compared is the rows
     try:
         train(
-            model.base_model.model, backbone.tokenizer, feed, batches, TrainingSettings(rate=5e-5), state=scratch,
-            recipe="benchmark", running=Running(device="cpu", accumulate=accumulate, save_every=10**6),
+            model.base_model.model, backbone.tokenizer, feed,
+            Course(batches, TrainingSettings(rate=5e-5), scratch, "benchmark"),
+            running=Running(device="cpu", accumulate=accumulate, save_every=10**6),
         )  # fmt: skip
     finally:
-        training._callbacks = real
+        fitting._callbacks = real
     return clock
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import CommandLine
+
 ROOT = Path(__file__).parents[2]
 
 
-def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from gi_bench.harness.cli import main; main()"
+def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own: what a shell sees."""
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, "-m", "gi_bench.harness.cli", *arguments], capture_output=True, text=True, cwd=ROOT,
         env={**os.environ, "COLUMNS": "80"}, check=False,
     )  # fmt: skip
 
@@ -47,7 +49,9 @@ def gi_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["nonsense"], "nonsense"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], expected: str, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(
+    gi_bench: CommandLine, arguments: list[str], expected: str, tmp_path: Path
+) -> None:
     if arguments[0] == "run":
         arguments = [*arguments, "--output", str(tmp_path)]
     done = gi_bench(*arguments)
@@ -59,8 +63,18 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], expected: s
     assert not list(tmp_path.rglob("manifest.json")), "nothing half-written"
 
 
+def test_a_process_ends_as_the_command_says() -> None:
+    """The same line on stderr, nothing on stdout, and the exit code that a shell sees."""
+    for arguments, expected in ((["run", "--model", "multitask_r12"], "multitask_r128"), (["nonsense"], "nonsense")):
+        done = _process(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith("error: ")
+        assert expected in line
+
+
 @pytest.mark.parametrize("what", ["models", "suites", "metrics"])
-def test_lists_are_one_line_an_entry_and_json_for_machines(what: str) -> None:
+def test_lists_are_one_line_an_entry_and_json_for_machines(gi_bench: CommandLine, what: str) -> None:
     lines = gi_bench(what).stdout.strip().splitlines()
     entries = json.loads(gi_bench(what, "--json").stdout)
     assert len(lines) == len(entries) > 2
@@ -82,4 +96,4 @@ def test_help_imports_nothing_heavy() -> None:
 def test_version() -> None:
     from gi_bench import __version__
 
-    assert gi_bench("--version").stdout.strip() == f"gi-bench {__version__}"
+    assert _process("--version").stdout.strip() == f"gi-bench {__version__}"

@@ -140,7 +140,7 @@ def test_intervals_are_hardly_wider_than_of_who_knows_the_correlation(cell: Cell
     assert simulate(cell, 60).width <= 1.3
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="two minutes of simulation; single cells of the grid are quick tests")
 def test_the_whole_grid() -> None:
     found: list[Found] = [simulate(cell, 300) for cell in cells(RATES[:6])]
     low = [one for one in found if one.coverage < 0.90]

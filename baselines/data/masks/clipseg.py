@@ -12,12 +12,34 @@ import numpy.typing as npt
 
 from gi_bench.baselines.data.masks.loading import load_local
 from gi_bench.baselines.data.masks.refining import Mask, Picture
+from gi_bench.harness.checking import read_checked
 from gi_bench.harness.errors import CheckpointError, GiBenchError
-from gi_bench.harness.files import read_toml
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 # CLIP's, as in the checkpoint's preprocessor_config.json.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A table under ``[labels]``."""
+
+    prompts: tuple[str, ...]
+    smallest: int
+
+
+@dataclass(frozen=True)
+class _File:
+    """The keys of a recipe file."""
+
+    model: str
+    percentile: float
+    opening: int
+    closing: int
+    dark_below: int
+    panel_color: tuple[int, int, int]
+    panel_tolerance: int
+    labels: Mapping[str, _Label]
 
 
 @dataclass(frozen=True)
@@ -39,32 +61,20 @@ class Recipe:
         """Read a recipe.
 
         Raises:
-            GiBenchError: the file is missing, not TOML, or a value is missing or out of range.
+            GiBenchError: the file is missing, not TOML, a key is unknown or missing, or a value is out of range.
         """
-        try:
-            content = read_toml(path)
-            labels = content["labels"]
-            recipe = Recipe(
-                model=str(content["model"]),
-                percentile=float(content["percentile"]),
-                opening=int(content["opening"]),
-                closing=int(content["closing"]),
-                dark_below=int(content["dark_below"]),
-                panel_color=(
-                    int(content["panel_color"][0]),
-                    int(content["panel_color"][1]),
-                    int(content["panel_color"][2]),
-                ),
-                panel_tolerance=int(content["panel_tolerance"]),
-                prompts={str(name): tuple(map(str, entry["prompts"])) for name, entry in labels.items()},
-                smallest={str(name): int(entry["smallest"]) for name, entry in labels.items()},
-            )
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise GiBenchError(
-                f"cannot read the recipe: {type(error).__name__}: {error}",
-                where=path,
-                do=f"start from a copy of {RECIPE.name}",
-            ) from error
+        found = read_checked(path, _File, do=f"start from a copy of {RECIPE.name}")
+        recipe = Recipe(
+            model=found.model,
+            percentile=found.percentile,
+            opening=found.opening,
+            closing=found.closing,
+            dark_below=found.dark_below,
+            panel_color=found.panel_color,
+            panel_tolerance=found.panel_tolerance,
+            prompts={name: label.prompts for name, label in found.labels.items()},
+            smallest={name: label.smallest for name, label in found.labels.items()},
+        )
         empty = [name for name, prompts in recipe.prompts.items() if not prompts]
         if not 0 < recipe.percentile < 100 or empty or not recipe.prompts:
             raise GiBenchError(

@@ -154,7 +154,7 @@ def variant_masks(suite: Suite, run: Run, counts: Counter[str]) -> Iterator[Made
         raise RunError(
             "the run has no regions of phrases", where=run.path, do="run a variant with the task ground on this suite"
         )
-    model, digest = _model_of_run(run), run.manifest.get("recipe_digest")
+    model, digest = _model_of_run(run), run.manifest.recipe_digest
     made_count = 0
     for (img_id, label), rows in asked.items():
         shown = [(p, found) for p, found in rows if any(region.area for region in found.regions or ())]
@@ -199,8 +199,7 @@ def _has_rows_of(suite: Suite, run: Run) -> bool:
 
 def _model_of_run(run: Run) -> str:
     """Name of the variant and, where it has an adapter, the adapter's digest."""
-    settings = run.manifest["recipe"].get("model")
-    digest = settings.get("adapter_digest") if isinstance(settings, dict) else None
+    digest = run.recipe.model.get("adapter_digest")
     return f"{run.variant} {digest}" if digest else run.variant
 
 

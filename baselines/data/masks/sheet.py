@@ -29,6 +29,8 @@ fieldset{border:0;padding:0;margin:0;display:flex;gap:1rem}
 input[type=text]{width:100%;box-sizing:border-box;margin-top:.4rem}
 button{font:inherit;padding:.4rem 1rem;position:sticky;top:.5rem}
 """
+# As the page's script saves them.
+REVIEW_COLUMNS = ("img_id", "label", "decision", "remark")
 _SCRIPT = """
 const cell = t => /[",\\r\\n]/.test(t) ? '"' + t.replaceAll('"', '""') + '"' : t;
 document.getElementById('save').addEventListener('click', () => {
@@ -120,12 +122,19 @@ def read_review(text: str) -> dict[str, dict[str, int]]:
     """Accepted, rejected and undecided masks by label, from a saved CSV.
 
     Raises:
-        ValueError: a column is missing, or a decision is none of accept, reject and empty.
+        ValueError: a column is missing or unknown, a row has too many fields, or a decision is none of accept, reject
+            and empty.
     """
     import csv
 
     found: dict[str, dict[str, int]] = {}
-    for row in csv.DictReader(io.StringIO(text, newline="")):
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    strange = [name for name in rows.fieldnames or () if name not in REVIEW_COLUMNS]
+    if strange:
+        raise ValueError(f"unknown column {json.dumps(strange[0])}: the columns are {', '.join(REVIEW_COLUMNS)}")
+    for row in rows:
+        if None in row:
+            raise ValueError("a row has more fields than the head")
         if row.get("label") is None or row.get("decision") is None:
             raise ValueError("the columns label and decision are needed")
         decision = row["decision"] or "undecided"

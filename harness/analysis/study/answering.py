@@ -236,7 +236,7 @@ def answer(
         for arm in question.arms
         for cell in columns.cells(arm, metric, slice_by, resamples)
     ]
-    notes = [str(first.manifest["suite_note"])] if first.manifest.get("suite_note") else []
+    notes = [first.manifest.suite_note] if first.manifest.suite_note else []
     notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
     used = {one.metric for one in cells} | {one.contrast.metric for one in findings}
     return Study(

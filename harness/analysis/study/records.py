@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from gi_bench.harness import migration
+from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.schema import SCHEMA_VERSION, MetricInfo
@@ -210,24 +212,13 @@ def read_study(path: Path) -> Study:
         RunError: it is missing, of another schema version or lacks a field.
     """
     path = path / STUDY if path.is_dir() else path
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        raise RunError(
-            f"not a study of schema version {SCHEMA_VERSION}", where=path, do="make it again: gi-bench study"
-        )
-    from pydantic import TypeAdapter, ValidationError
-
-    extra = sorted(content.keys() - {one.name for one in fields(Study)})
-    if extra:
-        raise RunError(f"a study with the unexpected field {extra[0]}", where=path, do="make it again: gi-bench study")
+    again = "make it again: gi-bench study"
+    content = migration.current(read_json(path), "a study", path, again)
     try:
-        return TypeAdapter(Study).validate_python(_with_nan(content))
-    except (ValidationError, AttributeError, TypeError, KeyError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"a study with unexpected fields: {place}: {first['msg']}", where=path, do="make it again: gi-bench study"
-        ) from error
+        content = _with_nan(content)
+    except (AttributeError, TypeError, KeyError) as error:
+        raise RunError(f"a study with a missing or wrong field: {error}", where=path, do=again) from error
+    return checked(content, Study, path, do=again, error=RunError)
 
 
 def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:

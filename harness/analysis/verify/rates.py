@@ -96,8 +96,8 @@ def _region(run: Run, phrase: Phrase) -> ReplyState:
     prediction = run.predictions.get(("phrase", phrase.index))
     if prediction is None or prediction.regions is None:
         return "not given"
-    if prediction.region_state is not None:
-        return prediction.region_state
+    if prediction.ground_reply is not None and prediction.ground_reply.state is not None:
+        return prediction.ground_reply.state
     return "stated" if any(region.mask().any() for region in prediction.regions) else "unreadable"
 
 

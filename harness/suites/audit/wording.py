@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from gi_bench.harness.bag_of_words import SUSPICIOUS, WordedRows, phrase_rows, question_rows, two_sided
+from gi_bench.harness.checking import checked, parse_json
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.metrics.wording import statistics_of
 from gi_bench.harness.schema import Score
@@ -126,7 +125,19 @@ def _against(suite: Suite, path: Path) -> dict[str, WordedRows]:
 
 
 _FINDINGS = {entry.finding for entry in QUESTION_CLASSES.values() if entry.finding}
-_FIELDS = ("img_id", "question", "phrase", "label", "finding")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The keys of a row of ``gi-bench data negatives``; those that are looked at are needed."""
+
+    img_id: str
+    question: str
+    phrase: str
+    label: str
+    finding: str
+    answer: str = ""
+    thing: str = ""
 
 
 def _read(path: Path) -> Iterator[dict[str, str]]:
@@ -139,12 +150,12 @@ def _read(path: Path) -> Iterator[dict[str, str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        where = f"{path}:{number}"
         try:
-            row: Any = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError("a line that is not JSON", where=f"{path}:{number}", do=do) from error
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _FIELDS):
-            raise DataError(f"a row without {', '.join(_FIELDS)}", where=f"{path}:{number}", do=do)
+            content = parse_json(line, where, do, DataError)
+        except DataError as error:
+            raise DataError(f"a line that is not JSON: {error.what}", where=where, do=do) from error
+        row = asdict(checked(content, _Row, where, do=do, error=DataError))
         count += 1
         yield row
     if not count:

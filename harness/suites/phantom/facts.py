@@ -38,13 +38,17 @@ class Facts:
 
     def atomic(self, slug: str) -> str:
         """The atomic answer of a question class, e.g. ``"none"``, ``"2"``, ``"upper-left; center"``."""
+        return self._answers[slug]
+
+    @cached_property
+    def _answers(self) -> dict[str, str]:
         scene = self.scene
         polyp = scene.polyps[0] if scene.polyps else None
         findings = len(scene.polyps) + (1 if scene.patches else 0)
         abnormal = scene.abnormality
         landmark = scene.landmark.kind if scene.landmark else "none"
         color = polyp.color if polyp else _ABNORMALITY_COLORS.get(abnormal, "none")
-        answers = {
+        return {
             "abnormality_color": color,
             "abnormality_location": self._place(abnormal),
             "abnormality_presence": abnormal,
@@ -64,7 +68,6 @@ class Facts:
             "procedure_type": scene.procedure,
             "text_presence": "yes" if scene.text else "no",
         }
-        return answers[slug]
 
 
 ABSENT_ANSWERS = frozenset({"none", "no", "0", "not relevant"})

@@ -7,7 +7,10 @@ construction: what an instrument, a box artefact or the edge of the field covers
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +145,14 @@ def region_masks(scene: Scene, size: int) -> dict[str, Mask]:
     visible = field_mask(x, y)
     if scene.box is not None:
         visible = visible & ~box_mask(x, y)
+
+    def drawn(one: _Round, inside: Callable[[Plane, Plane], Mask]) -> Mask:
+        """A round object on the whole grid, computed where it can lie: each pixel's value rests on its place alone."""
+        mask = np.zeros((size, size), dtype=bool)
+        columns, rows = _near(one.x, one.radius, size), _near(one.y, one.radius, size)
+        mask[rows, columns] = inside(x[:, columns], y[rows])
+        return mask
+
     found: dict[str, Mask] = {}
     if scene.instruments:
         tools = np.zeros((size, size), dtype=bool)
@@ -152,17 +163,52 @@ def region_masks(scene: Scene, size: int) -> dict[str, Mask]:
     if scene.polyps:
         polyps = np.zeros((size, size), dtype=bool)
         for polyp in scene.polyps:
-            shape = polyp_shape(polyp, x, y)
-            polyps |= shape.head | shape.stalk
+            polyps |= drawn(polyp, partial(_polyp_mask, polyp))
         found["polyp"] = polyps & visible
     if scene.patches:
         patches = np.zeros((size, size), dtype=bool)
         for patch in scene.patches:
-            patches |= patch_relative(patch, x, y) < 1
+            patches |= drawn(patch, partial(_patch_mask, patch))
         found[scene.abnormality] = patches & visible
     if scene.landmark is not None:
-        found[scene.landmark.kind] = (landmark_relative(scene.landmark, x, y) < 1) & visible
+        found[scene.landmark.kind] = drawn(scene.landmark, partial(_landmark_mask, scene.landmark)) & visible
     return found
+
+
+# The widest outline is 1.3 times the radius, a stalk reaches 1.5 times the radius from the centre and is .3 wide.
+_REACH = 1.6
+
+
+class _Round(Protocol):
+    """A polyp, a patch or a landmark."""
+
+    @property
+    def x(self) -> float: ...
+
+    @property
+    def y(self) -> float: ...
+
+    @property
+    def radius(self) -> float: ...
+
+
+def _near(centre: float, radius: float, size: int) -> slice:
+    """Pixels along one axis that an object around ``centre`` can cover, with one to spare at either end."""
+    low, high = (centre - _REACH * radius) * size, (centre + _REACH * radius) * size
+    return slice(max(0, math.floor(low) - 1), max(0, math.ceil(high) + 1))
+
+
+def _polyp_mask(polyp: Polyp, x: Plane, y: Plane) -> Mask:
+    shape = polyp_shape(polyp, x, y)
+    return shape.head | shape.stalk
+
+
+def _patch_mask(patch: Patch, x: Plane, y: Plane) -> Mask:
+    return patch_relative(patch, x, y) < 1
+
+
+def _landmark_mask(landmark: Landmark, x: Plane, y: Plane) -> Mask:
+    return landmark_relative(landmark, x, y) < 1
 
 
 def grid_cells(mask: Mask) -> tuple[int, ...]:

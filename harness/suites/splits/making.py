@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -19,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from gi_bench.harness.checking import checked, parse_json, read_text
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.suites.base import Suite
 
@@ -71,7 +71,11 @@ class Source:
 
 
 def group_of(img_id: str) -> str:
-    """Source batch of an image of Kvasir-VQA by its id; ``other`` for foreign ids."""
+    """Source batch of an image of Kvasir-VQA by its id; ``other`` for foreign ids.
+
+    >>> group_of("cl8k2u1pm1dw7083203g1b7yv"), group_of("img7")
+    ('polyps', 'other')
+    """
     for length in (6, 4):
         group = _GROUPS.get(img_id[:length])
         if group is not None:
@@ -183,6 +187,32 @@ def file_source(path: Path) -> Source:
         raise DataError(f"cannot read the file: {error.strerror}", where=path, do="check the path") from error
 
 
+def read_sources(names: Sequence[str], data: Path | None) -> tuple[list[AskedRow], list[Source]]:
+    """The rows of suites, and of CSV or Parquet files, and what they came from.
+
+    Args:
+        names: a suite's name, or the path of a ``.csv`` or ``.parquet`` file.
+        data: folder with the suites' files.
+
+    Raises:
+        GiBenchError: a suite is unknown, or files are missing or damaged.
+    """
+    from gi_bench.harness.registry import load_suite
+
+    rows: list[AskedRow] = []
+    used: list[Source] = []
+    for name in names:
+        path = Path(name)
+        if path.suffix.lower() in SUFFIXES:
+            rows += rows_of_file(path)
+            used.append(file_source(path))
+        else:
+            suite = load_suite(name, data)
+            rows += rows_of_suite(suite)
+            used.append(Source(suite.fingerprint, suite.name))
+    return rows, used
+
+
 @dataclass(frozen=True)
 class Split:
     """Which image is on which side.
@@ -247,23 +277,28 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: missing, not JSON, or with a name twice.
     """
+    do = "give a file of gi-bench split or a list of image ids"
+    return parse_json(read_text(path, do, DataError), path, do, DataError)
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        twice = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
-        if twice:
-            raise ValueError(f"the name {twice[0][:60]!r} is there twice")
-        return dict(items)
 
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs)
-    except FileNotFoundError as error:
-        raise DataError("file not found", where=path, do="check the path") from error
-    except RecursionError as error:
-        raise DataError("JSON is nested too deeply", where=path, do="give a split or a list of image ids") from error
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read JSON: {error}", where=path, do="give a file of gi-bench split or a list of image ids"
-        ) from error
+@dataclass(frozen=True)
+class _FileSource:
+    """An entry of ``sources``."""
+
+    fingerprint: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """The keys of a split's file; ids are checked one by one."""
+
+    format: str
+    fingerprint: str
+    seed: int
+    fraction: float
+    sources: tuple[_FileSource, ...]
+    sides: Mapping[str, tuple[Any, ...]]
 
 
 def split_from_json(content: Any, where: object) -> Split:
@@ -273,12 +308,9 @@ def split_from_json(content: Any, where: object) -> Split:
     again = "make it again with gi-bench split"
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"not a split of the format {FORMAT!r}", where=where, do=again)
-    try:
-        seed, fraction = int(content["seed"]), float(content["fraction"])
-        sources = tuple(Source(str(s["fingerprint"]), str(s["name"])) for s in content["sources"])
-        listed = {str(side): list(ids) for side, ids in content["sides"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError("split with a missing or wrong field", where=where, do=again) from error
+    found = checked(content, _File, where, do=again, error=DataError)
+    sources = tuple(Source(one.fingerprint, one.name) for one in found.sources)
+    listed = found.sides
     sides: dict[str, Side] = {}
     for name in listed:
         if name not in SIDES:
@@ -288,8 +320,8 @@ def split_from_json(content: Any, where: object) -> Split:
             if check_image_id(img_id, str(where)) in sides:
                 raise DataError(f"image {img_id} is there twice", where=where, do=again)
             sides[img_id] = side
-    split = Split(sides, seed, fraction, sources)
-    if content.get("fingerprint") != split.fingerprint:
+    split = Split(sides, found.seed, found.fraction, sources)
+    if found.fingerprint != split.fingerprint:
         raise DataError("the split was changed: its fingerprint does not fit", where=where, do=again)
     return split
 

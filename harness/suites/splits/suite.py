@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.specs import SuiteSpec
 from gi_bench.harness.suites.splits.making import SIDES, Side, Split
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ def split_side(suite: Suite, wanted: str) -> SplitSuite:
     return SplitSuite(suite, Split.read(Path(path)), "train" if side == "train" else "test")
 
 
+def side_spec(name: str, spec: SuiteSpec) -> SuiteSpec:
+    """What a side of a suite is: of another size, and taught by its own train side."""
+    return replace(
+        spec, condition="split side", view_of=name, images=None, questions=None, explanations=None,
+        train_suite=None, mask_suite=None, short_train_suite=None,
+    )  # fmt: skip
+
+
 class SplitSuite(Suite):
     """One side of a split of a suite: its rows in their order, numbered from 0, with the suite's images and note."""
 
@@ -41,6 +50,7 @@ class SplitSuite(Suite):
         self.split, self.side = split, side
         self.name = f"{suite.name}@{split.fingerprint[:8]}-{side}"
         self.has_images, self.note, self.is_embedded = suite.has_images, suite.note, suite.is_embedded
+        self.spec = side_spec(suite.name, suite.spec)
         self.train_suite = None
         questions = [row for row in suite.questions if split.sides[row.img_id] == side]
         phrases = [row for row in suite.phrases if split.sides[row.img_id] == side]

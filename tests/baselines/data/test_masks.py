@@ -21,7 +21,7 @@ from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
 from gi_bench.harness.files import write_table
 from gi_bench.harness.schema import Phrase, Prediction, Question, Region
-from gi_bench.harness.store import open_run, predictions_table
+from gi_bench.harness.store import open_run, write_part
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import SIZE, square, write_run
@@ -235,7 +235,9 @@ def _run(*arguments: object) -> int:
     return _main(["data", "masks", *map(str, arguments)])
 
 
-def test_the_command(tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, small_validation: PhantomSuite, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     suite = ("-s", "phantom/validation")
     own, box, refined = (tmp_path / f"{name}.parquet" for name in ("own", "box", "refined"))
     assert _run("--source", "mask", "-o", own, *suite) == 0
@@ -344,7 +346,7 @@ def _run_folder(folder: Path, suite: Suite, predictions: Sequence[Prediction], *
     content = {"variant": "multitask_r128", "model": {"adapter_digest": "a" * 64}, "suite": suite.name,
                "fingerprint": suite.fingerprint, **recipe}  # fmt: skip
     write_run(folder, rows=list(suite.questions), shown=list(suite.phrases), manifest={"recipe": content})
-    write_table(folder / "predictions" / "part-00000.parquet", predictions_table(predictions))
+    write_part(folder / "predictions" / "part-00000.parquet", predictions)
     return folder
 
 
@@ -397,7 +399,7 @@ def test_the_surest_phrase_that_shows_something_gives_the_mask(tmp_path: Path) -
 
 def test_a_variant_without_adapter_has_its_name_alone_in_the_provenance(tmp_path: Path) -> None:
     suite = _Small([Phrase(0, "a", "polyp", "polyp")])
-    for number, model in enumerate(({"rank": 0}, None)):
+    for number, model in enumerate(({"rank": 0}, {})):
         folder = _run_folder(tmp_path / str(number), suite, [_shown(suite.phrases[0], 0.5, square("polyp", 2, 2, 9))])
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         manifest["recipe"]["model"] = model
@@ -447,7 +449,7 @@ def test_a_run_of_another_suite_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_validation(monkeypatch: pytest.MonkeyPatch) -> PhantomSuite:
-    """The first images of ``phantom/validation`` in the place of all, whose fingerprint takes seconds."""
+    """The first images of ``phantom/validation`` in the place of all."""
     monkeypatch.setattr("gi_bench.harness.registry.load_suite", lambda name, data=None: SUITE)
     return SUITE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from gi_bench.baselines.florence2.backbone import load_backbone
 from gi_bench.baselines.florence2.locations import decode_mask
 from gi_bench.baselines.florence2.prompts import NOTHING_THERE, ground_prompt
 from gi_bench.baselines.registration import HERE, recipes
-from gi_bench.baselines.training.recipes import Choices, train_adapter
+from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
 from gi_bench.baselines.training.rows import TINY_STYLE, Examples, check_examples, task_examples
+from gi_bench.baselines.training.settings import Running
 from gi_bench.baselines.training.tiny.pretraining import (
     caption,
     dense_labels,
@@ -21,7 +23,6 @@ from gi_bench.baselines.training.tiny.pretraining import (
     neutral_examples,
     shapes_of,
 )
-from gi_bench.baselines.training.training import Running
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Ask, BuildContext
 from gi_bench.harness.registry import model_entry
@@ -94,8 +95,9 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     answers = []
     for name in ("a", "b"):
         train_adapter(
-            recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, tmp_path / name,
-            choices=Choices(steps=12, seed=3), running=CPU, command="gi-bench train", say=lines.append,
+            recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / name,
+            choices=Choices(steps=12, seed=3, rows=16), running=replace(CPU, command="gi-bench train"),
+            say=lines.append,
         )  # fmt: skip
         model = model_entry("multitask_r32").build(BuildContext(suite=suite, checkpoint=tmp_path / name))
         rows = suite.questions[:20]
@@ -114,7 +116,7 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains for minutes; a dozen steps are a quick test")
 def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss falls, the adapter loads, and answers and regions of a run are better than without training."""
     from gi_bench.harness.cli import _main
@@ -124,9 +126,9 @@ def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.M
         def __init__(self) -> None:
             super().__init__("train", 250)
 
-    monkeypatch.setattr("gi_bench.baselines.training.training.REPORT_EVERY", 10)
+    monkeypatch.setattr("gi_bench.baselines.training.settings.REPORT_EVERY", 10)
     train_adapter(
-        recipes()["multitask_r32"], load_backbone(TINY), "tiny", Few(), tmp_path / "a",
+        recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(Few()), tmp_path / "a",
         choices=Choices(steps=150, rows=32), running=CPU, say=lambda line: None,
     )  # fmt: skip
     losses = [row["loss"] for row in _losses(tmp_path / "a")]
@@ -148,9 +150,8 @@ def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.M
     assert _main(["report", str(run.path), "-o", str(tmp_path / "report.html")]) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="paints all 3,600 training scenes")
 def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
-    """Renders all 3,600 training scenes: about two minutes."""
     card = json.loads((HERE / "weights" / "multitask_r128-tiny" / "card.json").read_text())
     assert PhantomSuite("train").fingerprint == card["trained_on_fingerprint"]
 
@@ -158,13 +159,13 @@ def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
 def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole recipe on few scenes and steps: the files load as any Florence-2 does."""
     import gi_bench.harness.suites.phantom.suite as module
-    from gi_bench.baselines.training import recipes as recipes_module
+    from gi_bench.baselines.training.tiny import schooling
 
     monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
-    monkeypatch.setattr(recipes_module, "VISION_STEPS", 3)
-    monkeypatch.setattr(recipes_module, "GAP_TEXTS", 50)
-    monkeypatch.setattr(recipes_module, "BACKBONE_STEPS", 3)
-    recipes_module.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
+    monkeypatch.setattr(schooling, "VISION_STEPS", 3)
+    monkeypatch.setattr(schooling, "GAP_TEXTS", 50)
+    monkeypatch.setattr(schooling, "BACKBONE_STEPS", 3)
+    schooling.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
     made = load_backbone(tmp_path / "made")
     assert "<MedVQA_EXPLAIN>" in made.tokenizer.get_vocab()
     shipped = {path.name for path in TINY.iterdir()} - {"README.md"}
@@ -222,15 +223,15 @@ def _losses(folder: Path) -> list[dict[str, object]]:
 def test_a_killed_command_goes_on_and_ends_byte_identical(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gi_bench.baselines.training.training as training
+    import gi_bench.baselines.training.settings as training
     from gi_bench.baselines.training.loop import GroupedTrainer
 
     monkeypatch.setattr(training, "REPORT_EVERY", 3)
 
     def run(folder: Path, steps: int = 8) -> None:
         train_adapter(
-            recipes()["multitask_r32"], load_backbone(TINY), "tiny", suite, folder,
-            choices=Choices(steps=steps), running=Running(device="cpu", save_every=3), say=lambda line: None,
+            recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), folder,
+            choices=Choices(steps=steps, rows=16), running=Running(device="cpu", save_every=3), say=lambda line: None,
         )  # fmt: skip
 
     run(tmp_path / "whole")
@@ -281,13 +282,13 @@ def test_rows_that_cannot_be_trained_on_are_refused() -> None:
 
 def test_a_state_is_bound_to_every_row() -> None:
     from gi_bench.baselines.training.mixture import Row
-    from gi_bench.baselines.training.recipes import _bound
+    from gi_bench.baselines.training.progress import bound_digest
 
     batches = [(Row("i", "answer", "a", "b"), Row("i", "answer", "c", "d"))]
-    assert _bound({"seed": 0}, batches) == _bound({"seed": 0}, list(batches))
+    assert bound_digest({"seed": 0}, batches) == bound_digest({"seed": 0}, list(batches))
     for other in ([batches[0][::-1]], [(batches[0][0],)], [(Row("i", "answer", "a", "x"), batches[0][1])]):
-        assert _bound({"seed": 0}, other) != _bound({"seed": 0}, batches)
-    assert _bound({"seed": 1}, batches) != _bound({"seed": 0}, batches)
+        assert bound_digest({"seed": 0}, other) != bound_digest({"seed": 0}, batches)
+    assert bound_digest({"seed": 1}, batches) != bound_digest({"seed": 0}, batches)
 
 
 def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path: Path) -> None:
@@ -298,8 +299,8 @@ def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path
         pytest.raises(GiBenchError, match="another process trains into"),
     ):
         train_adapter(
-            recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
-            choices=Choices(steps=1), running=CPU, say=lambda line: None,
+            recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
+            choices=Choices(steps=1, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
 
 
@@ -330,8 +331,8 @@ def test_images_without_rows_are_counted(tmp_path: Path) -> None:
     suite.image_ids = PhantomSuite("validation", 6).image_ids  # type: ignore[misc]
     lines: list[str] = []
     train_adapter(
-        recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", suite, tmp_path / "a",
-        choices=Choices(steps=1), running=CPU, say=lines.append,
+        recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
+        choices=Choices(steps=1, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert "1 of 6 images have no row for answer: left out" in lines
     assert len((tmp_path / "a" / "training_images.txt").read_text().split()) <= 5
@@ -341,8 +342,8 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     frozen = recipes()["multitask_r128_frozen"]
     lines: list[str] = []
     train_adapter(
-        frozen, load_backbone(TINY), "tiny", suite, tmp_path / "a",
-        choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+        frozen, load_backbone(TINY), "tiny", Material(suite, features=tmp_path / "features"), tmp_path / "a",
+        choices=Choices(steps=2, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert len(list((tmp_path / "features").glob("*.features"))) == 1
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
@@ -353,8 +354,9 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     assert model.answer(feature, [Ask(0, row.img_id, row.question, row.question_class, 1)])[0].text
     with pytest.raises(GiBenchError, match="trains the vision tower"):
         train_adapter(
-            recipes()["multitask_r128"], load_backbone(TINY), "tiny", suite, tmp_path / "b",
-            choices=Choices(steps=2), running=CPU, features=tmp_path / "features", say=lines.append,
+            recipes()["multitask_r128"], load_backbone(TINY), "tiny",
+            Material(suite, features=tmp_path / "features"), tmp_path / "b",
+            choices=Choices(steps=2, rows=16), running=CPU, say=lines.append,
         )  # fmt: skip
 
 
@@ -376,8 +378,8 @@ def test_task_tokens_are_added_trained_and_loaded(
     for name, added in (("multitask_r128", []), ("multitask_r128_tokens", ["<MedVQA>", "<MedVQA_EXPLAIN>"])):
         backbone = load_backbone(tmp_path / "backbone")
         train_adapter(
-            recipes()[name], backbone, "custom", suite, tmp_path / name,
-            choices=Choices(steps=2), running=CPU, say=lambda line: None,
+            recipes()[name], backbone, "custom", Material(suite), tmp_path / name,
+            choices=Choices(steps=2, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
         assert json.loads((tmp_path / name / "card.json").read_text())["added_tokens"] == added
         plain = load_backbone(tmp_path / "backbone")

@@ -56,7 +56,7 @@ def _bound(
     part, out = folder / "predictions" / "part-00000.parquet", frozenset(left_out)
     made = store.read_predictions(part)
     made = [replace(p, answer="", warnings=(NOT_COVERED,)) if p.index in out else p for p in made]
-    files.write_table(part, store.predictions_table(made))
+    store.write_part(part, made)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from gi_bench.harness import cli
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.analysis.summary import score_lines
+from gi_bench.harness.commands.run import COMMAND
 from gi_bench.harness.schema import MetricInfo, Scores
 from tests.run_folders import write_run
 
@@ -46,10 +48,9 @@ def test_run_prints_all_metrics_where_asked(
 
     finished = [SimpleNamespace(scores=scores, path=Path("run"))]
     monkeypatch.setattr(gi_bench.harness.engine.run, "evaluate", lambda *a, **k: finished)
-    monkeypatch.setattr(cli, "_after_run", lambda paths: [])
-    monkeypatch.setattr(cli, "_bounds", lambda paths: [])
-    # Commands of other rooms are mounted on the one app of the process; this test needs none of them.
-    monkeypatch.setattr(cli, "_mount", lambda: None)
+    command = sys.modules[COMMAND.app.__module__]
+    monkeypatch.setattr(command, "_after_run", lambda paths: [])
+    monkeypatch.setattr(command, "_bounds", lambda paths: [])
     printed = {}
     for options in ((), ("--all",)):
         with pytest.raises(SystemExit) as left:

@@ -15,7 +15,8 @@ from gi_bench.harness.errors import RunError
 from gi_bench.harness.metrics import calibration as c
 from gi_bench.harness.metrics import explanations as e
 from gi_bench.harness.metrics import levels, pairs
-from gi_bench.harness.schema import AtomicPair, Question
+from gi_bench.harness.schema import AtomicPair, Prediction, Question
+from gi_bench.harness.tables import records_of, schema_of
 from tests.run_folders import questions, write_run
 
 
@@ -336,7 +337,7 @@ def test_confidences_outside_their_range_are_counted_and_never_scored(tmp_path: 
             else r
             for r in rows
         ]
-        files.write_table(part, store.predictions_table(changed))
+        store.write_part(part, changed)
         return run
 
     def text(question: Question) -> str:
@@ -359,13 +360,11 @@ def test_every_measure_of_how_sure_a_model_is_can_be_ranked(tmp_path: Path) -> N
     run = write_run(tmp_path / "run", answer=lambda q: q.answer if q.index % 4 < 2 else "three polyps, two tubes")
     part = run / "predictions" / "part-00000.parquet"
     rows = store.read_predictions(part)
-    files.write_table(
-        part,
-        store.predictions_table(
-            replace(r, log_prob=-0.1 - (r.index % 4), margin=0.5 + r.index / 100, entropy=0.01 + (r.index % 4) / 10)
-            for r in rows
-        ),
-    )
+    changed = [
+        replace(r, log_prob=-0.1 - (r.index % 4), margin=0.5 + r.index / 100, entropy=0.01 + (r.index % 4) / 10)
+        for r in rows
+    ]
+    store.write_part(part, changed)
     scores = score_run(run)
     for suffix in ("", "_within"):
         assert scores.find(f"confidence_auroc{suffix}_log_prob").value == 1.0  # type: ignore[union-attr]
@@ -378,10 +377,10 @@ def test_every_measure_of_how_sure_a_model_is_can_be_ranked(tmp_path: Path) -> N
 def test_parts_written_before_entropy_are_read_as_null(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     part = run / "predictions" / "part-00000.parquet"
-    before = files.read_table(part, store.PREDICTION_SCHEMA)
+    before = files.read_table(part, schema_of(Prediction))
     assert "entropy" in before.schema.names
     files.write_table(part, before.drop_columns(["entropy"]))
-    assert files.read_table(part, store.PREDICTION_SCHEMA, ["entropy"]) == before
+    assert store.read_predictions(part) == records_of(before, Prediction)
     assert all(p.entropy is None for p in store.open_run(run).predictions.values())
     files.write_table(part, before.drop_columns(["confidence"]))
     with pytest.raises(RunError, match="another version"):

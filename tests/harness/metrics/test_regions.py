@@ -197,10 +197,10 @@ def test_confidences_that_are_none_rank_last_and_are_counted(tmp_path: Path) -> 
 
 
 def _with_confidences(path: Path, confidence: Callable[[int], float]) -> Path:
-    from gi_bench.harness import files, store
+    from gi_bench.harness import store
 
     part = path / "predictions" / "part-00000.parquet"
     rows = store.read_predictions(part)
     rows = [replace(r, confidence=confidence(r.index)) if r.kind == "phrase" else r for r in rows]
-    files.write_table(part, store.predictions_table(rows))
+    store.write_part(part, rows)
     return path

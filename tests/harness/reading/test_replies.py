@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.harness import files, store
+from gi_bench.harness import store
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.analysis.summary import score_lines
 from gi_bench.harness.metrics import participation
 from gi_bench.harness.reading.replies import answer_state, explanation_state, refuses, repeats, without_refusals
 from gi_bench.harness.registry import registered
-from gi_bench.harness.schema import REPLY_STATES, Prediction, Question
+from gi_bench.harness.schema import REPLY_STATES, Prediction, Question, Reply
 from gi_bench.harness.store import open_run
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import phrases, questions, square, write_run
@@ -159,13 +159,15 @@ def _with(folder: Path, change: object) -> Path:
     assert callable(change)
     run = open_run(folder)
     found = [new for old in run.predictions.values() if (new := change(old)) is not None]
-    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(found))
+    store.write_part(folder / "predictions" / "part-00000.parquet", found)
     return folder
 
 
 def test_a_run_that_refuses_gets_no_rate(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", answer=lambda q: "I am sorry", explain=lambda q: q.answer, ground=lambda p: ())
-    _with(run, lambda p: replace(p, region_state="refused", region_reply="I am sorry") if p.kind == "phrase" else p)
+    _with(
+        run, lambda p: replace(p, ground_reply=Reply(text="I am sorry", state="refused")) if p.kind == "phrase" else p
+    )
     scores = score_run(run)
     for name in ("answer_false_positive_rate", "answer_specificity", "answer_false_negative_rate",
                  "region_false_positive_rate", "region_specificity", "region_false_negative_rate",
@@ -222,9 +224,9 @@ def test_a_class_without_replies_has_no_rate_of_its_own(tmp_path: Path) -> None:
 def test_a_region_run_of_before_is_read_and_not_taken_for_denials(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     part = run / "predictions" / "part-00000.parquet"
-    old = pq.read_table(part).drop_columns(["region_state", "region_reply"])
+    old = pq.read_table(part).drop_columns(["answer_reply", "ground_reply", "explain_reply"])
     pq.write_table(old, part)
-    assert all(p.region_state is None for p in open_run(run).predictions.values())
+    assert all(p.ground_reply is None for p in open_run(run).predictions.values())
     scores = score_run(run)
     assert scores.find("region_iou").value == pytest.approx(1.0)  # type: ignore[union-attr]
     assert scores.find("region_false_positive_rate") is None
@@ -330,7 +332,7 @@ def test_a_missing_prediction_is_an_empty_one(tmp_path: Path) -> None:
             replace(p, answer="" if p.answer is not None else None,
                     explanation="" if p.explanation is not None else None,
                     regions=() if p.regions is not None else None, confidence=None,
-                    region_state="not given" if p.kind == "phrase" else None),
+                    ground_reply=Reply(state="not given") if p.kind == "phrase" else None),
         ),
         resamples=0,
     )  # fmt: skip
@@ -352,3 +354,13 @@ def test_missing_regions_lower_average_precision(tmp_path: Path) -> None:
 
     assert value(tmp_path / "whole", 16) == pytest.approx(1.0)
     assert value(tmp_path / "half", 8) == pytest.approx(0.5)
+
+
+def test_a_model_says_why_its_text_is_empty(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", answer=lambda q: "" if q.index < 3 else "no polyp", explain=lambda q: "")
+    filtered = Reply(text="", state="refused")
+    _with(run, lambda p: replace(p, answer_reply=filtered, explain_reply=filtered) if p.kind == "question" else p)
+    states = score_run(run, resamples=0).states
+    assert states["answers"]["all"]["refused"] == 3, "a text is read whatever was stored"
+    assert states["answers"]["all"]["not given"] == 0
+    assert states["explanations"]["all"]["refused"] == 12

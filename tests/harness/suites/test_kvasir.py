@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gi_bench.harness.errors import DataError
-from gi_bench.harness.registry import load_suite
-from gi_bench.harness.suites.kvasir import SUBSET_HASHES, official_order, subset_hash
+from gi_bench.harness.registry import load_suite, suite_spec
+from gi_bench.harness.suites.kvasir import official_order
+from gi_bench.harness.suites.specs import rows_digest
 
 ROW: dict[str, Any] = {
     "img_id": "abc1",
@@ -39,11 +40,16 @@ def _folder(tmp_path: Path, rows: list[dict[str, Any]], *, images: bool = True) 
     return tmp_path
 
 
-@pytest.mark.parametrize("name", sorted(SUBSET_HASHES))
+@pytest.mark.parametrize("name", ["medico2025-task1", "medico2025-task2", "medico2026-task1", "medico2026-task2"])
 def test_the_official_subsets_have_their_pinned_hashes(shared: Path, name: str) -> None:
     suite = load_suite(name, shared / "data" / "kvasir-vqa-x1")
     assert len(suite.questions) == 1500
-    assert subset_hash(suite.questions, with_val_id=name.endswith("2")) == SUBSET_HASHES[name]
+    subset = suite_spec(name).subset
+    assert subset is not None
+    assert rows_digest(suite.questions, is_numbered=name.endswith("2")) == subset.digest
+    assert subset.digest[:8] == ("2a56f872" if name.endswith("2") else "3928bee8")
+    assert suite.spec.has_all(suite.questions)
+    assert not suite.spec.has_all(suite.questions[1:])
     assert suite.note == ""
     assert not suite.has_images
     if name.endswith("2"):

@@ -1,24 +1,17 @@
-"""How the shipped weights are made: the tiny backbone, then one adapter a variant.
-
-Everything is fixed by the recipe and the seed; ``gi-bench train`` is the command line of this module.
-"""
+"""How an adapter is made: everything is fixed by the variant's recipe and the seed."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gi_bench.baselines.florence2.adapters import (
-    CARD,
     CONFIG,
     add_adapter,
     add_task_tokens,
@@ -30,9 +23,11 @@ from gi_bench.baselines.registration import VariantRecipe
 from gi_bench.baselines.training.card import write_readme
 from gi_bench.baselines.training.extra_rows import ExtraRows
 from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once, exclusive
+from gi_bench.baselines.training.fitting import Course, Trained, train
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
+from gi_bench.baselines.training.progress import Say, bound_digest, row_reporter
 from gi_bench.baselines.training.rows import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
-from gi_bench.baselines.training.training import Running, Trained, TrainingSettings, is_main_process, train
+from gi_bench.baselines.training.settings import Running, TrainingSettings, is_main_process
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
 
@@ -42,15 +37,7 @@ if TYPE_CHECKING:
     from gi_bench.baselines.florence2.backbone import Backbone
     from gi_bench.harness.suites.base import Suite
 
-Say = Callable[[str], None]
-
 LOG = "training.jsonl"
-TINY_NAME = "tiny-florence2"
-VISION_STEPS = 500
-VISION_RATE = 2e-3
-BACKBONE_STEPS = 2400
-BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
-GAP_TEXTS = 30_000
 
 
 @dataclass(frozen=True)
@@ -97,130 +84,30 @@ class Choices:
     weights: Mapping[str, float] | None = None
 
 
-def _reporter(say: Say, steps: int) -> Callable[[int, float, float], None]:
-    def report(step: int, loss: float, seconds: float) -> None:
-        if step % 200 == 0 or step == steps:
-            say(f"step {step}/{steps}, loss {loss:.4f}, {seconds:.0f} s")
+@dataclass(frozen=True)
+class Material:
+    """What an adapter is trained on.
 
-    return report
-
-
-def _row_reporter(say: Say, steps: int) -> Callable[[dict[str, Any], float], None]:
-    plain = _reporter(say, steps)
-    return lambda row, seconds: plain(row["step"], row["loss"], seconds)
-
-
-def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> None:
-    """Train the tiny backbone on neutral tasks of ``phantom/train`` and save it in the Hub layout.
-
-    The vision tower learns shapes and places first, alone; then everything learns captions, detection,
-    segmentation, short queries and gap filling. Weights are saved in float16.
+    Attributes:
+        suite: training rows and images.
+        extra: negatives, explanations and masks besides the suite's own rows.
+        features: folder for image features that are encoded once; only where the vision tower is frozen.
     """
-    import time
 
-    import torch
-
-    from gi_bench.baselines.florence2.backbone import PictureSettings
-    from gi_bench.baselines.training.tiny import architecture as tiny
-    from gi_bench.baselines.training.tiny import pretraining
-    from gi_bench.harness.suites.phantom.suite import PhantomSuite
-
-    start = time.perf_counter()
-    suite = PhantomSuite("train")
-    examples, tokenizer = _schooling(suite, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    tiny.write_processor_configs(folder)
-    torch.manual_seed(seed)
-    network = tiny.build_model(tokenizer)
-    feed = PictureFeed(suite, PictureSettings.read(folder))
-    say("vision tower: dense shapes and attributes")
-    pretraining.train_vision(
-        network,
-        suite,
-        feed,
-        steps=VISION_STEPS,
-        rate=VISION_RATE,
-        seed=seed,
-        report=_reporter(say, VISION_STEPS),
-    )
-    say("whole network: neutral tasks")
-    batches = pretraining.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
-    train(
-        network,
-        tokenizer,
-        feed,
-        batches,
-        BACKBONE_SETTINGS,
-        state=folder.with_name(f".{folder.name}.state"),
-        recipe=_bound({"seed": seed, "training": asdict(BACKBONE_SETTINGS)}, batches),
-        running=Running(device="cpu"),
-        report=_row_reporter(say, BACKBONE_STEPS),
-    )
-    save_backbone(network, tokenizer, folder)
-    card = {
-        "name": TINY_NAME,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "seed": seed,
-        "trained_on": suite.name,
-        "command": f"gi-bench train --model {TINY_NAME}",
-        "seconds": round(time.perf_counter() - start),
-        "vision_steps": VISION_STEPS,
-        "steps": BACKBONE_STEPS,
-        "examples": examples.count(),
-    }
-    (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    shutil.rmtree(folder.with_name(f".{folder.name}.state"), ignore_errors=True)
-
-
-def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:
-    """The tiny backbone's neutral examples, and a tokenizer made from them and from the suite's texts."""
-    from gi_bench.baselines.training.tiny import architecture as tiny
-    from gi_bench.baselines.training.tiny import pretraining
-
-    texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
-        phrase.phrase for phrase in suite.phrases
-    ]
-    examples = pretraining.neutral_examples(suite)
-    neutral = [
-        text
-        for images in examples.by_task.values()
-        for rows in images.values()
-        for row in rows
-        for text in row
-        if "<loc" not in text
-    ]
-    tokenizer = tiny.build_tokenizer(texts + neutral)
-    order = np.random.default_rng(seed).permutation(len(texts))[:GAP_TEXTS]
-    pretraining.gap_examples([texts[i] for i in order], suite.image_ids, seed, examples)
-    return examples, tokenizer
-
-
-def save_backbone(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Save network (float16 safetensors) and tokenizer in the Hub layout."""
-    import copy
-
-    import torch
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    copy.deepcopy(network).to(torch.float16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    for path in folder.iterdir():
-        path.chmod(0o644)
+    suite: Suite
+    extra: ExtraRows | None = None
+    features: Path | None = None
 
 
 def train_adapter(
     recipe: VariantRecipe,
     backbone: Backbone,
     backbone_name: str,
-    suite: Suite,
+    material: Material,
     folder: Path,
     *,
     choices: Choices | None = None,
-    extra: ExtraRows | None = None,
     running: Running | None = None,
-    features: Path | None = None,
-    command: str = "",
     say: Say = print,
 ) -> None:
     """Train a variant's LoRA adapter and save it with its card.
@@ -229,69 +116,71 @@ def train_adapter(
         recipe: which tasks, rank, layers, negatives.
         backbone: loaded in float32 on the CPU; its network is wrapped and not usable afterwards.
         backbone_name: as in ``variants.toml``.
-        suite: training rows and images.
+        material: rows, images and features.
         folder: where the adapter goes; replaced as a whole when training is over. Until then the state is kept beside
             it, and the same call goes on from there.
         choices: what differs from the backbone's defaults.
-        extra: negatives, explanations and masks besides the suite's own rows.
         running: device, precision, accumulation, logging.
-        features: folder for image features that are encoded once; only where the vision tower is frozen.
-        command: what the user typed, for the card.
+        say: called with lines for the user.
 
     Raises:
         GiBenchError: the suite lacks rows for one of the recipe's tasks, a row cannot be trained on, or the loss is
             not a number.
     """
-    import torch
-
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
     defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
-    examples = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=extra)
-    if without := len(set(suite.image_ids) - set(examples.image_ids)):
-        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(recipe.train)}: left out")
+    examples = _examples(recipe, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if recipe.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
-    torch.manual_seed(choices.seed)
-    feed = _feed(recipe, backbone, suite, examples, features, running, say)
-    model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
+    feed, model = _network(recipe, backbone, material, examples, choices.seed, running, say)
     say(f"{recipe.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
     card = {
-        **_card(recipe, backbone, backbone_name, suite, defaults),
+        **_card(recipe, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
         "examples": examples.count(),
-        "extra_rows": dict(extra.files) if extra is not None else {},
+        "extra_rows": dict(material.extra.files) if material.extra is not None else {},
     }
     state = folder.with_name(f".{folder.name}.state")
+    bound = bound_digest(card | {"pictures": asdict(backbone.pictures)}, batches)
     with _alone(state):
-        trained = train(
-            model.base_model.model,
-            backbone.tokenizer,
-            feed,
-            batches,
-            defaults.settings,
-            state=state,
-            recipe=_bound(card | {"pictures": asdict(backbone.pictures)}, batches),
-            running=running,
-            report=_row_reporter(say, len(batches)),
-        )
+        course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
+        trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
             count = trainable_count(model)
-            card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": command}
+            card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
             shutil.rmtree(state, ignore_errors=True)
 
 
-def _bound(what: Mapping[str, Any], batches: Sequence[Batch]) -> str:
-    """Digest of all that decides the weights: the recipe, and every row in its order."""
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8"))
-    for batch in batches:
-        digest.update(json.dumps([astuple(row) for row in batch]).encode("utf-8"))
-    return digest.hexdigest()
+def _examples(recipe: VariantRecipe, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
+    """Rows of the variant's tasks; images that have none are said."""
+    suite = material.suite
+    found = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=material.extra)
+    if without := len(set(suite.image_ids) - set(found.image_ids)):
+        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(recipe.train)}: left out")
+    return found
+
+
+def _network(
+    recipe: VariantRecipe,
+    backbone: Backbone,
+    material: Material,
+    examples: Examples,
+    seed: int,
+    running: Running,
+    say: Say,
+) -> tuple[Feed, Any]:
+    """What the network is fed with, and the network with its fresh adapter."""
+    import torch
+
+    torch.manual_seed(seed)
+    feed = _feed(recipe, backbone, material, examples, running, say)
+    return feed, add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
 
 
 def _alone(state: Path) -> AbstractContextManager[None]:
@@ -335,15 +224,10 @@ def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
 
 
 def _feed(
-    recipe: VariantRecipe,
-    backbone: Backbone,
-    suite: Suite,
-    examples: Examples,
-    features: Path | None,
-    running: Running,
-    say: Say,
+    recipe: VariantRecipe, backbone: Backbone, material: Material, examples: Examples, running: Running, say: Say
 ) -> Feed:
     """Pixels, or features encoded once where nothing of the vision tower is trained and a folder is given."""
+    suite, features = material.suite, material.features
     if features is not None and recipe.layers != "language":
         raise GiBenchError(
             f"{recipe.name} trains the vision tower: its features change with every step",

@@ -1,0 +1,53 @@
+"""``gi-bench compare``: which differences between runs are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gi_bench.harness.commands.options import JsonOption, PluginOption, load_plugins
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import CommandEntry
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="BASELINE RUN...", help="Run folders; the first is the baseline.")
+    ],
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
+    resamples: Annotated[
+        int | None,
+        typer.Option(
+            "--resamples",
+            min=100,
+            help="Resamples and permutations (default: 2000, and as many permutations as the table needs).",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of both.")] = 0,
+    as_json: JsonOption = False,
+    plugin: PluginOption = None,
+) -> None:
+    """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
+    load_plugins(plugin)
+    from gi_bench.harness.analysis.comparing import compare_runs, comparison_json, comparison_lines, run_notes
+
+    if metric and everything:
+        raise GiBenchError("--metric and --all exclude each other", do="give one of them")
+    found, missing = compare_runs(runs, names=metric, everything=everything, resamples=resamples, seed=seed)
+    notes = run_notes(runs)
+    if as_json:
+        typer.echo(comparison_json(found, missing, notes))
+        return
+    for line in comparison_lines(found, missing, notes):
+        typer.echo(line)
+
+
+COMMAND = CommandEntry(
+    name="compare",
+    summary="Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction.",
+    app=compare,
+    order=60,
+)

@@ -1,0 +1,26 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PluginOption = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
+
+
+def load_plugins(plugins: list[Path] | None) -> None:
+    """Register what the files given by ``--plugin`` declare."""
+    from gi_bench.harness.registry import load_plugin
+
+    for path in plugins or ():
+        load_plugin(path)

@@ -1,0 +1,83 @@
+"""``gi-bench score``: metrics of stored predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gi_bench.harness.commands.options import PluginOption, ThreadsOption, load_plugins
+from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.registry import CommandEntry
+
+
+def score(
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option("--predictions", help="predictions_1.json, JSONL or CSV of any tool; needs --suite; repeatable."),
+    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite that --predictions answers.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
+        "runs"
+    ),
+    resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
+    everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
+    bertscore_model: Annotated[
+        str, typer.Option("--bertscore-model", help="Encoder of BERTScore: Hub id in the cache, folder, or 'offline'.")
+    ] = "roberta-large",
+    bleurt_model: Annotated[
+        str | None, typer.Option("--bleurt-model", help="BLEURT checkpoint; none by default.")
+    ] = None,
+    judge_url: Annotated[str | None, typer.Option("--judge-url", help="OpenAI-compatible server of the judge.")] = None,
+    judge_model: Annotated[
+        str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")
+    ] = None,
+    judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
+    threads: ThreadsOption = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Score stored predictions again, without the model; or anybody's file of predictions."""
+    from gi_bench.harness.devices import use_threads
+
+    if threads is not None:
+        use_threads(threads)
+    load_plugins(plugin)
+    from gi_bench.harness.analysis.scoring import score_run
+    from gi_bench.harness.analysis.summary import score_lines
+    from gi_bench.harness.metrics.settings import MetricSettings
+
+    if not runs and not predictions:
+        raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
+    if bool(predictions) != bool(suite):
+        raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
+    folders = list(runs or [])
+    if predictions and suite:
+        from gi_bench.harness.engine.imported import import_predictions
+        from gi_bench.harness.registry import load_suite
+
+        loaded = load_suite(suite, data)
+        folders += [import_predictions(path, loaded, output, name=name) for path in predictions]
+    settings = MetricSettings(
+        bertscore_model=bertscore_model,
+        bleurt_model=bleurt_model,
+        judge_url=judge_url,
+        judge_model=judge_model,
+        judge_limit=judge_limit,
+    )
+    scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
+    for line in score_lines(scored, everything=everything):
+        typer.echo(line)
+    for folder in folders[len(runs or []) :]:
+        typer.echo(f"run: {folder}")
+
+
+COMMAND = CommandEntry(
+    name="score",
+    summary="Score stored predictions again, without the model; or anybody's file of predictions.",
+    app=score,
+    order=50,
+)

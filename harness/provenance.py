@@ -1,0 +1,128 @@
+"""What was made from what: whether a file is still what the same inputs and the same code would give.
+
+Kept in the user's cache, not beside the files: a file that somebody changed is recognised, whatever else was changed
+with it. Where nothing is known, everything is made again; nothing here ever decides that old numbers will do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import gi_bench
+from gi_bench.harness.cache import Cache, cache_folder, file_digests
+
+_DISTRIBUTION = "gi-bench"
+# Checkpoints are named by what depends on them, and none of these decides a number.
+_NO_CODE = {"weights", "__pycache__"}
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """SHA-256 over the code and data of this package, the versions of the packages that it needs, and Python's."""
+    digest = hashlib.sha256()
+    top = Path(gi_bench.__file__).parent
+    for folder, folders, names in os.walk(top, followlinks=True):
+        folders[:] = sorted(set(folders) - _NO_CODE)
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix != ".pyc":
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{path.relative_to(top).as_posix()}\0{content}\n".encode())
+    digest.update(json.dumps([sys.version, sys.platform, _versions()]).encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that ours names, optional ones included."""
+    try:
+        named = requires(_DISTRIBUTION) or []
+    except PackageNotFoundError:
+        named = []
+    found = {}
+    for line in named:
+        name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def is_ours(function: Any) -> bool:
+    """Whether :func:`code_digest` covers where a function is defined."""
+    module = getattr(function, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] == gi_bench.__name__
+
+
+def content_of(paths: Iterable[Path]) -> dict[str, str]:
+    """Digests of files by path; folders stand for all files in them, what is not there for nothing.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path] * path.is_file()
+    return dict(zip((str(path.resolve()) for path in found), file_digests(found), strict=True))
+
+
+def digest_of(*parts: object) -> str:
+    """SHA-256 over plain values and the code that deals with them."""
+    text = json.dumps([code_digest(), *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_current(outputs: Sequence[Path], made_from: str) -> bool:
+    """Whether files are as they were when they were made from the same.
+
+    Args:
+        outputs: files and folders.
+        made_from: :func:`digest_of` all that they depend on.
+    """
+    try:
+        found = content_of(outputs)
+    except OSError:
+        return False
+    return bool(recall(_key(outputs, made_from)) == digest_of(found))
+
+
+def remember(outputs: Sequence[Path], made_from: str) -> None:
+    """Note files that were just made from something."""
+    try:
+        keep(_key(outputs, made_from), digest_of(content_of(outputs)))
+    except OSError:  # gone again: nothing is known of them
+        return
+
+
+def _key(outputs: Sequence[Path], made_from: str) -> str:
+    return digest_of([str(path.resolve()) for path in outputs], made_from)
+
+
+def recall(key: str) -> Any:
+    """A value kept under a :func:`digest_of`; None where there is none."""
+    stored = _cache().get(key)
+    try:
+        return None if stored is None else json.loads(stored)
+    except ValueError:
+        return None
+
+
+def keep(key: str, value: Any) -> None:
+    """Keep a plain value under a :func:`digest_of`; floats come back as they are."""
+    _cache().put(key, json.dumps(value).encode())
+
+
+def _cache() -> Cache:
+    return Cache(cache_folder() / "made.sqlite3")
+
+
+__all__ = ["code_digest", "content_of", "digest_of", "is_current", "is_ours", "keep", "recall", "remember"]
