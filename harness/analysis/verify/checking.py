@@ -167,7 +167,7 @@ def verify_run(path: Path | str, *, settings: MetricSettings | None = None) -> V
 def _by_metric(scores: Iterable[Score]) -> dict[str, tuple[Score, ...]]:
     found: dict[str, list[Score]] = {}
     for score in scores:
-        found.setdefault(score.metric, []).append(score)
+        found.setdefault(str(score.metric), []).append(score)
     return {name: tuple(values) for name, values in found.items()}
 
 
@@ -181,6 +181,8 @@ def _verify(run: Run, method: Method, stored: Sequence[Score], scores: Scores, f
         expected = list(_expected(rows)) if isinstance(rows, Rows) else []
     except ImportError as error:
         rows = Unavailable(f"{method.library} is not installed ({error})", f"pip install {method.library}")
+    except Exception as error:  # a damaged row, or another version of a library, must not cost the other metrics
+        rows = Unavailable(f"{method.library} cannot tell ({type(error).__name__}: {error})")
     if isinstance(rows, Unavailable):
         if stored:
             found.unavailable[name] = rows.line()
@@ -239,7 +241,7 @@ def _compared(
     """Both sides beside each other: what is stored twice, missing or not expected is said too."""
     by_slice: dict[tuple[str, str], list[Score]] = {}
     for score in stored:
-        by_slice.setdefault((score.slice_by, score.slice_value), []).append(score)
+        by_slice.setdefault((str(score.slice_by), str(score.slice_value)), []).append(score)
     for one in expected:
         given = by_slice.pop((one.slice_by, one.slice_value), [])
         number = Number(name, one.slice_by, one.slice_value, None, one.value, None, one.n, library, tolerance)

@@ -104,7 +104,7 @@ def _bleu(run: Run, source: _Source, *, smooth: str, scale: float) -> Rows | str
         predictions, references = ([cut[text] for text in side] for side in (texts.predictions, texts.references))
         note = f"; {odd} texts end in a hyphen and a line end: all are cut by Tokenizer13a() first"
     else:
-        metric = BLEU(tokenize="13a", smooth_method=smooth)
+        metric = BLEU(tokenize="13a", smooth_method=smooth, force=True)  # answers may well end in " ."
         predictions, references = list(texts.predictions), list(texts.references)
         note = ""
 

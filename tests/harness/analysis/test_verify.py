@@ -620,3 +620,25 @@ def test_a_plugin_s_metric_is_never_counted_as_verified(scored: Path) -> None:
     assert found.holds
     assert "of_a_plugin" in found.no_reference
     assert "--plugin" in found.unknown["of_a_plugin"]
+
+
+def test_a_library_that_fails_is_said_and_costs_no_other(scored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("not two-dimensional")
+
+    monkeypatch.setattr("gi_bench.harness.analysis.verify.overlaps._united", fail)
+    overlap_of.cache_clear()
+    found = verify_run(scored)
+    assert found.unavailable["region_iou"] == "scikit-learn cannot tell (ValueError: not two-dimensional)"
+    assert "region_iou" not in found.verified
+    assert "region_iou" in found.own
+    assert "bleu" in found.verified
+    assert found.holds
+
+
+@pytest.mark.parametrize(("field", "value"), [("n", "12"), ("value", "0.5"), ("value", True), ("slice_value", ["all"])])
+def test_a_number_of_another_type_is_caught(scored: Path, field: str, value: Any) -> None:
+    content = _content(scored)
+    _score(content, "rougeL")[field] = value
+    _write(scored, content)
+    assert not verify_run(scored).holds
