@@ -143,7 +143,7 @@ def _bytes(folder: Path) -> dict[str, str]:
 
 
 def test_a_lost_part_is_made_again_byte_for_byte(gi_bench: CommandLine, tmp_path: Path) -> None:
-    options = ("--suite", "phantom/validation", "--limit", "300")
+    options = ("--suite", "phantom/validation", "--limit", "400")
     _run(gi_bench, tmp_path, ("multitask_r32",), *options)
     (folder,) = (tmp_path / "phantom-validation").glob("multitask_r32-????????")
     before = _bytes(folder)
