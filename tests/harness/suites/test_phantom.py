@@ -1,14 +1,28 @@
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.phantom import pins
 from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
 from gi_bench.harness.suites.phantom.render import render
 from gi_bench.harness.suites.phantom.scene import make_scene
-from gi_bench.harness.suites.phantom.shapes import grid_cells, region_masks
+from gi_bench.harness.suites.phantom.shapes import (
+    axes,
+    field_mask,
+    grid_cells,
+    patch_relative,
+    polyp_shape,
+    region_masks,
+)
 from gi_bench.harness.suites.phantom.suite import SPLIT_SIZES, PhantomSuite, suites
 from gi_bench.harness.taxonomy import GRID_CELLS, QUESTION_CLASSES
 
@@ -145,3 +159,88 @@ def test_the_small_training_suite_is_the_first_part_of_train() -> None:
     assert small.image_ids[:2] == few.image_ids
     assert tuple(small.questions[:20]) == tuple(few.questions)
     assert "600 images" in entries["phantom/train-small"].summary
+
+
+@pytest.fixture
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The code without its table: everything is drawn and hashed."""
+    monkeypatch.setenv(pins.VARIABLE, "off")
+    pins._table.cache_clear()
+    yield
+    pins._table.cache_clear()
+
+
+def test_the_table_belongs_to_the_code() -> None:
+    assert json.loads(pins.TABLE.read_text())["sources"] == pins.sources_digest(), "run python -m tools.pin_phantom"
+    for entry in suites():
+        suite = entry.open(None)
+        assert suite.known_fingerprint == suite.fingerprint
+
+
+def test_pinned_pictures_are_what_is_drawn(unpinned: None) -> None:
+    drawn = {img_id: PhantomSuite(split).image_digest(img_id)
+             for split, size in SPLIT_SIZES.items()
+             for img_id in (PhantomSuite(split).image_id(i) for i in (0, 7, size // 2, size - 1))}  # fmt: skip
+    os.environ.pop(pins.VARIABLE)
+    pins._table.cache_clear()
+    for img_id, digest in drawn.items():
+        assert PhantomSuite(img_id.split("-")[1]).image_digest(img_id) == digest
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_pinned_fingerprints_follow_from_rows_and_pictures(split: str) -> None:
+    suite = PhantomSuite(split)
+    assert suite.questions
+    assert suite.phrases
+    assert Suite.fingerprint.func(suite) == suite.known_fingerprint  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow  # renders 320 pictures: half a minute
+def test_the_pinned_fingerprint_is_that_of_everything_drawn(unpinned: None) -> None:
+    suite = PhantomSuite("test")
+    assert suite.known_fingerprint is None
+    assert suite.fingerprint == TEST_FINGERPRINT
+
+
+def test_what_is_drawn_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gi_bench.harness.suites.phantom import render as rendering
+    from gi_bench.harness.suites.phantom import rows
+
+    suite = PhantomSuite("validation")
+    monkeypatch.setattr(rendering, "render", lambda scene: render(scene) ^ np.uint8(1))
+    with pytest.raises(DataError, match=f"the picture {suite.image_ids[3]}: drawn otherwise .*GI_BENCH_PINS=off"):
+        suite.load_image(suite.image_ids[3])
+    monkeypatch.setattr(rows, "make_questions", lambda scenes: suite_rows[:-1])
+    suite_rows = PhantomSuite("train", 2).questions
+    with pytest.raises(DataError, match="the questions of phantom/validation: drawn otherwise"):
+        _ = suite.questions
+
+
+def test_other_rows_have_no_pinned_fingerprint() -> None:
+    class Fewer(PhantomSuite):
+        phrases = ()  # type: ignore[assignment]
+
+    replaced = PhantomSuite("validation")
+    replaced.__dict__["phrases"] = ()
+    pinned = PhantomSuite("validation").fingerprint
+    assert Fewer("validation").known_fingerprint is replaced.known_fingerprint is None
+    assert Fewer("validation").fingerprint == replaced.fingerprint != pinned
+    assert PhantomSuite("validation", 5).known_fingerprint is None
+
+
+def test_regions_are_computed_where_they_lie_only() -> None:
+    """A round object drawn near its place equals one drawn over the whole grid."""
+    checked = 0
+    for number in range(80):
+        scene = make_scene("train", number)
+        x, y = axes(96)
+        for patch in scene.patches:
+            mask = (patch_relative(patch, x, y) < 1) & field_mask(x, y)
+            assert not (region_masks(replace(scene, box=None, instruments=()), 96)[scene.abnormality] ^ mask).any()
+            checked += 1
+        if scene.polyps:
+            shapes = [polyp_shape(polyp, x, y) for polyp in scene.polyps]
+            mask = np.any([shape.head | shape.stalk for shape in shapes], axis=0) & field_mask(x, y)
+            assert not (region_masks(replace(scene, box=None, instruments=()), 96)["polyp"] ^ mask).any()
+            checked += 1
+    assert checked > 30
