@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study, read_study
     from gi_bench.harness.engine.run import Finished, Settings, evaluate
     from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError, UnknownNameError
+    from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
-    from gi_bench.harness.metrics.settings import MetricSettings
     from gi_bench.harness.model import Answer, Ask, BuildContext, GroundAsk, Grounding, Model
     from gi_bench.harness.registry import CommandEntry, ModelEntry, load_plugin, load_suite, registered
     from gi_bench.harness.schema import (
@@ -133,7 +133,7 @@ _HOMES = {
     ),
     "gi_bench.harness.suites.base": ("Suite", "SuiteEntry"),
     "gi_bench.harness.metrics.base": ("Metric", "Statistics", "Sums", "ratio"),
-    "gi_bench.harness.metrics.settings": ("MetricSettings",),
+    "gi_bench.harness.metric_settings": ("MetricSettings",),
     "gi_bench.harness.engine.run": ("Finished", "Settings", "evaluate"),
     "gi_bench.harness.store": ("Run", "open_run"),
     "gi_bench.harness.statistics": ("Difference",),

@@ -14,8 +14,8 @@ from typing import Any
 from gi_bench.harness.analysis.comparison_table import ComparisonTable, compare_in_table
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric
-from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.registry import registered, unknown_name
 from gi_bench.harness.schema import Scores
 from gi_bench.harness.store import Run, open_run

@@ -28,7 +28,7 @@ from gi_bench.harness import migration
 from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.files import read_json, write_json
-from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.schema import (
     SCHEMA_VERSION,

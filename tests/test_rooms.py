@@ -144,3 +144,13 @@ def test_weights_are_safetensors_only_and_small() -> None:
     files = [path for path in (ROOT / "baselines" / "weights").rglob("*") if path.is_file()]
     assert not [path for path in files if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
     assert sum(path.stat().st_size for path in files) <= 25e6
+
+
+def test_the_layers_hold() -> None:
+    """The import contracts of pyproject.toml, between the rooms and inside them."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    if not linter.exists():
+        pytest.skip("import-linter is not installed")
+    result = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert " 0 broken" in result.stdout

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gi_bench.baselines.florence2 import locations
-from gi_bench.baselines.training.rows import TINY_STYLE, TargetStyle
+from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import NOT_COVERED, Answer, Ask, BuildContext, Feature, GroundAsk, Grounding
 from gi_bench.harness.schema import Phrase, Region, Task

@@ -88,7 +88,7 @@ def explanations(
     from gi_bench.baselines.data import explanations as writing
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.language_model import Endpoint, replies
-    from gi_bench.harness.metrics.settings import MetricSettings
+    from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.registry import load_suite
 
     if source not in ("template", "model"):

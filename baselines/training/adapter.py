@@ -19,6 +19,7 @@ from gi_bench.baselines.florence2.adapters import (
     trainable_count,
     write_training_images,
 )
+from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
 from gi_bench.baselines.registration import VariantRecipe
 from gi_bench.baselines.training.card import write_readme
 from gi_bench.baselines.training.extra_rows import ExtraRows
@@ -26,7 +27,7 @@ from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once,
 from gi_bench.baselines.training.fitting import Course, Trained, train
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
 from gi_bench.baselines.training.progress import Say, bound_digest, row_reporter
-from gi_bench.baselines.training.rows import TINY_STYLE, Examples, TargetStyle, check_examples, task_examples
+from gi_bench.baselines.training.rows import Examples, check_examples, task_examples
 from gi_bench.baselines.training.settings import Running, TrainingSettings, is_main_process
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes

@@ -8,27 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gi_bench.baselines.florence2 import locations, prompts
+from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
 from gi_bench.baselines.training.extra_rows import ExtraRows
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.taxonomy import FINDING_LABELS
-
-
-@dataclass(frozen=True)
-class TargetStyle:
-    """How regions are written as targets.
-
-    Attributes:
-        corners: corners of every polygon; None keeps the outline within 0.8 % of its perimeter.
-        steps: cells of the coordinate grid a side, at most 1,000.
-    """
-
-    corners: int | None = None
-    steps: int = locations.BINS
-
-
-TINY_STYLE = TargetStyle(corners=8, steps=50)
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric, Statistics
-from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.permutation import draws_needed
 from gi_bench.harness.schema import MetricInfo, Phrase, Question
 from gi_bench.harness.statistics import Difference, Floats, encode, holm, paired, sums_by_image

@@ -26,10 +26,10 @@ from gi_bench.harness.intervals import (
     bootstrap_interval,
     rate_interval,
 )
+from gi_bench.harness.metric_settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
 from gi_bench.harness.metrics.participation import tally
-from gi_bench.harness.metrics.settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image

@@ -53,7 +53,7 @@ def audit(
             raise GiBenchError("--wording audits one suite", do="gi-bench audit SUITE --wording [--negatives FILE]")
         _audit_wording(sets[0], data, negatives, as_json)
         return
-    from gi_bench.harness.suites.audit.leaks import SetNames, find_leaks, leak_lines
+    from gi_bench.harness.audit.leaks import SetNames, find_leaks, leak_lines
 
     named = SetNames(tuple(sets or ()), tuple(train or ()), tuple(test or ()), data, train_data)
     if disjoint is not None and not train:
@@ -75,8 +75,8 @@ def audit(
 
 
 def _audit_wording(name: str, data: Path | None, negatives: Path | None, as_json: bool) -> None:
+    from gi_bench.harness.audit.wording import report_lines, wording_report
     from gi_bench.harness.registry import load_suite
-    from gi_bench.harness.suites.audit.wording import report_lines, wording_report
 
     suite = load_suite(name, data)
     report = wording_report(suite, negatives)

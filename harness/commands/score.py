@@ -48,7 +48,7 @@ def score(
     load_plugins(plugin)
     from gi_bench.harness.analysis.scoring import score_run
     from gi_bench.harness.analysis.summary import score_lines
-    from gi_bench.harness.metrics.settings import MetricSettings
+    from gi_bench.harness.metric_settings import MetricSettings
 
     if not runs and not predictions:
         raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")

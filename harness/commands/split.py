@@ -19,9 +19,10 @@ def split(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides among images that are alike.")] = 42,
 ) -> None:
     """Divide the images of all sources into train and test, each image on one side whatever asks about it."""
+    from gi_bench.harness.registry import load_suite
     from gi_bench.harness.suites.splits.making import gather, make_split, read_sources, shares
 
-    rows, used = read_sources(sources, data)
+    rows, used = read_sources(sources, lambda name: load_suite(name, data))
     uses = gather(rows)
     made = make_split(uses, fraction=test_share, seed=seed, sources=used)
     made.write(output)

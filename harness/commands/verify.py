@@ -23,7 +23,7 @@ def verify(
 ) -> None:
     """Compute a run's scores again with the field's own libraries. Exit code 1 if a number differs."""
     from gi_bench.harness.analysis.verify import verification_json, verification_lines, verify_run
-    from gi_bench.harness.metrics.settings import MetricSettings
+    from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.registry import load_plugin
 
     for path in plugin or ():

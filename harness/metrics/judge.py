@@ -19,9 +19,9 @@ import numpy as np
 from gi_bench.harness.cache import Cache
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.language_model import Chat, Endpoint, LocalModel, ask, replies
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
-from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.schema import MetricInfo, Prediction, Question
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Two ids mean one image if they are spelled alike (folders, endings such as ``.jpg``, case and Unicode form aside), or
 if the stored pictures are equal byte for byte. Nearly equal frames are the business of
-:mod:`gi_bench.harness.suites.audit.images`.
+:mod:`gi_bench.harness.audit.images`.
 """
 
 from __future__ import annotations

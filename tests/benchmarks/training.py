@@ -28,13 +28,14 @@ from transformers.trainer_callback import PrinterCallback
 from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter
 from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
+from gi_bench.baselines.florence2.locations import TargetStyle
 from gi_bench.baselines.registration import HERE, VariantRecipe, recipes
 from gi_bench.baselines.training import fitting, settings
 from gi_bench.baselines.training.adapter import BASE_DEFAULTS, TINY_DEFAULTS
 from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once
 from gi_bench.baselines.training.fitting import Course, train
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
-from gi_bench.baselines.training.rows import Examples, TargetStyle, task_examples
+from gi_bench.baselines.training.rows import Examples, task_examples
 from gi_bench.baselines.training.settings import Running, TrainingSettings
 from gi_bench.baselines.training.tiny import architecture as tiny
 from gi_bench.harness.suites.phantom.suite import PhantomSuite

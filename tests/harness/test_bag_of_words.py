@@ -11,13 +11,13 @@ import pytest
 
 from gi_bench.harness.analysis.scoring import metric_scores, score_run
 from gi_bench.harness.analysis.summary import score_lines
+from gi_bench.harness.audit.wording import wording_report
 from gi_bench.harness.bag_of_words import pair_share, pair_sums, phrase_rows, share_of_sums, two_sided, word_scores
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.metrics.wording import statistics_of, wording_notes
 from gi_bench.harness.registry import load_suite, registered
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import Bootstrap
-from gi_bench.harness.suites.audit.wording import wording_report
 from gi_bench.harness.suites.crossed import crossed
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import write_run

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gi_bench.baselines.florence2 import locations, prompts
+from gi_bench.baselines.florence2.locations import TINY_STYLE
 from gi_bench.baselines.training.features import PictureFeed
 from gi_bench.baselines.training.mixture import Batch, Row
-from gi_bench.baselines.training.rows import TINY_STYLE, Examples
+from gi_bench.baselines.training.rows import Examples
 from gi_bench.harness.suites.phantom.facts import Facts
 from gi_bench.harness.suites.phantom.scene import INSTRUMENTS, POLYP_COLORS, POLYP_RADII, POLYP_TYPES, Scene
 from gi_bench.harness.suites.phantom.shapes import region_masks

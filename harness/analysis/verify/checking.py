@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gi_bench.harness.analysis.verify import confidences, embeddings, overlaps, rates, texts
 from gi_bench.harness.analysis.verify.methods import TOLERANCE, Method, Rows, Unavailable, library_version
-from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.schema import Score, Scores
 from gi_bench.harness.store import Run, open_run
 

@@ -12,7 +12,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -187,18 +187,16 @@ def file_source(path: Path) -> Source:
         raise DataError(f"cannot read the file: {error.strerror}", where=path, do="check the path") from error
 
 
-def read_sources(names: Sequence[str], data: Path | None) -> tuple[list[AskedRow], list[Source]]:
+def read_sources(names: Sequence[str], load: Callable[[str], Suite]) -> tuple[list[AskedRow], list[Source]]:
     """The rows of suites, and of CSV or Parquet files, and what they came from.
 
     Args:
         names: a suite's name, or the path of a ``.csv`` or ``.parquet`` file.
-        data: folder with the suites' files.
+        load: gives a suite by its name.
 
     Raises:
         GiBenchError: a suite is unknown, or files are missing or damaged.
     """
-    from gi_bench.harness.registry import load_suite
-
     rows: list[AskedRow] = []
     used: list[Source] = []
     for name in names:
@@ -207,7 +205,7 @@ def read_sources(names: Sequence[str], data: Path | None) -> tuple[list[AskedRow
             rows += rows_of_file(path)
             used.append(file_source(path))
         else:
-            suite = load_suite(name, data)
+            suite = load(name)
             rows += rows_of_suite(suite)
             used.append(Source(suite.fingerprint, suite.name))
     return rows, used

@@ -10,11 +10,11 @@ import pytest
 
 from gi_bench.baselines.florence2 import prompts
 from gi_bench.baselines.florence2.backbone import load_backbone
-from gi_bench.baselines.florence2.locations import decode_mask
+from gi_bench.baselines.florence2.locations import TINY_STYLE, decode_mask
 from gi_bench.baselines.florence2.prompts import NOTHING_THERE, ground_prompt
 from gi_bench.baselines.registration import HERE, recipes
 from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
-from gi_bench.baselines.training.rows import TINY_STYLE, Examples, check_examples, task_examples
+from gi_bench.baselines.training.rows import Examples, check_examples, task_examples
 from gi_bench.baselines.training.settings import Running
 from gi_bench.baselines.training.tiny.pretraining import (
     caption,

@@ -21,7 +21,7 @@ from gi_bench.harness.analysis.verify import METHODS, Number, Verification, veri
 from gi_bench.harness.analysis.verify.overlaps import boundary_f, overlap_of
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.metrics.settings import MetricSettings
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import AtomicPair, Phrase, Prediction, Question, Region

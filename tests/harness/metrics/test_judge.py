@@ -13,8 +13,8 @@ import pytest
 
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.language_model import KEY_VARIABLE, Endpoint, LanguageModelError, LocalModel, ask, replies
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics import judge
-from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.schema import Scores
 from tests.run_folders import write_run
 

@@ -19,10 +19,10 @@ from gi_bench.harness import encoders
 from gi_bench.harness.cache import Cache
 from gi_bench.harness.encoders import Checkpoint, Encoder, PairCache, Regressor, find_checkpoint
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics import semantic
 from gi_bench.harness.metrics.base import Statistics
 from gi_bench.harness.metrics.semantic import bert_scores
-from gi_bench.harness.metrics.settings import MetricSettings
 from gi_bench.harness.store import Run, open_run
 from tests.run_folders import write_run
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
+from gi_bench.harness.audit import images as audit
 from gi_bench.harness.cli import main
 from gi_bench.harness.errors import DataError
-from gi_bench.harness.suites.audit import images as audit
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.harness.suites.splits import making as splits
 from gi_bench.harness.suites.splits.making import AskedRow, Split, gather, make_split

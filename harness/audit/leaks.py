@@ -7,8 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.suites.audit.images import (
+from gi_bench.harness.audit.images import (
     ImageSet,
     NearDuplicate,
     Overlap,
@@ -20,6 +19,7 @@ from gi_bench.harness.suites.audit.images import (
     read_set,
     union,
 )
+from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.suites.splits.making import Split
 
 
