@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -70,27 +70,10 @@ def score_run(
         from gi_bench.harness.registry import registered
 
         metrics = registered("gi_bench.metrics")
-    scores: list[Score] = []
-    infos: list[MetricInfo] = []
-    not_computed: dict[str, str] = {}
-    counts = _counts(run)
+    found = _Computed(counts=_counts(run))
     bootstrap = Bootstrap(resamples, seed)
     for name, metric in metrics.items():
-        try:
-            statistics = metric.compute(run)
-        except Exception as error:  # a metric of a plugin must not cost the other metrics
-            statistics = f"{type(error).__name__}: {error}"
-        if isinstance(statistics, str):
-            not_computed[name] = statistics
-            continue
-        info = statistics.info or metric.info
-        infos.append(info)
-        if run.seen_images:  # with none seen the slice would repeat the whole
-            statistics = _with_training(statistics, run.seen_images)
-        scores.extend(metric_scores(name, statistics, bootstrap, info))
-        for reason, count in statistics.counts.items():
-            if count:
-                counts[f"{name}: {reason}"] = count
+        _compute(name, metric, run, bootstrap, found)
     result = Scores(
         suite=run.suite,
         fingerprint=run.fingerprint,
@@ -98,11 +81,11 @@ def score_run(
         recipe_digest=run.manifest.recipe_digest,
         interval_method=METHOD.format(resamples=resamples, seed=seed) if resamples else "no intervals",
         interval_version=INTERVAL_VERSION,
-        metrics=tuple(infos),
-        scores=tuple(scores),
-        not_computed=not_computed,
-        notes=(*_notes(run), *wording_notes(scores)),
-        counts=counts,
+        metrics=tuple(found.infos),
+        scores=tuple(found.scores),
+        not_computed=found.not_computed,
+        notes=(*_notes(run), *wording_notes(found.scores)),
+        counts=found.counts,
         states=tally(run),
     )
     if write:
@@ -112,6 +95,35 @@ def score_run(
         if made_from is not None:
             provenance.remember([written], made_from)
     return result
+
+
+@dataclass
+class _Computed:
+    """What metrics gave so far."""
+
+    counts: dict[str, int]
+    scores: list[Score] = field(default_factory=list)
+    infos: list[MetricInfo] = field(default_factory=list)
+    not_computed: dict[str, str] = field(default_factory=dict)
+
+
+def _compute(name: str, metric: Metric, run: Run, bootstrap: Bootstrap, found: _Computed) -> None:
+    """Add the scores of one metric in all slices, or why there are none."""
+    try:
+        statistics = metric.compute(run)
+    except Exception as error:  # a metric of a plugin must not cost the other metrics
+        statistics = f"{type(error).__name__}: {error}"
+    if isinstance(statistics, str):
+        found.not_computed[name] = statistics
+        return
+    info = statistics.info or metric.info
+    found.infos.append(info)
+    if run.seen_images:  # with none seen the slice would repeat the whole
+        statistics = _with_training(statistics, run.seen_images)
+    found.scores.extend(metric_scores(name, statistics, bootstrap, info))
+    for reason, count in statistics.counts.items():
+        if count:
+            found.counts[f"{name}: {reason}"] = count
 
 
 def current_scores(path: Path | str) -> Scores | None:

@@ -15,44 +15,61 @@ if TYPE_CHECKING:
     from gi_bench.harness.schema import Task
 
 
+ModelOption = Annotated[list[str], typer.Option("--model", "-m", help="Model variant; repeat to run several.")]
+SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Parent of the run folders.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")]
+TasksOption = Annotated[
+    str | None, typer.Option("--tasks", help="Comma list of answer, ground, explain (default: all).")
+]
+BatchSizeOption = Annotated[str, typer.Option("--batch-size", help="Micro-batch: a number or auto.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+BeamsOption = Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one."),
+]
+BackboneOption = Annotated[str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")]
+TrainSuiteOption = Annotated[str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")]
+TrainDataOption = Annotated[
+    Path | None, typer.Option("--train-data", help="Folder of the --train-suite, where it is not --data.")
+]
+TrainingImagesOption = Annotated[
+    Path | None,
+    typer.Option("--training-images", help="Ids of the model's training images: scores for seen and unseen apart."),
+]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
+]
+EverythingOption = Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")]
+BoundsOption = Annotated[
+    bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
+]
+
+
 def run(
-    model: Annotated[list[str], typer.Option("--model", "-m", help="Model variant; repeat to run several.")],
-    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom",
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the run folders.")] = Path("runs"),
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
-    tasks: Annotated[
-        str | None, typer.Option("--tasks", help="Comma list of answer, ground, explain (default: all).")
-    ] = None,
-    batch_size: Annotated[str, typer.Option("--batch-size", help="Micro-batch: a number or auto.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
-    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one."),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
-    ] = None,
-    train_suite: Annotated[
-        str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")
-    ] = None,
-    train_data: Annotated[
-        Path | None, typer.Option("--train-data", help="Folder of the --train-suite, where it is not --data.")
-    ] = None,
-    training_images: Annotated[
-        Path | None,
-        typer.Option("--training-images", help="Ids of the model's training images: scores for seen and unseen apart."),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
-    bounds: Annotated[
-        bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
-    ] = False,
+    model: ModelOption,
+    suite: SuiteOption = "phantom",
+    data: DataOption = None,
+    output: OutputOption = Path("runs"),
+    limit: LimitOption = None,
+    tasks: TasksOption = None,
+    batch_size: BatchSizeOption = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    seed: SeedOption = 0,
+    beams: BeamsOption = None,
+    checkpoint: CheckpointOption = None,
+    backbone: BackboneOption = None,
+    train_suite: TrainSuiteOption = None,
+    train_data: TrainDataOption = None,
+    training_images: TrainingImagesOption = None,
+    split: SplitOption = None,
+    everything: EverythingOption = False,
+    bounds: BoundsOption = False,
     threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:

@@ -50,17 +50,7 @@ def score(
     from gi_bench.harness.analysis.summary import score_lines
     from gi_bench.harness.metric_settings import MetricSettings
 
-    if not runs and not predictions:
-        raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
-    if bool(predictions) != bool(suite):
-        raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
-    folders = list(runs or [])
-    if predictions and suite:
-        from gi_bench.harness.engine.imported import import_predictions
-        from gi_bench.harness.registry import load_suite
-
-        loaded = load_suite(suite, data)
-        folders += [import_predictions(path, loaded, output, name=name) for path in predictions]
+    folders = [*(runs or []), *_imported(runs, predictions, suite, data, output, name)]
     settings = MetricSettings(
         bertscore_model=bertscore_model,
         bleurt_model=bleurt_model,
@@ -73,6 +63,28 @@ def score(
         typer.echo(line)
     for folder in folders[len(runs or []) :]:
         typer.echo(f"run: {folder}")
+
+
+def _imported(
+    runs: list[Path] | None,
+    predictions: list[Path] | None,
+    suite: str | None,
+    data: Path | None,
+    output: Path,
+    name: str | None,
+) -> list[Path]:
+    """Run folders made from files of predictions."""
+    if not runs and not predictions:
+        raise GiBenchError("nothing to score", do="give a run folder, or --predictions FILE --suite SUITE")
+    if bool(predictions) != bool(suite):
+        raise GiBenchError("--predictions and --suite belong together", do="give both, or run folders alone")
+    if not predictions or not suite:
+        return []
+    from gi_bench.harness.engine.imported import import_predictions
+    from gi_bench.harness.registry import load_suite
+
+    loaded = load_suite(suite, data)
+    return [import_predictions(path, loaded, output, name=name) for path in predictions]
 
 
 COMMAND = CommandEntry(

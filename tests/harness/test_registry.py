@@ -60,9 +60,8 @@ def test_a_plugin_file_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
         load_plugin(tmp_path / "none.py")
 
 
-def test_a_third_party_package_is_found_and_runs(tmp_path: Path) -> None:
-    """A package as another team would write it: installed into a folder of its own, found by entry point."""
-    project = tmp_path / "project"
+def _their_package(project: Path) -> Path:
+    """A package that registers a model, ready to be installed."""
     project.mkdir()
     (project / "pyproject.toml").write_text(
         textwrap.dedent(
@@ -106,6 +105,12 @@ def test_a_third_party_package_is_found_and_runs(tmp_path: Path) -> None:
             """
         )
     )
+    return project
+
+
+def test_a_third_party_package_is_found_and_runs(tmp_path: Path) -> None:
+    """A package as another team would write it: installed into a folder of its own, found by entry point."""
+    project = _their_package(tmp_path / "project")
     site = tmp_path / "site"
     subprocess.run(
         [
