@@ -89,13 +89,15 @@ def _made_from(paths: list[Path]) -> str | None:
     """Digest of all that a page over some runs shows; None where that is not known."""
     from gi_bench.harness.analysis.bounds import bounds_beside
     from gi_bench.harness.analysis.definitions import metrics_key
-    from gi_bench.harness.store import run_parts
+    from gi_bench.harness.store import open_run, pictures_path, run_parts
 
     known = metrics_key(registered("gi_bench.metrics"))
     if known is None:
         return None
     runs = [*paths, *bounds_beside(paths)]
-    return provenance.digest_of("report", [provenance.content_of(run_parts(run)) for run in runs], known)
+    pictures = {pictures_path(path, open_run(path).fingerprint) for path in paths}
+    content = [provenance.content_of(run_parts(run)) for run in runs]
+    return provenance.digest_of("report", content, provenance.content_of(sorted(pictures)), known)
 
 
 def after_study(folder: Path) -> list[tuple[str, Path]]:

@@ -33,7 +33,7 @@ from gi_bench.harness.metrics.participation import tally
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
-from gi_bench.harness.store import Run, open_run, scores_to_json
+from gi_bench.harness.store import Run, made_parts, open_run, scores_to_json
 
 RESAMPLES = 1000
 
@@ -149,8 +149,7 @@ def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: in
     known, encoders = metrics_key(metrics), encoders_state(run.settings)
     if known is None or encoders is None:
         return None
-    names = ("manifest.json", "references.parquet", "training.json", "predictions")
-    content = provenance.content_of(run.path / name for name in names)
+    content = provenance.content_of(made_parts(run.path))
     return provenance.digest_of("scores", content, known, encoders, resamples, seed)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from gi_bench.harness import provenance
 from gi_bench.harness.model import BuildContext
 from gi_bench.harness.registry import ModelEntry
-from gi_bench.harness.store import made_parts
+from gi_bench.harness.store import made_parts, pictures_path
+from gi_bench.harness.suites.base import Suite
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,22 @@ class Request:
 
     Attributes:
         key: of everything that decides the run; None where that is not known.
+        suite: what it runs on.
     """
 
     key: str | None
+    suite: Suite
 
     def find(self) -> Path | None:
-        """The folder of the finished run, untouched; None where there is none."""
+        """The folder of the finished run, untouched; None where there is none, or its suite's pictures are gone."""
         if self.key is None:
             return None
         found = provenance.recall(self.key)
         folder = Path(found) if isinstance(found, str) else None
-        return folder if folder is not None and provenance.is_current(made_parts(folder), self.key) else None
+        if folder is None or not provenance.is_current(made_parts(folder), self.key):
+            return None
+        pictures = not self.suite.has_images or pictures_path(folder, self.suite.fingerprint).is_file()
+        return folder if pictures else None
 
     def finished(self, folder: Path) -> None:
         """Note the run that was just finished."""
@@ -57,11 +63,11 @@ def request(
     own = entry.files(context) if entry.files is not None else None
     taught = None if teacher is None else [teacher.name, teacher.known_fingerprint]
     if own is None or not provenance.is_ours(entry.build) or (taught is not None and taught[1] is None):
-        return Request(None)
+        return Request(None, context.suite)
     try:
         content = provenance.content_of([*own, *files])
     except OSError:
-        return Request(None)
+        return Request(None, context.suite)
     return Request(
         provenance.digest_of(
             "run",
@@ -72,7 +78,8 @@ def request(
             asked,
             content,
             str(output.resolve()),
-        )
+        ),
+        context.suite,
     )
 
 

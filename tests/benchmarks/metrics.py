@@ -141,8 +141,27 @@ def _run(arguments: argparse.Namespace, side: str, kind: str, workers: int) -> d
     command += ["--kind", kind, "--workers", str(workers)]
     if arguments.limit:
         command += ["--limit", str(arguments.limit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    if done.returncode != 0:
+        sys.exit(f"error: {side} ended with {done.returncode}:\n{done.stderr.strip()[-2000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _check_nltk_data() -> None:
+    """End with one line where NLTK has not the data that the rival needs."""
+    import nltk
+
+    missing = []
+    for name in ("tokenizers/punkt_tab/english", "corpora/wordnet"):
+        try:
+            nltk.data.find(name)
+        except LookupError:
+            missing.append(name.split("/")[1])
+    if missing:
+        sys.exit(
+            f"error: NLTK's data are not found ({', '.join(missing)}): set NLTK_DATA to a folder that holds them, or "
+            f"fetch them with: python -m nltk.downloader {' '.join(missing)}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -157,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.side:
         _child(arguments)
         return
+    _check_nltk_data()
     different = False
     for kind in ("shuffled", "altered"):
         mine = _run(arguments, "ours", kind, 1)

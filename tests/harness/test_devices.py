@@ -166,7 +166,7 @@ def test_answers_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
                 ["multitask_r128"], "phantom/validation", output=tmp_path / str(threads), settings=settings
             )
             run = Run(done.path)
-            assert run.manifest["hardware"]["threads"] == threads
+            assert run.manifest.hardware.threads == threads
             found.append((done.path.name, {key: row.answer for key, row in run.predictions.items()}))
     finally:
         torch.set_num_threads(before)
