@@ -54,7 +54,7 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
         DataError: the file cannot be read, or a row does not fit the suite.
         RunError: the folder holds something else or cannot be written.
     """
-    from gi_bench.harness.engine.run import bind
+    from gi_bench.harness.engine.record import bind
 
     content = _bytes(path)
     rows, team = _rows(path, content)

@@ -17,6 +17,7 @@ import pytest
 from gi_bench.harness import files, store
 from gi_bench.harness.analysis.comparing import compare_runs
 from gi_bench.harness.analysis.scoring import score_run
+from gi_bench.harness.engine import entries
 from gi_bench.harness.engine import run as local
 from gi_bench.harness.engine.plan import make_plan
 from gi_bench.harness.errors import RunError
@@ -104,7 +105,7 @@ def test_an_old_run_that_broke_off_goes_on(tmp_path: Path, monkeypatch: pytest.M
     before = first.read_bytes()
     model = ScriptedModel()
     monkeypatch.setattr(local, "__version__", "0.1.0")
-    monkeypatch.setattr(local, "model_entry", lambda name: entry(model, name))
+    monkeypatch.setattr(entries, "model_entry", lambda name: entry(model, name))
     monkeypatch.setattr(local, "make_plan", lambda s, t, limit: make_plan(s, t, limit=limit, rows_per_part=15))
 
     def run(output: Path) -> store.Run:

@@ -24,7 +24,7 @@ from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.registry import registered
-from gi_bench.harness.schema import AtomicPair, Phrase, Prediction, Question, Region
+from gi_bench.harness.schema import AtomicPair, Phrase, Prediction, Question, Region, Reply
 from tests.harness.metrics.test_semantic import _write_bert, _write_roberta
 from tests.run_folders import SIZE, phrases, questions, square, write_run
 
@@ -106,7 +106,7 @@ def _shown(rows: Iterable[Phrase]) -> list[Prediction]:
         said.append(
             Prediction(
                 "phrase", phrase.index, phrase.img_id, None, confidence, None, phrase.phrase, regions,
-                region_state=state,
+                ground_reply=None if state is None else Reply(state=state),
             )
         )  # fmt: skip
     return said
@@ -114,7 +114,7 @@ def _shown(rows: Iterable[Phrase]) -> list[Prediction]:
 
 def _made(folder: Path, rows: list[Question], shown: list[Phrase], said: list[Prediction], **options: Any) -> Path:
     write_run(folder, rows=rows, shown=shown, **options)
-    files.write_table(folder / "predictions" / "part-00000.parquet", store.predictions_table(said))
+    store.write_part(folder / "predictions" / "part-00000.parquet", said)
     return folder
 
 
@@ -387,11 +387,11 @@ def test_counts_and_names_of_another_run_are_caught(
 def test_scores_of_other_predictions_are_caught(scored: Path) -> None:
     rows, shown = _rows(), phrases(20)
     other = [replace(p, answer="no polyp") if p.index == 6 else p for p in _said(rows)]
-    files.write_table(scored / "predictions" / "part-00000.parquet", store.predictions_table([*other, *_shown(shown)]))
+    store.write_part(scored / "predictions" / "part-00000.parquet", [*other, *_shown(shown)])
     found = verify_run(scored)
     assert {"bleu", "rougeL", "chrf"} <= {number.metric for number in found.differing()}
     moved = [replace(p, regions=(square("polyp", 9, 8, 16),)) if p.index == 0 else p for p in _shown(shown)]
-    files.write_table(scored / "predictions" / "part-00000.parquet", store.predictions_table([*_said(rows), *moved]))
+    store.write_part(scored / "predictions" / "part-00000.parquet", [*_said(rows), *moved])
     assert {"region_iou", "region_dice"} <= {number.metric for number in verify_run(scored).differing()}
 
 
@@ -641,4 +641,5 @@ def test_a_number_of_another_type_is_caught(scored: Path, field: str, value: Any
     content = _content(scored)
     _score(content, "rougeL")[field] = value
     _write(scored, content)
-    assert not verify_run(scored).holds
+    with pytest.raises(GiBenchError, match="scores"):
+        verify_run(scored)

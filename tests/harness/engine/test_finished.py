@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gi_bench.harness import provenance
-from gi_bench.harness.engine import run as engine
+from gi_bench.harness.engine import entries
 from gi_bench.harness.engine.run import Settings, evaluate
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.registry import model_entry
@@ -30,7 +30,7 @@ class Counted:
             return entry.build(context)
 
         build.__module__ = entry.build.__module__
-        monkeypatch.setattr(engine, "model_entry", lambda name: replace(entry, build=build))
+        monkeypatch.setattr(entries, "model_entry", lambda name: replace(entry, build=build))
 
     def __call__(self, **settings: object) -> Path:
         self.said = []
@@ -64,7 +64,7 @@ def test_a_finished_run_is_found_without_building_its_model(run: Counted) -> Non
     assert run.said[-1] == f"{FLOOR}: finished before, scores up to date"
 
 
-@pytest.mark.parametrize("what", ["predictions/part-00000.parquet", "manifest.json", "references.parquet", "timings/x"])
+@pytest.mark.parametrize("what", ["predictions/part-00000.parquet", "manifest.json", "questions.parquet", "timings/x"])
 def test_a_run_that_somebody_touched_is_looked_at_again(run: Counted, what: str) -> None:
     path = run()
     file = path / what
@@ -113,7 +113,7 @@ def test_without_a_cache_everything_is_made_again(run: Counted, monkeypatch: pyt
 
 
 def test_a_plugin_s_model_is_always_built(run: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = engine.model_entry(FLOOR)
+    entry = entries.model_entry(FLOOR)
     entry.build.__module__ = "somebody.elses"
     run()
     run()

@@ -19,6 +19,7 @@ from PIL import Image
 
 from gi_bench.harness import store
 from gi_bench.harness.analysis.scoring import score_run
+from gi_bench.harness.engine import entries, machine
 from gi_bench.harness.engine import run as local
 from gi_bench.harness.engine.execute import BatchSize, chain_label, execute_part, in_batches, is_out_of_memory
 from gi_bench.harness.engine.plan import make_plan
@@ -43,7 +44,7 @@ def run_scripted(monkeypatch: pytest.MonkeyPatch, suite: PhantomSuite, tmp_path:
     """Run a scripted model into tmp_path/<name>."""
 
     def run(model: ScriptedModel, output: str = "runs", **settings: Any) -> local.Finished:
-        monkeypatch.setattr(local, "model_entry", lambda name: entry(model, name))
+        monkeypatch.setattr(entries, "model_entry", lambda name: entry(model, name))
         monkeypatch.setattr(local, "make_plan", lambda s, t, limit: make_plan(s, t, limit=limit, rows_per_part=ROWS))
         finished = local.evaluate(
             ["scripted"], suite, output=tmp_path / output, settings=local.Settings(device="cpu", **settings)
@@ -241,7 +242,7 @@ def test_a_task_that_the_model_lacks_is_named(suite: PhantomSuite, monkeypatch: 
     from dataclasses import replace
 
     blind = replace(entry(ScriptedModel(), "blind"), tasks=("answer",))
-    monkeypatch.setattr(local, "model_entry", lambda name: blind)
+    monkeypatch.setattr(entries, "model_entry", lambda name: blind)
     with pytest.raises(GiBenchError, match="does not have the task ground"):
         local.evaluate(["blind"], suite, settings=local.Settings(tasks=("ground",)))
 
@@ -511,7 +512,7 @@ def test_a_run_given_again_keeps_what_was_measured(run_scripted: Any, monkeypatc
     assert manifest.model_memory_mb is not None
     assert manifest.peak_memory_mb >= manifest.model_memory_mb > 10
     assert sorted(manifest.parts) == [p.name for p in sorted((finished.path / "predictions").iterdir())]
-    monkeypatch.setattr(local.machine, "peak_memory_mb", lambda device: 1e9)
-    monkeypatch.setattr(local.machine, "memory_mb", lambda device: 1e9)
+    monkeypatch.setattr(machine, "peak_memory_mb", lambda device: 1e9)
+    monkeypatch.setattr(machine, "memory_mb", lambda device: 1e9)
     run_scripted(ScriptedModel())
     assert (finished.path / "manifest.json").read_bytes() == before

@@ -1,0 +1,172 @@
+"""A run folder while it is made: what it is bound to, which parts are there, and its manifest on the way."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from gi_bench.harness import files, migration, store
+from gi_bench.harness.engine import machine
+from gi_bench.harness.engine.execute import BatchSize, PartResult
+from gi_bench.harness.engine.plan import Part, Plan
+from gi_bench.harness.errors import RunError
+from gi_bench.harness.schema import Counts, Manifest, Recipe, Timing
+from gi_bench.harness.suites.base import Suite
+
+
+class Record:
+    """Writes a run folder: references and manifest first, then part after part, then the manifest of the whole.
+
+    Attributes:
+        folder: the run folder.
+        plan: its parts.
+        recipe: what it is bound to.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, manifest: Manifest, earlier: Manifest | None) -> None:
+        self.folder, self.plan, self.recipe = folder, plan, manifest.recipe
+        self._manifest, self._earlier = manifest, earlier
+        self._executed = 0
+
+    @staticmethod
+    def open(folder: Path, recipe: Recipe, suite: Suite, plan: Plan, device: str) -> Record:
+        """Bind a folder to a recipe, or take up the run of this recipe that is in it.
+
+        Raises:
+            RunError: the folder holds another recipe, or something that is no run.
+        """
+        manifest = Manifest(
+            recipe=recipe,
+            recipe_digest=recipe.digest(),
+            created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            complete=False,
+            counts=Counts(images=len(plan.img_ids), phrases=len(plan.phrases), questions=len(plan.questions)),
+            suite_note=suite.note,
+            device=device,
+            model_memory_mb=machine.memory_mb(device),
+            hardware=machine.hardware(device),
+            system=machine.system(),
+            packages=machine.packages(),
+        )
+        return Record(folder, plan, manifest, bind(folder, recipe))
+
+    def begin(self, size: BatchSize) -> None:
+        """Write references and manifest of a run that begins or goes on; one begun under the schema before goes over.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        earlier, folder = self._earlier, self.folder
+        references = dict(earlier.references) if earlier is not None else {}
+        if not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)) or not references:
+            references = store.write_references(folder, self.plan.questions, self.plan.phrases)
+        self._manifest = replace(
+            self._manifest,
+            batch_size=size.value,
+            references=references,
+            parts=earlier.parts if earlier is not None else {},
+            created=earlier.created if earlier is not None else self._manifest.created,
+        )
+        store.write_manifest(folder, self._manifest)
+        # Only now: until the manifest stands, whoever reads the folder reads it as one of the version before.
+        (folder / migration.REFERENCES).unlink(missing_ok=True)
+
+    def missing(self) -> list[Part]:
+        """The parts that are not there yet; the others are checked.
+
+        Raises:
+            RunError: a part is damaged, changed, or has other rows than the plan.
+        """
+        known = self._manifest.parts
+        done = [part for part in self.plan.parts if _is_done(self._path(part), part, known)]
+        digests = {part.file_name: known.get(part.file_name) or files.file_digest(self._path(part)) for part in done}
+        self._manifest = replace(self._manifest, parts=digests)
+        return [part for part in self.plan.parts if part.file_name not in digests]
+
+    def keep(self, part: Part, result: PartResult, size: BatchSize) -> None:
+        """Write a part with its seconds.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        timing = Timing(
+            seconds={stage: round(s, 4) for stage, s in result.seconds.items()},
+            images=len(part.img_ids),
+            questions=len(part.questions),
+            phrases=len(part.phrases),
+            batch_size=size.value,
+        )
+        files.write_json(self.folder / "timings" / f"part-{part.number:05d}.json", asdict(timing))
+        digest = store.write_part(self._path(part), result.predictions)
+        self._manifest = replace(
+            self._manifest, parts=dict(sorted([*self._manifest.parts.items(), (part.file_name, digest)]))
+        )
+        # After every part: one that is edited before the run goes on is found.
+        store.write_manifest(self.folder, self._manifest)
+        self._executed += 1
+
+    def finish(self, size: BatchSize) -> None:
+        """Write the manifest of a complete run. One whose parts were all there keeps what was measured back then.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        manifest, unchanged = self._manifest, self._earlier if self._executed == 0 else None
+        if unchanged is not None and unchanged.complete:
+            batch_size, halved, peak = unchanged.batch_size, unchanged.batch_halved_count, unchanged.peak_memory_mb
+            manifest = replace(manifest, model_memory_mb=unchanged.model_memory_mb, hardware=unchanged.hardware)
+        else:
+            batch_size, halved, peak = size.value, size.halved_count, machine.peak_memory_mb(manifest.device)
+        timings = store.open_run(self.folder).timings
+        done = replace(
+            manifest,
+            complete=True,
+            batch_size=batch_size,
+            batch_halved_count=halved,
+            seconds=round(float(sum(sum(timing.seconds.values()) for timing in timings)), 3),
+            peak_memory_mb=peak,
+        )
+        store.write_manifest(self.folder, done)
+
+    def _path(self, part: Part) -> Path:
+        return self.folder / "predictions" / part.file_name
+
+
+def bind(folder: Path, recipe: Recipe) -> Manifest | None:
+    """The manifest of a run that goes on; None for a new one.
+
+    Raises:
+        RunError: the folder holds another recipe, or something that is no run.
+    """
+    if not (folder / store.MANIFEST).exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise RunError("the folder is not empty and not a run", where=folder, do="choose another --output")
+        return None
+    found = store.open_run(folder).manifest
+    if found.recipe_digest != recipe.digest():
+        raise RunError(
+            "the folder holds a run of another recipe or suite",
+            where=folder,
+            do="choose another --output, or move the folder away",
+        )
+    return found
+
+
+def _is_done(path: Path, part: Part, digests: Mapping[str, str]) -> bool:
+    """Whether a part is there and whole.
+
+    Raises:
+        RunError: it is there but damaged, changed, or has other rows than the plan.
+    """
+    if not path.exists():
+        return False
+    wanted = [("question", q.index) for q in part.questions] + [("phrase", p.index) for p in part.phrases]
+    if [(row.kind, row.index) for row in store.read_predictions(path, digests)] != wanted:
+        raise RunError(
+            "a finished part has other rows than the plan",
+            where=path,
+            do="delete this file and run the same command again",
+        )
+    return True
