@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gi_bench.harness.engine.run import Settings, _bounds, evaluate
+from gi_bench.harness.engine.entries import bounds_of
+from gi_bench.harness.engine.run import Settings, evaluate
 from gi_bench.harness.errors import GiBenchError, RunError, UnfitRunError
 from gi_bench.harness.model import Answer, Model
 from gi_bench.harness.registry import ModelEntry, Role, model_entry, registered
@@ -72,8 +73,8 @@ def test_only_declared_bounds_run_along(monkeypatch: pytest.MonkeyPatch) -> None
     plugins = [entry("blind_mine"), dataclasses.replace(entry("other", role="floor"), bounds=("ground",))]
     monkeypatch.setitem(registry._plugin_entries, "gi_bench.models", plugins)
     model = model_entry("multitask_r128")
-    answers = {one.name for one in _bounds([model], ("answer",))}
-    regions = {one.name for one in _bounds([model], ("ground",))}
+    answers = {one.name for one in bounds_of([model], ("answer",))}
+    regions = {one.name for one in bounds_of([model], ("ground",))}
     assert "blind_constant" in answers
     assert not {"blind_mine", "other"} & answers
     assert "other" in regions
