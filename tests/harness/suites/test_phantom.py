@@ -195,7 +195,7 @@ def test_pinned_fingerprints_follow_from_rows_and_pictures(split: str) -> None:
     assert Suite.fingerprint.func(suite) == suite.known_fingerprint  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow  # renders 320 pictures: half a minute
+@pytest.mark.slow(reason="renders 320 pictures: half a minute")
 def test_the_pinned_fingerprint_is_that_of_everything_drawn(unpinned: None) -> None:
     suite = PhantomSuite("test")
     assert suite.known_fingerprint is None
