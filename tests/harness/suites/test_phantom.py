@@ -210,8 +210,8 @@ def test_what_is_drawn_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(rendering, "render", lambda scene: render(scene) ^ np.uint8(1))
     with pytest.raises(DataError, match=f"the picture {suite.image_ids[3]}: drawn otherwise .*GI_BENCH_PINS=off"):
         suite.load_image(suite.image_ids[3])
-    monkeypatch.setattr(rows, "make_questions", lambda scenes: suite_rows[:-1])
     suite_rows = PhantomSuite("train", 2).questions
+    monkeypatch.setattr(rows, "make_questions", lambda scenes: suite_rows[:-1])
     with pytest.raises(DataError, match="the questions of phantom/validation: drawn otherwise"):
         _ = suite.questions
 
