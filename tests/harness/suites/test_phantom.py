@@ -195,7 +195,7 @@ def test_pinned_fingerprints_follow_from_rows_and_pictures(split: str) -> None:
     assert Suite.fingerprint.func(suite) == suite.known_fingerprint  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow  # renders 320 pictures: half a minute
+@pytest.mark.slow(reason="renders 320 pictures: half a minute")
 def test_the_pinned_fingerprint_is_that_of_everything_drawn(unpinned: None) -> None:
     suite = PhantomSuite("test")
     assert suite.known_fingerprint is None
@@ -210,8 +210,8 @@ def test_what_is_drawn_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(rendering, "render", lambda scene: render(scene) ^ np.uint8(1))
     with pytest.raises(DataError, match=f"the picture {suite.image_ids[3]}: drawn otherwise .*GI_BENCH_PINS=off"):
         suite.load_image(suite.image_ids[3])
-    monkeypatch.setattr(rows, "make_questions", lambda scenes: suite_rows[:-1])
     suite_rows = PhantomSuite("train", 2).questions
+    monkeypatch.setattr(rows, "make_questions", lambda scenes: suite_rows[:-1])
     with pytest.raises(DataError, match="the questions of phantom/validation: drawn otherwise"):
         _ = suite.questions
 
