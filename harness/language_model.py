@@ -102,10 +102,12 @@ class Endpoint:
         }
         if self.json_reply:
             body["response_format"] = {"type": "json_object"}
-        openai, _ = _library(), self._client
+        openai, client = _library(), self._client
+        from gi_bench.harness.http_client import ReplyTooLongError
+
         for failures in range(self.retries + 1):
             try:
-                return self._ask(body)
+                return self._ask(client, body)
             except openai.APIStatusError as error:
                 code, headers = error.response.status_code, error.response.headers
                 if code not in _RETRIED or failures == self.retries:
@@ -115,7 +117,7 @@ class Endpoint:
                 self.sleep(_wait(headers.get("Retry-After"), self.pause * 2**failures))
             except openai.APIConnectionError as error:
                 reason = error.__cause__ or error
-                if type(reason).__name__ == "ReplyTooLongError":
+                if isinstance(reason, ReplyTooLongError):
                     raise LanguageModelError(str(reason), where=self.url) from error
                 if failures == self.retries:
                     raise LanguageModelError(
@@ -136,9 +138,9 @@ class Endpoint:
         except Exception as error:  # what is no address to httpx is no single type of error
             raise LanguageModelError(f"not an address: {error}", where=self.url) from error
 
-    def _ask(self, body: Mapping[str, Any]) -> str:
-        _key()
-        content = self._client.chat.completions.with_raw_response.create(**body).content
+    def _ask(self, client: Any, body: Mapping[str, Any]) -> str:
+        _key()  # OpenAI's library would take an error from below for a lost connection
+        content = client.chat.completions.with_raw_response.create(**body).content
         try:
             text = json.loads(content)["choices"][0]["message"]["content"]
         except (ValueError, LookupError, TypeError, RecursionError) as error:

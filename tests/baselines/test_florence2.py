@@ -196,6 +196,23 @@ def test_pictures_of_any_size_and_mode_are_prepared() -> None:
         assert pixels.dtype == np.float32
 
 
+def test_pictures_equal_those_of_the_librarys_processor(suite: PhantomSuite) -> None:
+    """Larger, smaller and degenerate ones, through Pillow; both read the checkpoint's own settings."""
+    from PIL import Image
+
+    from gi_bench.baselines.data.masks.loading import load_image_processor, prepared
+
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, shape).astype(np.uint8) for shape in ((48, 64, 3), (531, 622, 3), (1, 40, 3))]
+    pictures += [np.asarray(suite.load_image(name).convert("RGB")) for name in suite.image_ids[:3]]
+    processor, settings = load_image_processor(str(TINY), lambda: None), PictureSettings.read(TINY)
+    for picture in pictures:
+        ours = settings.normalise(settings.resize(Image.fromarray(picture)))
+        theirs = prepared(processor, picture)["pixel_values"][0].numpy()
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() < 1e-6
+
+
 def test_several_variants_load_the_backbone_once(monkeypatch: pytest.MonkeyPatch, suite: PhantomSuite) -> None:
     import gi_bench.baselines.florence2.backbone as module
 
