@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Before anything loads torch: processes side by side share the cores, or their threads wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -28,16 +28,29 @@ if TYPE_CHECKING:
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A slow test says why; whole runs come first, so that the cores end at the same time.
+def check_reasons(item: pytest.Item) -> None:
+    """A test that is marked slow says why.
 
     Raises:
-        pytest.UsageError: a test is marked slow without a reason.
+        pytest.Collector.CollectError: it does not; an error of collection is shown by processes side by side too.
     """
-    for item in items:
-        for mark in item.iter_markers("slow"):
-            if not isinstance(mark.kwargs.get("reason"), str) or len(mark.kwargs["reason"].split()) < 2:
-                raise pytest.UsageError(f"{item.nodeid} is marked slow without a reason: slow(reason='...')")
+    for mark in item.iter_markers("slow"):
+        if not isinstance(mark.kwargs.get("reason"), str) or len(mark.kwargs["reason"].split()) < 2:
+            raise pytest.Collector.CollectError(f"{item.name} is marked slow without a reason: slow(reason='...')")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Every test is checked as it is collected."""
+    made = yield
+    for item in made if isinstance(made, list) else [made]:
+        if isinstance(item, pytest.Item):
+            check_reasons(item)
+    return made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs come first, so that the cores end at the same time."""
     items.sort(key=lambda item: item.path.name != "test_main_job.py")
 
 
