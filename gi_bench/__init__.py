@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from gi_bench.harness.analysis.comparison_table import ComparisonTable
     from gi_bench.harness.analysis.study import Study, read_study
     from gi_bench.harness.engine.run import Finished, Settings, evaluate
-    from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError, UnknownNameError
+    from gi_bench.harness.errors import (
+        CheckpointError,
+        DataError,
+        GiBenchError,
+        RunError,
+        UnfitRunError,
+        UnknownNameError,
+    )
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.metrics.base import Metric, Statistics, Sums, ratio
     from gi_bench.harness.model import Answer, Ask, BuildContext, GroundAsk, Grounding, Model
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from gi_bench.harness.statistics import Difference
     from gi_bench.harness.store import Run, open_run
     from gi_bench.harness.suites.base import Suite, SuiteEntry
+    from gi_bench.harness.suites.specs import Subset, SuiteSpec
     from gi_bench.verbs import compare, report, score
 
 __version__ = "0.1.0"
@@ -90,10 +98,13 @@ __all__ = [
     "Settings",
     "Statistics",
     "Study",
+    "Subset",
     "Suite",
     "SuiteEntry",
+    "SuiteSpec",
     "Sums",
     "Task",
+    "UnfitRunError",
     "UnknownNameError",
     "__version__",
     "compare",
@@ -110,7 +121,14 @@ __all__ = [
 
 # Where each name lives. Type checkers read the imports above; a test holds the two and __all__ together.
 _HOMES = {
-    "gi_bench.harness.errors": ("CheckpointError", "DataError", "GiBenchError", "RunError", "UnknownNameError"),
+    "gi_bench.harness.errors": (
+        "CheckpointError",
+        "DataError",
+        "GiBenchError",
+        "RunError",
+        "UnfitRunError",
+        "UnknownNameError",
+    ),
     "gi_bench.harness.model": ("Answer", "Ask", "BuildContext", "GroundAsk", "Grounding", "Model"),
     "gi_bench.harness.registry": ("CommandEntry", "ModelEntry", "load_plugin", "load_suite", "registered"),
     "gi_bench.harness.schema": (
@@ -132,6 +150,7 @@ _HOMES = {
         "Task",
     ),
     "gi_bench.harness.suites.base": ("Suite", "SuiteEntry"),
+    "gi_bench.harness.suites.specs": ("Subset", "SuiteSpec"),
     "gi_bench.harness.metrics.base": ("Metric", "Statistics", "Sums", "ratio"),
     "gi_bench.harness.metric_settings": ("MetricSettings",),
     "gi_bench.harness.engine.run": ("Finished", "Settings", "evaluate"),

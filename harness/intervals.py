@@ -240,7 +240,7 @@ def bootstrap_interval(by_image: Floats, value: Value, bootstrap: Bootstrap) -> 
     if images < 2 or bootstrap.resamples < 1:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = np.concatenate([np.asarray(value(w @ by_image)) for w in bootstrap.weights(images)])
+        drawn = np.asarray(value(bootstrap.sums(by_image)))
         total = by_image.sum(axis=0)
         observed = float(value(total))
         left_out = np.asarray(value(total - by_image))

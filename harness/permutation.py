@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Value = Callable[[Any], Any]
+# (some, images) of 0 and 1: whether an image is swapped.
+Swaps = npt.NDArray[Any]
 
 # Up to so many images that differ, all 2 ** n swaps are looked at: half of them, since the others mirror these.
 EXACT_IMAGES = 16
@@ -27,6 +29,23 @@ _LEAST = 2_000
 _PER_COMPARISON = 400
 # Numbers of a chunk of swaps, or of their sums: 32 MB.
 _CHUNK_ELEMENTS = 4_000_000
+_EXACT_IN_FLOAT32 = 2.0**24
+
+
+def product(counts: npt.NDArray[Any], values: Floats) -> Floats:
+    """Matrix product of whole numbers, at least 0, with any numbers.
+
+    Sums of whole numbers below 2 ** 24 are exact in float32, in any order: of those the product is the same to the last
+    digit, and takes half the time.
+
+    Args:
+        counts: (n, m) whole numbers.
+        values: (m, k).
+    """
+    largest = float(counts.max(initial=0)) * float(np.abs(values).sum(axis=0).max(initial=0.0))
+    if largest < _EXACT_IN_FLOAT32 and bool((values == np.rint(values)).all()):
+        return (counts.astype(np.float32) @ values.astype(np.float32)).astype(np.float64)
+    return np.asarray(counts.astype(np.float64) @ values)
 
 
 def draws_needed(comparisons: int) -> int:
@@ -81,8 +100,8 @@ def permutation_test(first: Floats, second: Floats, value: Value, *, most: int, 
     # Ties count as extreme; sums in another order differ in the last digits.
     edge = abs(observed) * (1 - 1e-9) - 1e-12
 
-    def extreme(swapped: Floats) -> tuple[npt.NDArray[np.bool_], int]:
-        moved = swapped @ gap
+    def extreme(swapped: Swaps) -> tuple[npt.NDArray[np.bool_], int]:
+        moved = product(swapped, gap)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.abs(value(totals[0] - moved) - value(totals[1] + moved))
         known = np.isfinite(found)
@@ -94,7 +113,7 @@ def permutation_test(first: Floats, second: Floats, value: Value, *, most: int, 
     return _drawn(len(differ), extreme, max(1, _CHUNK_ELEMENTS // width), most, seed)
 
 
-_Extreme = Callable[[Floats], "tuple[npt.NDArray[np.bool_], int]"]
+_Extreme = Callable[[Swaps], "tuple[npt.NDArray[np.bool_], int]"]
 
 
 def _exact(images: int, extreme: _Extreme, rows: int) -> Permuted:
@@ -103,7 +122,7 @@ def _exact(images: int, extreme: _Extreme, rows: int) -> Permuted:
     for start in range(0, count, rows):
         numbers = np.arange(start, min(start + rows, count))
         swapped = (numbers[:, None] >> np.arange(images)) & 1
-        hits, without = extreme(swapped.astype(np.float64))
+        hits, without = extreme(swapped)
         found, valueless = found + int(hits.sum()), valueless + without
     return Permuted(found / count, 1 / count, 2 * count, True, 2 * valueless)
 
@@ -121,12 +140,12 @@ def _drawn(images: int, extreme: _Extreme, rows: int, most: int, seed: int) -> P
     return Permuted((found + 1) / (drawn + 1), smallest, drawn, False, valueless)
 
 
-def _swaps(images: int, count: int, rows: int, seed: int) -> Iterator[Floats]:
+def _swaps(images: int, count: int, rows: int, seed: int) -> Iterator[Swaps]:
     """``count`` random swaps, in arrays (some, images) of 0 and 1."""
     random = np.random.default_rng([seed, images, 1])
     rows = min(rows, _LEAST)
     while count > 0:
         size = min(rows, count)
         bits = random.integers(0, 256, size=(size, -(-images // 8)), dtype=np.uint8)
-        yield np.unpackbits(bits, axis=1, count=images).astype(np.float64)
+        yield np.unpackbits(bits, axis=1, count=images)
         count -= size

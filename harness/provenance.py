@@ -6,14 +6,13 @@ with it. Where nothing is known, everything is made again; nothing here ever dec
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ _NO_CODE = {"weights", "__pycache__"}
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """SHA-256 over the code and data of this package, the versions of the packages that it needs, and Python's."""
+    """SHA-256 over the code and data of this package, the versions of all packages installed, and Python's."""
     digest = hashlib.sha256()
     top = Path(__file__).parents[1]  # not resolved: in a checkout the rooms are links in the package
     for folder, folders, names in os.walk(top, followlinks=True):
@@ -36,24 +35,17 @@ def code_digest() -> str:
             if path.suffix != ".pyc":
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(top).as_posix()}\0{content}\n".encode())
-    digest.update(json.dumps([sys.version, sys.platform, _versions()]).encode())
+    digest.update(json.dumps([sys.version, sys.platform, _installed()]).encode())
     return digest.hexdigest()
 
 
-def _versions() -> dict[str, str]:
-    """Versions of the packages that ours names, optional ones included."""
-    try:
-        named = requires(_DISTRIBUTION) or []
-    except PackageNotFoundError:
-        named = []
-    found = {}
-    for line in named:
-        name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
+def _installed() -> list[str]:
+    """Names and versions of everything installed, as the names of its metadata folders say; nothing is parsed."""
+    found: set[str] = set()
+    for place in sys.path:
+        with contextlib.suppress(OSError):
+            found.update(name for name in os.listdir(place or ".") if name.endswith((".dist-info", ".egg-info")))
+    return sorted(found)
 
 
 def is_ours(function: Any) -> bool:

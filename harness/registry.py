@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -167,6 +168,14 @@ def _load(point: EntryPoint) -> list[Any]:
         ) from error
 
 
+@lru_cache(maxsize=len(GROUPS))
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    """A group's entry points; what is installed does not change while a process runs."""
+    # One distribution may be seen twice (an editable install beside a wheel): equal points count once.
+    points = {(point.name, point.value): point for point in entry_points(group=group)}
+    return tuple(sorted(points.values(), key=lambda point: (point.name, point.value)))
+
+
 def registered(group: str) -> dict[str, Any]:
     """All entries of a group by name, sorted by name; plugin files come after packages.
 
@@ -175,9 +184,7 @@ def registered(group: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    # One distribution may be seen twice (an editable install beside a wheel): equal points count once.
-    points = {(point.name, point.value): point for point in entry_points(group=group)}
-    for point in sorted(points.values(), key=lambda p: (p.name, p.value)):
+    for point in _points(group):
         for entry in _load(point):
             if entry.name in found:
                 raise GiBenchError(

@@ -7,14 +7,17 @@ for corpus BLEU as for a mean.
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.permutation import permutation_test
+from gi_bench.harness.permutation import permutation_test, product
 
 Floats = npt.NDArray[np.float64]
 Value = Callable[[Any], Any]
@@ -24,6 +27,10 @@ LEVEL = 0.95
 _CHUNK_ELEMENTS = 4_000_000
 # Weights that are kept for the next metric on as many images: at most 256 MB.
 _KEPT_ELEMENTS = 256_000_000
+# Columns from which on a table is called wide.
+_WIDE = 32
+# Sums over resamples that are kept for metrics with the same statistics: at most 128 MB.
+_KEPT_PRODUCTS = 16_000_000
 
 
 def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
@@ -44,6 +51,13 @@ def sums_by_image(sums: Floats, codes: npt.NDArray[np.int64], images: int) -> Fl
     >>> sums_by_image(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 0]), 3).tolist()
     [[5.0], [2.0], [0.0]]
     """
+    if sums.shape[1] >= _WIDE and len(sums) and bool((sums == np.rint(sums)).all()):
+        # Whole numbers have the same sum in any order: rows are added up as they lie in memory, not column by column.
+        order = np.argsort(codes, kind="stable")
+        present, starts = np.unique(codes[order], return_index=True)
+        found = np.zeros((images, sums.shape[1]))
+        found[present] = np.add.reduceat(sums[order], starts, axis=0)
+        return found
     columns = [np.bincount(codes, weights=column, minlength=images) for column in sums.T]
     return np.stack(columns, axis=1) if columns else np.zeros((images, 0))
 
@@ -73,20 +87,45 @@ class Bootstrap:
         self.resamples, self.seed = resamples, seed
         self._kept: dict[int, list[npt.NDArray[np.uint8]]] = {}
         self._room = _KEPT_ELEMENTS
+        self._products: OrderedDict[bytes, Floats] = OrderedDict()
+        self._products_room = _KEPT_PRODUCTS
 
     def weights(self, images: int) -> Iterator[Floats]:
         """How often each image is drawn: arrays (some resamples, images) that add up to all resamples."""
+        for chunk in self._counts(images):
+            yield chunk.astype(np.float64)
+
+    def _counts(self, images: int) -> Iterator[npt.NDArray[Any]]:
+        """:meth:`weights` as whole numbers."""
         if images in self._kept:
-            yield from (chunk.astype(np.float64) for chunk in self._kept[images])
+            yield from self._kept[images]
             return
         keep: list[npt.NDArray[np.uint8]] = []
         for chunk in self._draw(images):
             if self.resamples * images <= self._room:
                 keep.append(chunk.astype(np.uint8))
-            yield chunk.astype(np.float64)
+            yield chunk
         if keep and int(max(chunk.max() for chunk in keep)) < 255:
             self._kept[images] = keep
             self._room -= self.resamples * images
+
+    def sums(self, by_image: Floats) -> Floats:
+        """(resamples, k) sums over each resample of (images, k); read-only, as several metrics share them."""
+        digest = hashlib.blake2b(np.ascontiguousarray(by_image).data, digest_size=16)
+        digest.update(repr(by_image.shape).encode())
+        key = digest.digest()
+        if key in self._products:
+            self._products.move_to_end(key)
+            return self._products[key]
+        parts = [product(chunk, by_image) for chunk in self._counts(len(by_image))]
+        found = np.concatenate(parts) if parts else np.zeros((0, by_image.shape[1]))
+        found.flags.writeable = False
+        if found.size <= _KEPT_PRODUCTS // 4:
+            self._products[key] = found
+            self._products_room -= found.size
+            while self._products_room < 0:
+                self._products_room += self._products.popitem(last=False)[1].size
+        return found
 
     def _draw(self, images: int) -> Iterator[npt.NDArray[np.int64]]:
         random = np.random.default_rng([self.seed, images])
@@ -98,6 +137,12 @@ class Bootstrap:
             offsets = np.arange(rows)[:, None] * images
             yield np.bincount((draws + offsets).ravel(), minlength=rows * images).reshape(rows, images)
             left -= rows
+
+
+@lru_cache(maxsize=2)
+def shared_bootstrap(resamples: int, seed: int) -> Bootstrap:
+    """The same draws for all runs and metrics of a process: they are made once."""
+    return Bootstrap(resamples, seed)
 
 
 def _percentiles(values: Floats) -> tuple[float, float] | None:
@@ -189,9 +234,9 @@ def paired(
     tested = permutation_test(first, second, value, most=permutations or resamples, seed=seed)
     interval, valueless = None, 0
     if len(first) > 1:
-        draws = Bootstrap(resamples, seed).weights(len(first))
+        bootstrap = shared_bootstrap(resamples, seed)
         with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = np.concatenate([value(w @ first) - theirs(w @ second) for w in draws])
+            drawn = np.asarray(value(bootstrap.sums(first)) - theirs(bootstrap.sums(second)))
         valueless = int((~np.isfinite(drawn)).sum())
         if valueless <= _MOST_VALUELESS * len(drawn):
             interval = _percentiles(drawn)
@@ -293,7 +338,7 @@ def over_seeds(
     if count > 1:
         parts.append((float(by_seed.var(ddof=1)) / count, count - 1))
     if images > 1 and resamples > 1:
-        weights = Bootstrap(resamples, seed).weights(images)
+        weights = shared_bootstrap(resamples, seed).weights(images)
         drawn = np.concatenate([np.mean([effect(w) for effect in effects], axis=0) for w in weights])
         known = np.isfinite(drawn)
         # The resamples that have a value are no sample of what could have been where many have none.

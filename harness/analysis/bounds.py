@@ -21,7 +21,7 @@ from gi_bench.harness.analysis.definitions import metrics_key
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.schema import MetricInfo
-from gi_bench.harness.statistics import LEVEL, Bootstrap, encode, sums_by_image
+from gi_bench.harness.statistics import LEVEL, Bootstrap, encode, shared_bootstrap, sums_by_image
 from gi_bench.harness.store import Run, made_parts, open_run
 
 # Confidences have no floor and ceiling of this kind: what they are worth is a question of their ranking.
@@ -254,7 +254,7 @@ def _made(
     bounded = _Bounded([open_run(path) for path in paths])
     if not bounded.floors and not bounded.ceilings:
         return []
-    bootstrap = Bootstrap(resamples, seed)
+    bootstrap = shared_bootstrap(resamples, seed)
     found = []
     for metric in sorted(metrics.values(), key=lambda metric: _place(metric.info.group)):
         info = metric.info
@@ -345,11 +345,8 @@ def _drawn(three: Sequence[Statistics], bootstrap: Bootstrap) -> Floats | None:
         by_image.append(sums_by_image(one.sums, codes[at : at + len(one.images)], count))
         at += len(one.images)
     values: list[Callable[[Any], Any]] = [one.value for one in three]
-    found = [
-        np.stack([value(weights @ sums) for value, sums in zip(values, by_image, strict=True)], axis=1)
-        for weights in bootstrap.weights(count)
-    ]
-    drawn = np.concatenate(found)
+    found = [value(bootstrap.sums(sums)) for value, sums in zip(values, by_image, strict=True)]
+    drawn = np.stack(found, axis=1)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     return drawn if len(drawn) else None
 

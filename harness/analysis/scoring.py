@@ -32,7 +32,7 @@ from gi_bench.harness.metrics.participation import notes as participation_notes
 from gi_bench.harness.metrics.participation import tally
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
-from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, sums_by_image
+from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, shared_bootstrap, sums_by_image
 from gi_bench.harness.store import Run, made_parts, open_run, scores_to_json
 
 RESAMPLES = 1000
@@ -71,7 +71,7 @@ def score_run(
 
         metrics = registered("gi_bench.metrics")
     found = _Computed(counts=_counts(run))
-    bootstrap = Bootstrap(resamples, seed)
+    bootstrap = shared_bootstrap(resamples, seed)
     for name, metric in metrics.items():
         _compute(name, metric, run, bootstrap, found)
     result = Scores(

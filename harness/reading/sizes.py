@@ -117,14 +117,21 @@ def mark_sizes(text: str) -> str:
     >>> mark_sizes("4-6 mm")
     'size_unsure'
     """
-    text = re.sub(r"(?<![\w.])1 ?[/⁄] ?2(?= ?-?(?:cm|centim))", "0.5", text)
-    text = _SPREAD.sub(lambda m: f"{float(m[1]) - float(m[2]):g}-{float(m[1]) + float(m[2]):g}", text)
-    text = _TENS.sub(lambda m: str(_WORDS[m[1]] + _WORDS[m[2]]), text)
-    text = _RANGE.sub(_range, text)
-    text = _DIMENSIONS.sub(lambda m: f" {_of_exact(max(_millimetres(m[g], m['u']) for g in 'ab'))} ", text)
-    text = _BOUND_BEHIND.sub(_bound, text)
-    text = _BOUND.sub(_bound, text)
-    text = _EXACT.sub(lambda m: f" {_of_exact(_millimetres(m['n'], m['u']))} ", text)
-    text = _BARE_BOUND.sub(lambda m: " size_lt5 " if m["less"] else " size_gt20 ", text)
-    text = _BARE_RANGE.sub(lambda m: " size_5to10 " if m["a"] else " size_11to20 ", text)
+    # Every match of the patterns holds one of the signs that are looked for first; most texts name no size.
+    unit = any(sign in text for sign in ("mm", "cm", "millim", "centim"))
+    if unit:
+        text = re.sub(r"(?<![\w.])1 ?[/⁄] ?2(?= ?-?(?:cm|centim))", "0.5", text)
+    if "±" in text or "+/-" in text:
+        text = _SPREAD.sub(lambda m: f"{float(m[1]) - float(m[2]):g}-{float(m[1]) + float(m[2]):g}", text)
+    if "ty" in text:
+        text = _TENS.sub(lambda m: str(_WORDS[m[1]] + _WORDS[m[2]]), text)
+    if unit:
+        text = _RANGE.sub(_range, text)
+        text = _DIMENSIONS.sub(lambda m: f" {_of_exact(max(_millimetres(m[g], m['u']) for g in 'ab'))} ", text)
+        text = _BOUND_BEHIND.sub(_bound, text)
+        text = _BOUND.sub(_bound, text)
+        text = _EXACT.sub(lambda m: f" {_of_exact(_millimetres(m['n'], m['u']))} ", text)
+    if any(number in text for number in ("5", "five", "20", "twenty")):
+        text = _BARE_BOUND.sub(lambda m: " size_lt5 " if m["less"] else " size_gt20 ", text)
+        text = _BARE_RANGE.sub(lambda m: " size_5to10 " if m["a"] else " size_11to20 ", text)
     return " ".join(text.split())

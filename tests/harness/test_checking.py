@@ -186,7 +186,7 @@ def test_shipped_files_go_through_the_same_check(name: str, tmp_path: Path, monk
     read: dict[str, Callable[[], Any]] = {
         "variants.toml": registration._content.__wrapped__,
         "studies.toml": definitions._content.__wrapped__,
-        "published.toml": lambda: published.published_for("kvasir-vqa-x1/test"),
+        "published.toml": lambda: published.published(),
     }
     with pytest.raises(GiBenchError, match="unknown key 'foo'") as caught:
         read[name]()

@@ -7,6 +7,7 @@ answer of a merged question, the way the real dataset merges atomic questions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
 from gi_bench.harness.suites.phantom.scene import Draw
@@ -131,6 +132,8 @@ def _absent(slug: str, what: str) -> tuple[str, str]:
     return (f"no {what} {aim}", f"no {what} present") if aim else (f"no {what} identified", f"no visible {what}")
 
 
+# A few hundred pairs of class and answer make up all the rows.
+@lru_cache(maxsize=4096)
 def answer_phrases(slug: str, atomic: str) -> tuple[str, str]:
     """Two wordings of an atomic answer as noun phrases."""
     question_class = QUESTION_CLASSES[slug]
