@@ -58,10 +58,10 @@ def phantom(made_once: MadeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_with_negatives(made_once: MadeOnce) -> Path:
-    """Regions alone, on a quarter of the images: nobody looks at the answers of this variant here."""
+    """Regions alone, on an eighth of the images: nobody looks at the answers of this variant here."""
     if demo := os.environ.get("GI_BENCH_DEMO"):
         return ROOT / demo / "phantom-test"
-    options = ("--tasks", "ground", "--limit", "800")
+    options = ("--tasks", "ground", "--limit", "400")
     made = made_once("negatives", lambda output: _process(output, ("multitask_r128_neg",), *options))
     return made / "phantom-test"
 
@@ -143,7 +143,7 @@ def _bytes(folder: Path) -> dict[str, str]:
 
 
 def test_a_lost_part_is_made_again_byte_for_byte(gi_bench: CommandLine, tmp_path: Path) -> None:
-    options = ("--suite", "phantom/validation", "--limit", "400")
+    options = ("--suite", "phantom/validation", "--limit", "400", "--beams", "1")
     _run(gi_bench, tmp_path, ("multitask_r32",), *options)
     (folder,) = (tmp_path / "phantom-validation").glob("multitask_r32-????????")
     before = _bytes(folder)
@@ -167,7 +167,8 @@ def test_another_batch_size_gives_the_same_texts_and_regions(gi_bench: CommandLi
 
 def test_real_images_end_to_end(gi_bench: CommandLine, shared: Path, tmp_path: Path) -> None:
     """313 real images, real masks, 846 phrases, 65 real frames without a polyp; the tiny weights score badly."""
-    options = ("--suite", "kvasir-vqa-x1/test", "--data", str(shared / "data" / "real"), "--backbone", "tiny")
+    data = str(shared / "data" / "real")
+    options = ("--suite", "kvasir-vqa-x1/test", "--data", data, "--backbone", "tiny", "--beams", "1")
     models = ("blind_class_prior", "multitask_r128")
     text = _run(gi_bench, tmp_path, models, *options, "--train-suite", "kvasir-vqa-x1/test")
     folder = tmp_path / "kvasir-vqa-x1-test"
