@@ -118,7 +118,9 @@ class Record:
             batch_size, halved, peak = unchanged.batch_size, unchanged.batch_halved_count, unchanged.peak_memory_mb
             manifest = replace(manifest, model_memory_mb=unchanged.model_memory_mb, hardware=unchanged.hardware)
         else:
-            batch_size, halved, peak = size.value, size.halved_count, machine.peak_memory_mb(manifest.device)
+            batch_size, halved = size.value, size.halved_count
+            # The kernel counts the highest and the present memory apart, and may be some pages behind with the first.
+            peak = max(machine.peak_memory_mb(manifest.device), manifest.model_memory_mb or 0.0)
         timings = store.open_run(self.folder).timings
         done = replace(
             manifest,
