@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from gi_bench.harness import files, migration, store
+from gi_bench.harness.devices import use_threads
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.execute import BatchSize, PartResult
 from gi_bench.harness.engine.plan import Part, Plan
@@ -31,12 +32,21 @@ class Record:
         self._executed = 0
 
     @staticmethod
-    def open(folder: Path, recipe: Recipe, suite: Suite, plan: Plan, device: str) -> Record:
+    def open(
+        folder: Path, recipe: Recipe, suite: Suite, plan: Plan, device: str, *, threads: int | None = None
+    ) -> Record:
         """Bind a folder to a recipe, or take up the run of this recipe that is in it.
+
+        Args:
+            threads: given by the user; None goes on with as many as the run was begun with, since not every library
+                gives the same last digits on another number.
 
         Raises:
             RunError: the folder holds another recipe, or something that is no run.
         """
+        earlier = bind(folder, recipe)
+        if threads is None and earlier is not None and earlier.hardware.threads is not None:
+            use_threads(earlier.hardware.threads)
         manifest = Manifest(
             recipe=recipe,
             recipe_digest=recipe.digest(),
@@ -50,7 +60,7 @@ class Record:
             system=machine.system(),
             packages=machine.packages(),
         )
-        return Record(folder, plan, manifest, bind(folder, recipe))
+        return Record(folder, plan, manifest, earlier)
 
     def begin(self, size: BatchSize) -> None:
         """Write references and manifest of a run that begins or goes on; one begun under the schema before goes over.

@@ -224,7 +224,7 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    record = Record.open(folder, recipe, suite, plan, context.device)
+    record = Record.open(folder, recipe, suite, plan, context.device, threads=settings.threads)
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
     record.begin(size)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gi_bench.harness import devices
 from gi_bench.harness.devices import choose_device, choose_dtype, choose_threads, cpu_quota, use_threads
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.store import open_run
 
 
 @pytest.mark.parametrize(
@@ -151,25 +154,60 @@ def test_the_first_decision_holds_and_libraries_are_told(monkeypatch: pytest.Mon
         torch.set_num_threads(before)
 
 
-def test_answers_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+def test_predictions_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    """Byte for byte where MKL multiplies: in processes of their own, since MKL decides at its first product."""
+    import torch
+
+    from gi_bench.harness.store import Run
+
+    bytes_equal = torch.backends.mkl.is_available() and devices.strict_products() is not None
+    found = []
+    for threads in (1, 2):
+        wanted = "-m multitask_r128 -s phantom/validation --limit 8 --beams 3 --tasks answer --device cpu --threads "
+        output = tmp_path / str(threads)
+        command = [sys.executable, "-m", "gi_bench", "run", *wanted.split(), str(threads), "-o", str(output)]
+        environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        (folder,) = (output / "phantom-validation").glob("multitask_r128-*")
+        run = Run(folder)
+        assert run.manifest.hardware.threads == threads
+        parts = [path.read_bytes() for path in sorted((folder / "predictions").iterdir())]
+        answers = {key: row.answer for key, row in run.predictions.items()}
+        found.append((folder.name, answers, parts if bytes_equal else []))
+    assert found[0] == found[1]
+    assert len(set(found[0][1].values())) > 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 avx512f\n", "AVX512,STRICT"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2 avx512f\n", "AVX2,STRICT"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx\n", None),
+        ("Features\t: fp asimd\n", None),
+    ],
+)
+def test_strict_products_by_processor(monkeypatch: pytest.MonkeyPatch, text: str, expected: str | None) -> None:
+    monkeypatch.setattr("builtins.open", lambda *args, **kwargs: io.StringIO(text))
+    assert devices.strict_products() == expected
+
+
+def test_a_run_goes_on_with_the_threads_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from gi_bench.harness.engine.run import Settings, evaluate
-    from gi_bench.harness.store import Run
 
     before = torch.get_num_threads()
-    found = []
+    wanted: dict[str, Any] = {"tasks": ("answer",), "limit": 4, "beams": 1, "device": "cpu"}
     try:
-        for threads in (1, 2):
-            settings = Settings(tasks=("answer",), limit=12, beams=1, device="cpu", threads=threads)
-            (done,) = evaluate(
-                ["multitask_r128"], "phantom/validation", output=tmp_path / str(threads), settings=settings
-            )
-            run = Run(done.path)
-            assert run.manifest.hardware.threads == threads
-            found.append((done.path.name, {key: row.answer for key, row in run.predictions.items()}))
+        (done,) = evaluate(
+            "multitask_r32", "phantom/validation", output=tmp_path, settings=Settings(**wanted, threads=1)
+        )
+        next((done.path / "predictions").iterdir()).unlink()
+        monkeypatch.setattr(devices, "_decided", devices.Threads(2, "free cores"))
+        (again,) = evaluate("multitask_r32", "phantom/validation", output=tmp_path, settings=Settings(**wanted))
+        assert again.path == done.path
+        assert open_run(again).manifest.hardware.threads == 1
     finally:
         torch.set_num_threads(before)
         devices._decided = None
-    assert found[0] == found[1]
-    assert len(set(found[0][1].values())) > 6
