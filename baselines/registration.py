@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class VariantRecipe:
+class VariantDefinition:
     """One table of ``variants.toml``.
 
     Attributes:
@@ -84,10 +84,10 @@ class BackboneTable:
 
 @dataclass(frozen=True)
 class _File:
-    """The keys of ``variants.toml``; a variant has those of :class:`VariantRecipe`."""
+    """The keys of ``variants.toml``; a variant has those of :class:`VariantDefinition`."""
 
     backbones: Mapping[str, BackboneTable]
-    variants: Mapping[str, VariantRecipe]
+    variants: Mapping[str, VariantDefinition]
 
 
 @lru_cache(maxsize=1)
@@ -98,8 +98,8 @@ def _content() -> _File:
     return checked({**content, "variants": named}, _File, path)
 
 
-def recipes() -> dict[str, VariantRecipe]:
-    """All variants by name."""
+def definitions() -> dict[str, VariantDefinition]:
+    """What variants.toml says of every variant, by name."""
     return dict(_content().variants)
 
 
@@ -129,34 +129,34 @@ def backbone_pixels(name: str) -> int | None:
 
 def variants() -> list[ModelEntry]:
     """Entries of all variants, for the registry."""
-    return [_entry(recipe) for recipe in recipes().values()]
+    return [_entry(variant) for variant in definitions().values()]
 
 
-def _entry(recipe: VariantRecipe) -> ModelEntry:
-    if recipe.kind in _BOUNDS:
-        return _bound_entry(recipe)
+def _entry(variant: VariantDefinition) -> ModelEntry:
+    if variant.kind in _BOUNDS:
+        return _bound_entry(variant)
     details = {
         "kind": "florence2",
-        "rank": recipe.rank,
-        "alpha": recipe.alpha,
-        "trained_on": list(recipe.train),
-        "negatives": recipe.negatives,
-        "layers": recipe.layers,
-        "task_tokens": recipe.task_tokens,
-        "masks": recipe.masks,
-        "bundled": recipe.bundled("tiny").is_dir() or not recipe.adapter,
+        "rank": variant.rank,
+        "alpha": variant.alpha,
+        "trained_on": list(variant.train),
+        "negatives": variant.negatives,
+        "layers": variant.layers,
+        "task_tokens": variant.task_tokens,
+        "masks": variant.masks,
+        "bundled": variant.bundled("tiny").is_dir() or not variant.adapter,
     }
     return ModelEntry(
-        recipe.name, recipe.summary, TASKS, lambda c: _build_florence2(recipe, c), details, partial(_files, recipe)
+        variant.name, variant.summary, TASKS, lambda c: _build_florence2(variant, c), details, partial(_files, variant)
     )
 
 
-def _files(recipe: VariantRecipe, context: BuildContext) -> list[Path] | None:
+def _files(variant: VariantDefinition, context: BuildContext) -> list[Path] | None:
     """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
     name, source = backbone_source(context.backbone, context.suite.spec)
     folders = [Path(source)]
-    if recipe.adapter:
-        folders.append(recipe.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
+    if variant.adapter:
+        folders.append(variant.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
     return folders if all(folder.is_dir() for folder in folders) else None
 
 
@@ -173,20 +173,20 @@ _BOUNDS: dict[str, tuple[Role, tuple[Task, ...], Literal["", "rows", "masks"], s
 }
 
 
-def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
-    role, tasks, learns_from, place = _BOUNDS[recipe.kind]
+def _bound_entry(variant: VariantDefinition) -> ModelEntry:
+    role, tasks, learns_from, place = _BOUNDS[variant.kind]
 
     def build(context: BuildContext) -> Model:
         module, _, function = place.partition(":")
-        model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(recipe.name, context)
+        model: Model = getattr(importlib.import_module(f"gi_bench.baselines.{module}"), function)(variant.name, context)
         return model
 
     return ModelEntry(
-        recipe.name,
-        recipe.summary,
+        variant.name,
+        variant.summary,
         tasks,
         build,
-        {"kind": recipe.kind},
+        {"kind": variant.kind},
         lambda context: [],
         role=role,
         needs_image=False,
@@ -196,7 +196,7 @@ def _bound_entry(recipe: VariantRecipe) -> ModelEntry:
     )
 
 
-def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:
+def adapter_folder(variant: VariantDefinition, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:
     """The folder of a variant's adapter for a backbone, and what must be said beside its scores.
 
     A checkpoint that the user gives comes first, then one that is shipped or was trained here, then the authors'.
@@ -207,26 +207,26 @@ def adapter_folder(recipe: VariantRecipe, backbone: str, checkpoint: str | Path 
     from gi_bench.baselines.florence2.backbone import resolve
 
     if checkpoint is not None:
-        note = recipe.published_note if str(checkpoint) == recipe.published else ""
+        note = variant.published_note if str(checkpoint) == variant.published else ""
         return resolve(checkpoint, what="adapter"), note
-    folder = recipe.bundled(backbone)
+    folder = variant.bundled(backbone)
     if folder.is_dir():
         return folder, ""
-    if recipe.published and backbone == "base":
-        return resolve(recipe.published, what="adapter"), recipe.published_note
+    if variant.published and backbone == "base":
+        return resolve(variant.published, what="adapter"), variant.published_note
     extra = "" if backbone == "tiny" else f" --backbone {backbone} --suite kvasir-vqa-x1/train --data DIR"
-    if recipe.masks == "sam":
+    if variant.masks == "sam":
         do = "it needs masks refined by SAM: train it elsewhere and give --checkpoint DIR"
     elif backbone == "custom":
         do = "give --checkpoint DIR"
     else:
-        do = f"train it with: gi-bench train --model {recipe.name}{extra}, or give --checkpoint DIR"
-    raise CheckpointError(f"no checkpoint of {recipe.name} for the backbone {backbone!r}", do=do)
+        do = f"train it with: gi-bench train --model {variant.name}{extra}, or give --checkpoint DIR"
+    raise CheckpointError(f"no checkpoint of {variant.name} for the backbone {backbone!r}", do=do)
 
 
-def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
+def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model:
     name, source = backbone_source(context.backbone, context.suite.spec)
-    folder, note = adapter_folder(recipe, name, context.checkpoint) if recipe.adapter else (None, "")
+    folder, note = adapter_folder(variant, name, context.checkpoint) if variant.adapter else (None, "")
     from gi_bench.baselines.florence2.adapters import read_training_images, with_adapter
     from gi_bench.baselines.florence2.backbone import load_backbone
     from gi_bench.baselines.florence2.decoding import checkpoint_rules
@@ -238,7 +238,7 @@ def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     backbone = context.shared[key]
     network, names, digest, images = backbone.network, "native", None, None
     if folder is not None:
-        adapted = with_adapter(backbone, folder, rank=recipe.rank)
+        adapted = with_adapter(backbone, folder, rank=variant.rank)
         network, names, digest = adapted.network, adapted.names, adapted.digest
         backbone = replace(backbone, tokenizer=adapted.tokenizer)
         images = read_training_images(folder)
@@ -246,11 +246,11 @@ def _build_florence2(recipe: VariantRecipe, context: BuildContext) -> Model:
     settings: dict[str, Any] = {
         "backbone": name if name != "custom" else str(source),
         "backbone_digest": backbone.digest,
-        "rank": recipe.rank,
-        "alpha": recipe.alpha,
-        "trained_on": list(recipe.train),
-        "negatives": recipe.negatives,
-        "masks": recipe.masks,
+        "rank": variant.rank,
+        "alpha": variant.alpha,
+        "trained_on": list(variant.train),
+        "negatives": variant.negatives,
+        "masks": variant.masks,
         "decoding": decoding.describe() | checkpoint_rules(backbone.network),
     }
     if digest is not None:

@@ -59,7 +59,6 @@ def phrases(images: int = 6) -> list[Phrase]:
 def write_run(
     folder: Path,
     *,
-    variant: str = "tested",
     answer: Callable[[Question], str | None] = lambda q: q.answer,
     explain: Callable[[Question], str | None] = lambda q: q.explanation,
     ground: Callable[[Phrase], Sequence[Region] | None] = lambda p: (p.region,) if p.region and p.region.area else (),
@@ -67,9 +66,9 @@ def write_run(
     shown: list[Phrase] | None = None,
     confidence: float | None = 0.75,
     manifest: dict[str, Any] | None = None,
-    fingerprint: str = "f" * 64,
+    **recipe: str,
 ) -> Path:
-    """Write a complete run folder without scores."""
+    """Write a complete run folder without scores; ``recipe`` holds its variant and its fingerprint."""
     rows = questions() if rows is None else rows
     shown = phrases() if shown is None else shown
     predictions = [
@@ -94,16 +93,17 @@ def write_run(
                 ground_reply=None if regions is None else Reply(state=Grounding(tuple(regions)).reply_state()),
             )
         )
-    recipe = {
-        "variant": variant, "model": {"rank": 128}, "suite": "made/test", "fingerprint": fingerprint,
+    decided = {
+        "variant": "tested", "model": {"rank": 128}, "suite": "made/test", "fingerprint": "f" * 64,
         "tasks": ["answer", "ground", "explain"], "limit": None, "seed": 0, "dtype": "float32", "code_version": "0",
+        **recipe,
     }  # fmt: skip
     content = {
         "schema_version": SCHEMA_VERSION, "created": "2026-01-01T00:00:00+00:00", "complete": True,
         "recipe_digest": "d" * 64, "suite_note": "made for tests", "packages": {"torch": "2"}, "seconds": 3.5,
         "counts": {"questions": len(rows), "phrases": len(shown), "images": len({q.img_id for q in rows})},
         "system": {"python": "3", "os": "Linux", "platform": "x", "arch": "y"}, "hardware": {"gpu_name": "cpu"},
-        **(manifest or {}), "recipe": {**recipe, **(manifest or {}).get("recipe", {})},
+        **(manifest or {}), "recipe": {**decided, **(manifest or {}).get("recipe", {})},
     }  # fmt: skip
     files.write_json(folder / "manifest.json", content)
     store.write_references(folder, rows, shown)
@@ -112,7 +112,7 @@ def write_run(
     pictures = [
         Picture(img_id, SIZE, SIZE, _picture(i)) for i, img_id in enumerate(dict.fromkeys(q.img_id for q in rows))
     ]
-    write_records(store.pictures_path(folder, fingerprint), pictures, Picture)
+    write_records(store.pictures_path(folder, recipe.get("fingerprint", "f" * 64)), pictures, Picture)
     return folder
 
 

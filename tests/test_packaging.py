@@ -98,7 +98,7 @@ def test_a_wheel_holds_one_package_with_everything_that_lies_in_its_rooms(wheel:
 @pytest.mark.parametrize(
     "name",
     [
-        "baselines/variants.toml", "baselines/studies/studies.toml", "baselines/data/masks/recipe.toml",
+        "baselines/variants.toml", "baselines/studies/studies.toml", "baselines/data/masks/clipseg.toml",
         "baselines/weights/tiny-florence2/model.safetensors", "reports/published.toml",
         "reports/templates/comparison.html.j2", "harness/metrics/data/wordnet-3.0.txt.xz",
         "harness/metrics/data/WORDNET_LICENSE", "py.typed",

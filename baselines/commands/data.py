@@ -139,8 +139,8 @@ def masks(
         Path | None, typer.Option("--run", help="Run folder whose regions the source variant takes.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="CLIPSeg or SAM: Hub id or folder.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="TOML with prompts and thresholds of clipseg.")
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="TOML with prompts and thresholds of clipseg.")
     ] = None,
     against: Annotated[Path | None, typer.Option("--against", help="Masks of another source, for agreement.")] = None,
     sheet: Annotated[
@@ -159,7 +159,7 @@ def masks(
     if source in ("clipseg", "sam", "refine"):
         _need_images(loaded, "")
     counts: Counter[str] = Counter()
-    found = _masks(loaded, _Source(source, given, run, model, recipe, device), counts)
+    found = _masks(loaded, _Source(source, given, run, model, settings, device), counts)
     count = making.write_masks(output, found, typer.echo)
     made = making.read_masks(output)
     report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
@@ -186,7 +186,7 @@ class _Source:
     given: Path | None
     run: Path | None
     model: str | None
-    recipe: Path | None
+    settings: Path | None
     device: str
 
 
@@ -222,9 +222,9 @@ def _masks(suite: Suite, source: _Source, counts: Counter[str]) -> Any:
     if source.kind == "box":
         return making.box_masks(suite)
     if source.kind == "clipseg":
-        from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe
+        from gi_bench.baselines.data.masks.clipseg import DEFAULTS, ClipSeg, TextMaskSettings
 
-        settings = Recipe.read(source.recipe or RECIPE)
+        settings = TextMaskSettings.read(source.settings or DEFAULTS)
         return making.text_masks(suite, ClipSeg(source.model or settings.model, source.device), settings, counts)
     if source.run is not None:
         from gi_bench.harness.store import open_run

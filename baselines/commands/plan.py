@@ -36,14 +36,14 @@ def plan(
 ) -> None:
     """Parameters, bytes, FLOPs, memory and a range of time of a run, without its weights."""
     from gi_bench.baselines.florence2 import cost
-    from gi_bench.baselines.registration import backbone_source, recipes
+    from gi_bench.baselines.registration import backbone_source, definitions
     from gi_bench.harness.registry import suite_spec, unknown_name
 
-    known = recipes()
+    known = definitions()
     if model not in known:
         raise unknown_name(model, known, "model")
-    recipe = known[model]
-    if recipe.kind != "florence2":
+    variant = known[model]
+    if variant.kind != "florence2":
         typer.echo(f"{model} is no network: it needs no GPU and takes seconds")
         return
     if gpu != "cpu" and gpu not in cost.GPUS:
@@ -64,7 +64,7 @@ def plan(
     config, side = _architecture(name)
     work = cost.Work(images, replies, PROMPT_TOKENS, beams, batch_size)
     device = cost.measure_cpu(dtype) if gpu == "cpu" else cost.GPUS[gpu]
-    found = cost.plan(config, side, work, device, dtype, recipe.rank)
+    found = cost.plan(config, side, work, device, dtype, variant.rank)
     if as_json:
         typer.echo(json.dumps({"model": model, "suite": suite, "backbone": name, "dtype": dtype, "rows_from": source,
                                "work": asdict(work), "device": asdict(device), **asdict(found)}, indent=1))  # fmt: skip

@@ -50,14 +50,10 @@ def study(
     from gi_bench.baselines.studies.definitions import arm, questions
     from gi_bench.baselines.studies.running import Settings, make_runs
     from gi_bench.harness.analysis.study import answer
-    from gi_bench.harness.errors import GiBenchError
 
     chosen = _chosen(names)
     trained_on = _train_suite(suite, train_suite, data)
-    if explanations is not None and not explanations.is_file():
-        raise GiBenchError(
-            "no file with explanations", where=explanations, do="make one with gi-bench data explanations"
-        )
+    _check_explanations(explanations)
     settings = Settings(
         suite=suite,
         train_suite=trained_on,
@@ -87,6 +83,13 @@ def _tell(folder: Path, answered: Study) -> None:
         typer.echo(line)
     for what, path in _after_study(folder):
         typer.echo(f"{what}: {path}")
+
+
+def _check_explanations(path: Path | None) -> None:
+    from gi_bench.harness.errors import GiBenchError
+
+    if path is not None and not path.is_file():
+        raise GiBenchError("no file with explanations", where=path, do="make one with gi-bench data explanations")
 
 
 def _chosen(names: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from gi_bench.harness.registry import CommandEntry
 
 if TYPE_CHECKING:
-    from gi_bench.baselines.registration import VariantRecipe
+    from gi_bench.baselines.registration import VariantDefinition
     from gi_bench.baselines.training.extra_rows import ExtraRows
     from gi_bench.harness.suites.base import Suite
 
@@ -99,16 +99,16 @@ def train(
     if model == "tiny-florence2":
         _train_backbone(output, seed)
         return
-    recipe = _recipe(model, suite, negatives, masks)
+    variant = _variant(model, suite, negatives, masks)
     from gi_bench.baselines.registration import backbone_source
     from gi_bench.baselines.training.adapter import Choices, Material, check_place, train_adapter
     from gi_bench.baselines.training.settings import Running, check_logger, is_main_process
     from gi_bench.harness.registry import suite_spec
 
     check_logger(log_to)
-    choices = Choices(epochs, steps, seed, _rate(rate), rows, rows_per_image, _weights(weight, recipe))
+    choices = Choices(epochs, steps, seed, _rate(rate), rows, rows_per_image, _weights(weight, variant))
     name, source = backbone_source(backbone, suite_spec(suite))
-    folder = _folder(output, recipe, name)
+    folder = _folder(output, variant, name)
     check_place(folder)
     board = log_dir / f"{folder.name}-seed{seed}"
     running = Running(device, dtype, accumulate, recompute, workers, log_to, board, command=_typed())
@@ -118,7 +118,7 @@ def train(
 
     loaded, extra = _rows(suite, data, split, negatives=negatives, explanations=explanations, masks=masks)
     material = Material(loaded, extra, features)
-    train_adapter(recipe, load_backbone(source), name, material, folder, choices=choices, running=running, say=say)
+    train_adapter(variant, load_backbone(source), name, material, folder, choices=choices, running=running, say=say)
     say(f"checkpoint: {folder}")
     if score_suite is not None and is_main_process():
         _score(model, folder, score_suite, data, str(source) if name == "custom" else name)
@@ -131,13 +131,13 @@ def _train_backbone(output: Path | None, seed: int) -> None:
     train_tiny_backbone(output or HERE / "weights" / TINY_NAME, seed=seed, say=typer.echo)
 
 
-def _folder(output: Path | None, recipe: VariantRecipe, backbone: str) -> Path:
+def _folder(output: Path | None, variant: VariantDefinition, backbone: str) -> Path:
     """Where the checkpoint goes: where the user says, or where ``gi-bench run`` looks for it."""
     from gi_bench.harness.errors import GiBenchError
 
     if output is None and backbone == "custom":
         raise GiBenchError("no place for the checkpoint of a custom backbone", do="give --output DIR")
-    return (output or recipe.bundled(backbone)).resolve()
+    return (output or variant.bundled(backbone)).resolve()
 
 
 def _rate(given: float | None) -> float | None:
@@ -152,13 +152,13 @@ def _silent(line: str) -> None:
     """What the processes besides the first say."""
 
 
-def _recipe(name: str, suite: str, negatives: Path | None, masks: Path | None) -> VariantRecipe:
-    """The variant's recipe, if it can be trained with what was given."""
-    from gi_bench.baselines.registration import recipes
+def _variant(name: str, suite: str, negatives: Path | None, masks: Path | None) -> VariantDefinition:
+    """The variant, if it can be trained with what was given."""
+    from gi_bench.baselines.registration import definitions
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.registry import unknown_name
 
-    known = {one.name: one for one in recipes().values() if one.kind == "florence2" and one.adapter}
+    known = {one.name: one for one in definitions().values() if one.kind == "florence2" and one.adapter}
     if name not in known:
         raise unknown_name(name, [*known, "tiny-florence2"], "model")
     if known[name].masks == "sam" and masks is None:
@@ -171,12 +171,12 @@ def _recipe(name: str, suite: str, negatives: Path | None, masks: Path | None) -
     return known[name]
 
 
-def _weights(given: list[str] | None, recipe: VariantRecipe) -> dict[str, float]:
+def _weights(given: list[str] | None, variant: VariantDefinition) -> dict[str, float]:
     """Weights by task, of the tasks that the variant is trained on."""
     from gi_bench.harness.errors import GiBenchError
 
     found = {}
-    tasks = (*recipe.train, *(["negative"] if recipe.negatives else []))
+    tasks = (*variant.train, *(["negative"] if variant.negatives else []))
     for text in given or ():
         task, _, number = text.partition("=")
         try:
@@ -186,7 +186,7 @@ def _weights(given: list[str] | None, recipe: VariantRecipe) -> dict[str, float]
             fits = False
         if not fits:
             raise GiBenchError(
-                f"not a weight of {recipe.name}",
+                f"not a weight of {variant.name}",
                 where=f"--weight {text}",
                 do=f"give one of {', '.join(tasks)}, =, and 0 to 100",
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from gi_bench.baselines.registration import VariantRecipe, recipes
+from gi_bench.baselines.registration import VariantDefinition, definitions
 from gi_bench.harness.analysis.study import Contrast, Question
 from gi_bench.harness.checking import checked
 from gi_bench.harness.files import read_toml
@@ -21,13 +21,13 @@ class Arm:
 
     Attributes:
         name: as in the study's tables.
-        recipe: of the variant.
+        variant: which one is trained and run.
         masks: ``suite`` for its own, ``pseudo`` or ``refined``.
         summary: one line.
     """
 
     name: str
-    recipe: VariantRecipe
+    variant: VariantDefinition
     masks: str
     summary: str
 
@@ -73,8 +73,8 @@ def _content() -> _File:
 def arm(name: str) -> Arm:
     """An arm by name: one of ``[arms]``, or a variant."""
     table = _content().arms.get(name, _ArmTable())
-    recipe = recipes()[table.variant or name]
-    return Arm(name, recipe, table.masks, recipe.summary if table.summary is None else table.summary)
+    variant = definitions()[table.variant or name]
+    return Arm(name, variant, table.masks, variant.summary if table.summary is None else table.summary)
 
 
 def questions() -> Mapping[str, Question]:

@@ -111,8 +111,8 @@ class Workshop:
         }
 
     def _place(self, one: Arm, seed: int) -> str:
-        """Name of an arm's training: another recipe, suite or backbone gives another one."""
-        return f"{one.name}-seed{seed}-{_digest([self._bound, asdict(one.recipe), one.masks])}"
+        """Name of an arm's training: another variant, suite or backbone gives another one."""
+        return f"{one.name}-seed{seed}-{_digest([self._bound, asdict(one.variant), one.masks])}"
 
     def make(self, name: str, seed: int) -> Path:
         """Train an arm with a seed and run it; what is finished already is taken.
@@ -133,7 +133,7 @@ class Workshop:
             path = Path(done.read_text(encoding="utf-8").strip())
             if (self._folder / path / "scores.json").is_file():
                 return path
-        checkpoint = self._checkpoint(one, seed) if one.recipe.adapter else None
+        checkpoint = self._checkpoint(one, seed) if one.variant.adapter else None
         run = RunSettings(
             device=settings.device,
             seed=seed,
@@ -141,7 +141,7 @@ class Workshop:
             beams=settings.beams,
             checkpoint=None if checkpoint is None else str(checkpoint),
         )
-        (finished,) = evaluate([one.recipe.name], self._suite, output=self._folder / "runs" / name, settings=run)
+        (finished,) = evaluate([one.variant.name], self._suite, output=self._folder / "runs" / name, settings=run)
         path = finished.path.relative_to(self._folder)
         write_bytes(done, f"{path}\n".encode())
         return path
@@ -158,7 +158,7 @@ class Workshop:
             return folder
         name, source = backbone_source(settings.backbone, self._suite.spec)
         train_adapter(
-            one.recipe,
+            one.variant,
             load_backbone(source),
             name,
             Material(self._train_suite, self._extra(one, seed)),
@@ -177,7 +177,7 @@ class Workshop:
 
         masks = None if one.masks == "suite" else self._mask_file(one.masks)
         extra = read_extra_rows(self._train_suite, explanations=self._settings.explanations, masks=masks)
-        if not one.recipe.negatives or any(phrase.is_negative for phrase in self._train_suite.phrases):
+        if not one.variant.negatives or any(phrase.is_negative for phrase in self._train_suite.phrases):
             return extra
         from gi_bench.harness.suites.negatives import make_negatives
 
@@ -228,11 +228,11 @@ class Workshop:
 
             return making.refined_masks(self._train_suite, given, GrabCut(), "refine", counts)
         if name == "pseudo":
-            from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe
+            from gi_bench.baselines.data.masks.clipseg import DEFAULTS, ClipSeg, TextMaskSettings
 
-            recipe = Recipe.read(RECIPE)
-            model = ClipSeg(recipe.model, self._device())
-            return making.text_masks(self._train_suite, model, recipe, counts)
+            settings = TextMaskSettings.read(DEFAULTS)
+            model = ClipSeg(settings.model, self._device())
+            return making.text_masks(self._train_suite, model, settings, counts)
         from gi_bench.baselines.data.masks.sam import HUB_ID, Sam
 
         return making.refined_masks(self._train_suite, given, Sam(HUB_ID, self._device()), "sam", counts)
@@ -292,7 +292,7 @@ def make_runs(
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise GiBenchError("a study needs seeds, each once", where="--seeds", do="give a number from 1")
-    tasks = [(name, seed) for seed in seeds for name in arms if arm(name).recipe.adapter or seed == seeds[0]]
+    tasks = [(name, seed) for seed in seeds for name in arms if arm(name).variant.adapter or seed == seeds[0]]
     made: dict[tuple[str, int], Path] = {}
     masks: dict[str, Any] = {}
     workshop = Workshop(settings, folder, say)

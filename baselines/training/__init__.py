@@ -1,1 +1,1 @@
-"""How weights are made: rows, mixture, loop, states, recipes and cards."""
+"""How weights are made: rows, mixture, loop, states and cards."""

@@ -1,4 +1,4 @@
-"""How an adapter is made: everything is fixed by the variant's recipe and the seed."""
+"""How an adapter is made: everything is fixed by the variant's definition and the seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gi_bench.baselines.florence2.adapters import (
     write_training_images,
 )
 from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
-from gi_bench.baselines.registration import VariantRecipe
+from gi_bench.baselines.registration import VariantDefinition
 from gi_bench.baselines.training.card import write_readme
 from gi_bench.baselines.training.extra_rows import ExtraRows
 from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once, exclusive
@@ -101,7 +101,7 @@ class Material:
 
 
 def train_adapter(
-    recipe: VariantRecipe,
+    variant: VariantDefinition,
     backbone: Backbone,
     backbone_name: str,
     material: Material,
@@ -114,7 +114,7 @@ def train_adapter(
     """Train a variant's LoRA adapter and save it with its card.
 
     Args:
-        recipe: which tasks, rank, layers, negatives.
+        variant: which tasks, rank, layers, negatives.
         backbone: loaded in float32 on the CPU; its network is wrapped and not usable afterwards.
         backbone_name: as in ``variants.toml``.
         material: rows, images and features.
@@ -125,21 +125,21 @@ def train_adapter(
         say: called with lines for the user.
 
     Raises:
-        GiBenchError: the suite lacks rows for one of the recipe's tasks, a row cannot be trained on, or the loss is
+        GiBenchError: the suite lacks rows for one of the variant's tasks, a row cannot be trained on, or the loss is
             not a number.
     """
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
     defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
-    examples = _examples(recipe, material, defaults, say)
-    added = add_task_tokens(backbone.network, backbone.tokenizer) if recipe.task_tokens == "added" else []
+    examples = _examples(variant, material, defaults, say)
+    added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
-    feed, model = _network(recipe, backbone, material, examples, choices.seed, running, say)
-    say(f"{recipe.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
+    feed, model = _network(variant, backbone, material, examples, choices.seed, running, say)
+    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
     card = {
-        **_card(recipe, backbone, backbone_name, material.suite, defaults),
+        **_card(variant, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
@@ -158,17 +158,17 @@ def train_adapter(
             shutil.rmtree(state, ignore_errors=True)
 
 
-def _examples(recipe: VariantRecipe, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
+def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
     """Rows of the variant's tasks; images that have none are said."""
     suite = material.suite
-    found = task_examples(suite, recipe.train, negatives=recipe.negatives, style=defaults.style, extra=material.extra)
+    found = task_examples(suite, variant.train, negatives=variant.negatives, style=defaults.style, extra=material.extra)
     if without := len(set(suite.image_ids) - set(found.image_ids)):
-        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(recipe.train)}: left out")
+        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(variant.train)}: left out")
     return found
 
 
 def _network(
-    recipe: VariantRecipe,
+    variant: VariantDefinition,
     backbone: Backbone,
     material: Material,
     examples: Examples,
@@ -180,8 +180,8 @@ def _network(
     import torch
 
     torch.manual_seed(seed)
-    feed = _feed(recipe, backbone, material, examples, running, say)
-    return feed, add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
+    feed = _feed(variant, backbone, material, examples, running, say)
+    return feed, add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
 
 
 def _alone(state: Path) -> AbstractContextManager[None]:
@@ -225,13 +225,13 @@ def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
 
 
 def _feed(
-    recipe: VariantRecipe, backbone: Backbone, material: Material, examples: Examples, running: Running, say: Say
+    variant: VariantDefinition, backbone: Backbone, material: Material, examples: Examples, running: Running, say: Say
 ) -> Feed:
     """Pixels, or features encoded once where nothing of the vision tower is trained and a folder is given."""
     suite, features = material.suite, material.features
-    if features is not None and recipe.layers != "language":
+    if features is not None and variant.layers != "language":
         raise GiBenchError(
-            f"{recipe.name} trains the vision tower: its features change with every step",
+            f"{variant.name} trains the vision tower: its features change with every step",
             where="--features",
             do="leave it out, or train a variant whose vision tower is frozen",
         )
@@ -264,20 +264,20 @@ def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], 
 
 
 def _card(
-    recipe: VariantRecipe, backbone: Backbone, backbone_name: str, suite: Suite, defaults: AdapterDefaults
+    variant: VariantDefinition, backbone: Backbone, backbone_name: str, suite: Suite, defaults: AdapterDefaults
 ) -> dict[str, Any]:
     """What decides an adapter's weights, besides its rows."""
     return {
-        "variant": recipe.name,
+        "variant": variant.name,
         "backbone": backbone_name,
         "backbone_digest": backbone.digest,
-        "rank": recipe.rank,
-        "alpha": recipe.alpha,
-        "layers": recipe.layers,
-        "task_tokens": recipe.task_tokens,
-        "tasks": list(recipe.train),
-        "negatives": recipe.negatives,
-        "masks": recipe.masks,
+        "rank": variant.rank,
+        "alpha": variant.alpha,
+        "layers": variant.layers,
+        "task_tokens": variant.task_tokens,
+        "tasks": list(variant.train),
+        "negatives": variant.negatives,
+        "masks": variant.masks,
         "mixture": asdict(defaults.mixture),
         "training": asdict(defaults.settings),
         "trained_on": suite.name,

@@ -125,7 +125,7 @@ def _trainer(
             parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, settings.beta2)
         ),
         factor=lambda step: rate_factor(step, arguments.max_steps, settings),
-        recipe=course.bound,
+        training=course.bound,
         tasks=list(tasks),
         callbacks=callbacks,
     )

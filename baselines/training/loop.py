@@ -181,7 +181,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
         *,
         optimiser: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
         factor: Callable[[int], float],
-        recipe: str,
+        training: str,
         tasks: Sequence[str],
         **arguments: Any,
     ) -> None:
@@ -190,12 +190,12 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
         Args:
             optimiser: from the trainable parameters.
             factor: what the learning rate is multiplied by, from the number of steps done.
-            recipe: digest that states are bound to.
+            training: digest that states are bound to.
             tasks: names behind the codes of the batches.
             arguments: those of ``Trainer``.
         """
         super().__init__(data_collator=only, **arguments)
-        self._optimiser, self._factor, self._recipe, self._tasks = optimiser, factor, recipe, tasks
+        self._optimiser, self._factor, self._training, self._tasks = optimiser, factor, training, tasks
         self._by_task = torch.zeros(len(tasks), 2, dtype=torch.float64)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -272,7 +272,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self._recipe)
+                seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self._training)
         except (OSError, RuntimeError, SafetensorError) as error:
             if not is_write_failure(error):
                 raise

@@ -30,7 +30,7 @@ def row_reporter(say: Say, steps: int) -> Callable[[dict[str, Any], float], None
 
 
 def bound_digest(what: Mapping[str, Any], batches: Sequence[Batch]) -> str:
-    """Digest of all that decides the weights: the recipe, and every row in its order."""
+    """Digest of all that decides the weights: variant and settings, and every row in its order."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8"))
     for batch in batches:
         digest.update(json.dumps([astuple(row) for row in batch]).encode("utf-8"))

@@ -2,7 +2,7 @@
 
 A state is a folder that the Trainer writes: trainable weights, optimiser, schedule, random generators, the log. It
 counts once it is sealed with the digests of its files; until then the one before it is kept. Seals are bound to the
-recipe: another recipe's state is refused. Everything is read as plain tensors or JSON, never unpickled.
+training: another training's state is refused. Everything is read as plain tensors or JSON, never unpickled.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ def read_weights(model: Any, folder: Path) -> None:
             p.copy_(state[name])
 
 
-def seal(folder: Path, recipe: str) -> None:
+def seal(folder: Path, training: str) -> None:
     """Say that a state is whole, with the digests of its files."""
     files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
-    write_bytes(folder / SEAL, json.dumps({"recipe": recipe, "files": files}, indent=1).encode("utf-8"))
+    write_bytes(folder / SEAL, json.dumps({"training": training, "files": files}, indent=1).encode("utf-8"))
 
 
-def last_state(folder: Path, recipe: str) -> Path | None:
+def last_state(folder: Path, training: str) -> Path | None:
     """The newest sealed state in a folder, or None; states without a seal were cut off and are removed.
 
     Raises:
-        CheckpointError: it is damaged, or belongs to another recipe.
+        CheckpointError: it is damaged, or belongs to another training.
     """
     found = sorted(folder.glob("checkpoint-*"), key=_step) if folder.is_dir() else []
     for path in reversed(found):
         if not (path / SEAL).is_file():
             shutil.rmtree(path, ignore_errors=True)
             continue
-        _check(path, recipe)
+        _check(path, training)
         return path
     return None
 
@@ -74,20 +74,20 @@ def _step(path: Path) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _check(path: Path, recipe: str) -> None:
+def _check(path: Path, training: str) -> None:
     try:
         content = json.loads((path / SEAL).read_text(encoding="utf-8"))
-        bound, files = content["recipe"], dict(content["files"])
+        bound, files = content["training"], dict(content["files"])
         whole = all(_digest(path / Path(name).name) == digest for name, digest in files.items())
     except (OSError, ValueError, KeyError, TypeError):
-        whole, bound = False, recipe
+        whole, bound = False, training
     if not whole:
         raise CheckpointError(
             "the state of the training is damaged", where=path, do="delete it to go on from the one before, or anew"
         )
-    if bound != recipe:
+    if bound != training:
         raise CheckpointError(
-            "the folder holds the state of another recipe",
+            "the folder holds the state of another training",
             where=path.parent,
             do="give the same command as before, delete the folder, or choose another --output",
         )

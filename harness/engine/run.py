@@ -125,18 +125,14 @@ def evaluate(
         try:
             context.train_suite = teachers.of(entry)
             asked = _request(entry, context, settings, Path(output))
-            known = asked.find()
-            if known is not None:
-                finished.append(_found(entry, known, opened, say))
-                continue
-            if entry.needs_image:
-                use_threads(settings.threads)
-            model = entry.build(context)
-            check_built(entry, model, settings.tasks)
+            model = asked.find() or _built(entry, context, settings)
         except GiBenchError as error:
             if entry not in optional:
                 raise
             say(f"{entry.name} left out: {error.what}")
+            continue
+        if isinstance(model, Path):
+            finished.append(_found(entry, model, opened, say))
             continue
         try:
             finished.append(_run(entry, model, context, Path(output), settings, say))
@@ -144,6 +140,15 @@ def evaluate(
         finally:
             model.close()
     return finished
+
+
+def _built(entry: ModelEntry, context: BuildContext, settings: Settings) -> Model:
+    """The model, checked against what its entry declares."""
+    if entry.needs_image:
+        use_threads(settings.threads)
+    model = entry.build(context)
+    check_built(entry, model, settings.tasks)
+    return model
 
 
 def _opened(suite: str | Suite, data: Path | str | None, split: str | None) -> Suite:

@@ -9,6 +9,7 @@ is (log-probability, margin and entropy of its tokens) is ranked in the same way
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -290,6 +291,19 @@ _NAMED = {
     "margin": "a margin",
     "entropy": "an entropy",
 }
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Which end is good, and where the scale begins; it ends at 1 or is open."""
+
+    higher: bool = False
+    low: float = 0.0
+
+
+_ERROR = _Scale()
+_GAIN = _Scale(higher=True)
+_DIFFERENCE = _Scale(higher=True, low=-1.0)
 _Shape = Callable[[Judged], "Statistics | str"]
 _HEADLINE = ("confidence_ece", "confidence_auroc_within")
 
@@ -300,9 +314,8 @@ def _metric(
     text: str,
     source: str,
     shape: _Shape,
+    scale: _Scale = _ERROR,
     *,
-    higher: bool = False,
-    low: float = 0.0,
     version: int = 1,
     measure: str = "confidence",
 ) -> Metric:
@@ -311,8 +324,8 @@ def _metric(
         title,
         f"{text} {_RIGHT.format(measure=_NAMED[measure])}",
         source,
-        higher_is_better=higher,
-        low=low,
+        higher_is_better=scale.higher,
+        low=scale.low,
         group="confidence",
         comparable=False,
         headline=name in _HEADLINE,
@@ -355,7 +368,7 @@ METRICS: list[Metric] = [
         "knowing which questions are easy is enough for more (see confidence_auroc_within, confidence_gain).",
         "Fawcett 2006",
         lambda found: _ranked(found, auroc_value),
-        higher=True,
+        _GAIN,
         version=2,
     ),
     _metric(
@@ -366,7 +379,7 @@ METRICS: list[Metric] = [
         "says nothing.",
         "Fawcett 2006, over pairs within strata (van Elteren 1960)",
         _within,
-        higher=True,
+        _GAIN,
     ),
     _metric(
         "confidence_auroc_base_rate",
@@ -377,7 +390,7 @@ METRICS: list[Metric] = [
         "its own rows are right.",
         "gi-bench",
         _base_rate,
-        higher=True,
+        _GAIN,
     ),
     _metric(
         "confidence_gain",
@@ -386,8 +399,7 @@ METRICS: list[Metric] = [
         "much.",
         "gi-bench",
         _gain,
-        higher=True,
-        low=-1.0,
+        _DIFFERENCE,
     ),
     _metric(
         "confidence_auprc",
@@ -396,7 +408,7 @@ METRICS: list[Metric] = [
         "right answers.",
         "Davis and Goadrich 2006",
         lambda found: _ranked(found, auprc_value),
-        higher=True,
+        _GAIN,
         version=2,
     ),
     _metric(
@@ -414,7 +426,7 @@ METRICS: list[Metric] = [
             f"As confidence_auroc{suffix}, ranked by {text}.",
             "Fawcett 2006",
             shape,
-            higher=True,
+            _GAIN,
             measure=measure,
         )
         for measure, title, text in (

@@ -1,9 +1,10 @@
 """The weakly augmented track: the same questions on images that were slightly cropped, turned, shifted and recoloured.
 
-The organisers' recipe, in this order: a crop of 90 to 100 % of the area, its aspect ratio within 5 % of the image's
-own, scaled back (bicubic); a rotation of at most 10 degrees; a shift of at most a tenth of each side; brightness and
-contrast each times 0.8 to 1.2. They do not distribute their images, and theirs come from one stream of random numbers
-over all files: ours are drawn by image id and variant, with seed 42, so that one image does not depend on the others.
+The organisers' augmentation, in this order: a crop of 90 to 100 % of the area, its aspect ratio within 5 % of the
+image's own, scaled back (bicubic); a rotation of at most 10 degrees; a shift of at most a tenth of each side;
+brightness and contrast each times 0.8 to 1.2. They do not distribute their images, and theirs come from one stream of
+random numbers over all files: ours are drawn by image id and variant, with seed 42, so that one image does not depend
+on the others.
 The distribution is theirs, the pixels are not.
 
 Source: generate_augmented.py of github.com/simula/Kvasir-VQA-x1, commit a7aef047.
@@ -31,7 +32,7 @@ ASPECT = 0.05
 DEGREES = 10.0
 SHIFT = 0.1
 JITTER = (0.8, 1.2)
-RECIPE = "weak augmentation, version 1, variant 1, seed 42"
+AUGMENTATION = "weak augmentation, version 1, variant 1, seed 42"
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,7 @@ class AugmentedSuite(Suite):
         self.has_images = suite.has_images
         self._suite = suite
         self.phrases = tuple(self._phrase(phrase) for phrase in suite.phrases)
-        own = (
-            "images are augmented by the organisers' recipe with random numbers of our own: near, not equal, to theirs"
-        )
+        own = "images are augmented as the organisers do, with random numbers of our own: near, not equal, to theirs"
         self.note = "; ".join(filter(None, (suite.note, own)))
 
     def _phrase(self, phrase: Phrase) -> Phrase:
@@ -131,5 +130,5 @@ class AugmentedSuite(Suite):
         return augment(picture, draw(img_id, *picture.size))
 
     def image_digest(self, img_id: str) -> str:
-        """SHA-256 over the source image's digest and the recipe."""
-        return hashlib.sha256(f"{self._suite.image_digest(img_id)}\t{RECIPE}".encode()).hexdigest()
+        """SHA-256 over the source image's digest and the augmentation."""
+        return hashlib.sha256(f"{self._suite.image_digest(img_id)}\t{AUGMENTATION}".encode()).hexdigest()

@@ -14,7 +14,7 @@ from gi_bench.baselines.florence2.adapters import CARD, add_adapter, save_adapte
 from gi_bench.baselines.florence2.backbone import Backbone, PictureSettings, load_backbone, resolve, weights_digest
 from gi_bench.baselines.florence2.decoding import generate
 from gi_bench.baselines.florence2.model import Decoding, Florence2Model
-from gi_bench.baselines.registration import HERE, backbone_source, recipes
+from gi_bench.baselines.registration import HERE, backbone_source, definitions
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.model import Ask, BuildContext, GroundAsk
 from gi_bench.harness.registry import model_entry, suite_spec
@@ -95,7 +95,7 @@ def test_encoding_once_gives_token_for_token_what_the_pixels_give(backbone: Back
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_answers_do_not_depend_on_the_batch(backbone: Backbone, suite: PhantomSuite, beams: int) -> None:
-    network = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny")).network
+    network = with_adapter(backbone, definitions()["multitask_r128"].bundled("tiny")).network
     model = Florence2Model(backbone, network, {}, Decoding(beams=beams))
     features, asks = _features(model, suite), _asks(suite, 24)
     together = model.answer([features[ask.img_id] for ask in asks], asks)
@@ -161,7 +161,7 @@ def test_an_adapter_of_another_backbone_is_refused(backbone: Backbone, tmp_path:
     import shutil
 
     folder = tmp_path / "adapter"
-    shutil.copytree(recipes()["multitask_r32"].bundled("tiny"), folder)
+    shutil.copytree(definitions()["multitask_r32"].bundled("tiny"), folder)
     card = json.loads((folder / CARD).read_text())
     card["backbone_digest"] = "0123456789abcdef"
     (folder / CARD).write_text(json.dumps(card))
@@ -232,9 +232,9 @@ def test_several_variants_load_the_backbone_once(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_checkpoints_have_cards(name: str) -> None:
-    folder = recipes()[name].bundled("tiny")
+    folder = definitions()[name].bundled("tiny")
     card = json.loads((folder / CARD).read_text())
-    assert card["rank"] == recipes()[name].rank
+    assert card["rank"] == definitions()[name].rank
     assert card["alpha"] == 2 * card["rank"]
     assert card["command"].startswith(f"gi-bench train --model {name}")
     assert {"training", "mixture", "seconds", "steps", "trained_on_fingerprint", "scores"} <= card.keys()
@@ -250,7 +250,7 @@ def test_the_backbone_follows_the_suite() -> None:
 
 
 def test_regions_are_in_pixels_of_the_original(backbone: Backbone, suite: PhantomSuite) -> None:
-    network = with_adapter(backbone, recipes()["multitask_r128"].bundled("tiny")).network
+    network = with_adapter(backbone, definitions()["multitask_r128"].bundled("tiny")).network
     model = Florence2Model(backbone, network, {}, Decoding())
     phrase = next(p for p in suite.phrases if p.label == "polyp" and not p.is_negative)
     feature = model.encode([suite.load_image(phrase.img_id)])

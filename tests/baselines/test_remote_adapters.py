@@ -11,7 +11,7 @@ import pytest
 from gi_bench.baselines.florence2 import base, remote_names
 from gi_bench.baselines.florence2.adapters import with_adapter
 from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
-from gi_bench.baselines.registration import HERE, recipes
+from gi_bench.baselines.registration import HERE, definitions
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.model import BuildContext
 from gi_bench.harness.registry import model_entry
@@ -193,6 +193,6 @@ def test_the_original_s_prompt_keeps_its_two_spaces(published: Path) -> None:
 
 
 def test_the_published_checkpoint_is_recorded_with_its_caveat() -> None:
-    recipe = recipes()["multitask_r128"]
-    assert recipe.published == "peeache/FL2_VQA_MIX_128_256"
-    assert "test rows" in recipe.published_note
+    variant = definitions()["multitask_r128"]
+    assert variant.published == "peeache/FL2_VQA_MIX_128_256"
+    assert "test rows" in variant.published_note

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gi_bench.baselines.registration import recipes
+from gi_bench.baselines.registration import definitions
 from gi_bench.baselines.studies.definitions import arm, questions
 from gi_bench.baselines.studies.running import Settings, Workshop, make_runs
 from gi_bench.harness.analysis.study import read_study
@@ -38,7 +38,7 @@ def test_every_study_asks_for_arms_and_metrics_that_there_are() -> None:
     assert set(found) == {"rank-sweep", "regularisation", "sam", "negatives", "confidence"}
     for question in found.values():
         for name in question.arms:
-            assert arm(name).recipe in recipes().values()
+            assert arm(name).variant in definitions().values()
             assert arm(name).masks in {"suite", "pseudo", "refined"}
         assert set(question.metrics) | {metric for metric, _ in question.tables} <= set(metrics)
         for contrast in question.contrasts:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gi_bench.harness.analysis.study import Contrast, Finding
-from gi_bench.harness.analysis.study.answering import _judged, _least_variance
+from gi_bench.harness.analysis.study.answering import _decided, _least_variance
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect, over_seeds
 
@@ -116,8 +116,8 @@ def wrong_verdicts(
     missed = 0
     for trial in range(trials):
         made = [_finding(one, random, design, truth, trial, resamples) for one in asked]
-        judged = _judged(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
-        missed += any(one.verdict == wrong for one in judged)
+        decided = _decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
+        missed += any(one.verdict == wrong for one in decided)
     return missed / trials
 
 

@@ -29,7 +29,7 @@ from gi_bench.baselines.florence2 import base
 from gi_bench.baselines.florence2.adapters import add_adapter
 from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
 from gi_bench.baselines.florence2.locations import TargetStyle
-from gi_bench.baselines.registration import HERE, VariantRecipe, recipes
+from gi_bench.baselines.registration import HERE, VariantDefinition, definitions
 from gi_bench.baselines.training import fitting, settings
 from gi_bench.baselines.training.adapter import BASE_DEFAULTS, TINY_DEFAULTS
 from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once
@@ -121,7 +121,7 @@ def few_rows(examples: Examples, per_image: int) -> Examples:
 
 def plain(
     backbone: Backbone,
-    recipe: VariantRecipe,
+    variant: VariantDefinition,
     batches: Sequence[Batch],
     feed: PictureFeed,
     accumulate: int,
@@ -129,7 +129,7 @@ def plain(
 ) -> Clock:
     """The plain Trainer on the rows of the batches."""
     torch.manual_seed(0)
-    model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
+    model = add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
     network, clock = model.base_model.model, Clock()
     image_tokens = base.IMAGE_TOKENS if backbone.pictures.width > 128 else 37
     rows = Rows(batches, backbone.tokenizer, feed, image_tokens)
@@ -151,11 +151,11 @@ def plain(
 
 
 def grouped(
-    backbone: Backbone, recipe: VariantRecipe, batches: Sequence[Batch], feed: Feed, accumulate: int, scratch: Path
+    backbone: Backbone, variant: VariantDefinition, batches: Sequence[Batch], feed: Feed, accumulate: int, scratch: Path
 ) -> Clock:
     """Ours."""
     torch.manual_seed(0)
-    model = add_adapter(backbone.network, backbone.tokenizer, recipe.rank, recipe.alpha, layers=recipe.layers)
+    model = add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
     clock = Clock()
     real = fitting._callbacks
     fitting._callbacks = lambda *arguments: [*real(*arguments), clock]  # type: ignore[assignment]
@@ -197,7 +197,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=6)
     chosen = parser.parse_args()
-    recipe = recipes()[chosen.variant]
+    variant = definitions()[chosen.variant]
     suite = PhantomSuite("train", max(40, chosen.steps * chosen.rows // chosen.rows_per_image + 10))
     with tempfile.TemporaryDirectory() as scratch:
         source = backbone_folder(chosen.backbone, suite, Path(scratch) / "backbone")
@@ -205,7 +205,7 @@ def main() -> None:
         examples = few_rows(task_examples(suite, TASKS, style=TargetStyle(style.corners, style.steps)),
                             chosen.rows_per_image)  # fmt: skip
         batches = mix(examples, Mixture(chosen.rows, chosen.rows_per_image), 0, steps=chosen.steps)
-        sides = {"plain": plain, "grouped": grouped} | ({"features": grouped} if recipe.layers == "language" else {})
+        sides = {"plain": plain, "grouped": grouped} | ({"features": grouped} if variant.layers == "language" else {})
         clocks: dict[str, Clock] = {}
         for name, side in sides.items():
             backbone = load_backbone(source)
@@ -216,7 +216,7 @@ def main() -> None:
                 feed = encode_once(backbone, suite, used, Path(scratch) / "features")
                 print(f"features of {len(used)} images: {time.perf_counter() - start:.1f} s, once")
             parts = chosen.plain_accumulate if name == "plain" else 1
-            clocks[name] = side(backbone, recipe, batches, feed, parts, Path(scratch) / name)
+            clocks[name] = side(backbone, variant, batches, feed, parts, Path(scratch) / name)
     report(clocks, chosen.rows)
 
 

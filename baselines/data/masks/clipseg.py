@@ -1,4 +1,4 @@
-"""Masks from text with CLIPSeg (Lueddecke and Ecker 2022), cut and cleaned by a recipe that a user can edit."""
+"""Masks from text with CLIPSeg (Lueddecke and Ecker 2022), cut and cleaned by settings that a user can edit."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from gi_bench.baselines.data.masks.refining import Mask, Picture
 from gi_bench.harness.checking import read_checked
 from gi_bench.harness.errors import CheckpointError, GiBenchError
 
-RECIPE = Path(__file__).parent / "recipe.toml"
+DEFAULTS = Path(__file__).parent / "clipseg.toml"
 
 
 @dataclass(frozen=True)
-class _Label:
-    """A table under ``[labels]``."""
+class TextMaskLabel:
+    """A table under ``[labels]``: what is asked for, and the smallest part that is kept, in pixels."""
 
     prompts: tuple[str, ...]
     smallest: int
 
 
 @dataclass(frozen=True)
-class _File:
-    """The keys of a recipe file."""
+class TextMaskSettings:
+    """The keys of a file of settings; see ``clipseg.toml`` for what each value does."""
 
     model: str
     percentile: float
@@ -45,55 +45,27 @@ class _File:
     dark_below: int
     panel_color: tuple[int, int, int]
     panel_tolerance: int
-    labels: Mapping[str, _Label]
-    backend: str = BACKEND
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Content of a recipe file; see ``recipe.toml`` for what each value does."""
-
-    model: str
-    percentile: float
-    opening: int
-    closing: int
-    dark_below: int
-    panel_color: tuple[int, int, int]
-    panel_tolerance: int
-    prompts: Mapping[str, tuple[str, ...]]
-    smallest: Mapping[str, int]
+    labels: Mapping[str, TextMaskLabel]
     backend: str = BACKEND
 
     @staticmethod
-    def read(path: Path) -> Recipe:
-        """Read a recipe.
+    def read(path: Path) -> TextMaskSettings:
+        """Read settings.
 
         Raises:
             GiBenchError: the file is missing, not TOML, a key is unknown or missing, or a value is out of range.
         """
-        found = read_checked(path, _File, do=f"start from a copy of {RECIPE.name}")
-        recipe = Recipe(
-            model=found.model,
-            percentile=found.percentile,
-            opening=found.opening,
-            closing=found.closing,
-            dark_below=found.dark_below,
-            panel_color=found.panel_color,
-            panel_tolerance=found.panel_tolerance,
-            prompts={name: label.prompts for name, label in found.labels.items()},
-            backend=found.backend,
-            smallest={name: label.smallest for name, label in found.labels.items()},
-        )
-        empty = [name for name, prompts in recipe.prompts.items() if not prompts]
-        if not 0 < recipe.percentile < 100 or empty or not recipe.prompts:
+        found = read_checked(path, TextMaskSettings, do=f"start from a copy of {DEFAULTS.name}")
+        empty = [name for name, label in found.labels.items() if not label.prompts]
+        if not 0 < found.percentile < 100 or empty or not found.labels:
             raise GiBenchError(
                 "percentile is not between 0 and 100" if not empty else f"label {empty[0]!r} has no prompt", where=path
             )
-        if recipe.backend != BACKEND:
+        if found.backend != BACKEND:
             raise GiBenchError(
-                f"unknown backend {recipe.backend!r}", where=path, do=f"it is {BACKEND}: others give other pixels"
+                f"unknown backend {found.backend!r}", where=path, do=f"it is {BACKEND}: others give other pixels"
             )
-        return recipe
+        return found
 
 
 class ClipSeg:
@@ -140,25 +112,25 @@ def _published(model: Any) -> Any:
     )
 
 
-def cut(heat: npt.NDArray[np.float32], picture: Picture, recipe: Recipe, smallest: int) -> Mask:
+def cut(heat: npt.NDArray[np.float32], picture: Picture, settings: TextMaskSettings, smallest: int) -> Mask:
     """The mask of a heat map: above the percentile, smoothed, without the recording's panel, without small parts.
 
     Args:
         heat: (height, width).
         picture: (height, width, 3) RGB.
-        recipe: thresholds.
+        settings: thresholds.
         smallest: parts with fewer pixels are dropped.
     """
-    mask = np.asarray(heat > np.percentile(heat, recipe.percentile))
-    for smoothed, radius in ((opened, recipe.opening), (closed, recipe.closing)):
+    mask = np.asarray(heat > np.percentile(heat, settings.percentile))
+    for smoothed, radius in ((opened, settings.opening), (closed, settings.closing)):
         if radius > 0:
             mask = smoothed(mask, radius)
-    return without_small_parts(mask & ~_panel(picture, recipe), smallest)
+    return without_small_parts(mask & ~_panel(picture, settings), smallest)
 
 
-def _panel(picture: Picture, recipe: Recipe) -> Mask:
+def _panel(picture: Picture, settings: TextMaskSettings) -> Mask:
     """Pixels of the recording's panel: dark ones in the left quarter, and those of its colour."""
-    dark = picture.max(axis=2) < recipe.dark_below
+    dark = picture.max(axis=2) < settings.dark_below
     dark[:, picture.shape[1] // 4 :] = False
-    difference = np.abs(picture.astype(np.int16) - np.array(recipe.panel_color, dtype=np.int16)).max(axis=2)
-    return np.asarray(dark | (difference <= recipe.panel_tolerance))
+    difference = np.abs(picture.astype(np.int16) - np.array(settings.panel_color, dtype=np.int16)).max(axis=2)
+    return np.asarray(dark | (difference <= settings.panel_tolerance))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gi_bench.baselines.data.masks.clipseg import ClipSeg, Recipe, cut
+from gi_bench.baselines.data.masks.clipseg import ClipSeg, TextMaskSettings, cut
 from gi_bench.baselines.data.masks.morphology import part_count
 from gi_bench.baselines.data.masks.refining import Mask, Picture, Predictor, refine
 from gi_bench.harness.errors import DataError, RunError
@@ -93,25 +93,26 @@ def box_masks(suite: Suite) -> Iterator[Made]:
         yield Made(made.img_id, Region.from_mask(made.region.label, mask), "box")
 
 
-def text_masks(suite: Suite, model: ClipSeg, recipe: Recipe, counts: Counter[str]) -> Iterator[Made]:
-    """Masks from text for every image whose facts name a label of the recipe; empty ones are counted and left out."""
+def text_masks(suite: Suite, model: ClipSeg, settings: TextMaskSettings, counts: Counter[str]) -> Iterator[Made]:
+    """Masks from text for every image whose facts name a label of the settings; empty ones are counted and left out."""
     by_image = stated(suite.questions)
     for img_id in suite.image_ids:
         there, absent = by_image.get(img_id, (frozenset(), frozenset()))
-        labels = [label for label in recipe.prompts if _THING_OF_LABEL.get(label, label) in there - absent]
+        labels = [label for label in settings.labels if _THING_OF_LABEL.get(label, label) in there - absent]
         if not labels:
-            counts["images without a label of the recipe"] += 1
+            counts["images without a label of the settings"] += 1
             continue
         picture = _picture(suite, img_id)
         for label in labels:
-            mask = cut(model.heat(picture, recipe.prompts[label]), picture, recipe, recipe.smallest[label])
+            wanted = settings.labels[label]
+            mask = cut(model.heat(picture, wanted.prompts), picture, settings, wanted.smallest)
             if not mask.any():
                 counts["empty after cleaning"] += 1
                 continue
             details = {
-                "prompts": list(recipe.prompts[label]),
-                "percentile": recipe.percentile,
-                "smallest": recipe.smallest[label],
+                "prompts": list(wanted.prompts),
+                "percentile": settings.percentile,
+                "smallest": wanted.smallest,
                 **model.details,
             }
             yield Made(img_id, Region.from_mask(label, mask), "clipseg", model.name, json.dumps(details))
@@ -264,7 +265,7 @@ def write_masks(path: Path, masks: Iterator[Made], say: Callable[[str], None] = 
             say(f"{len(rows)} masks")
     if not rows:
         raise DataError(
-            "no mask was made", where=path, do="the suite needs masks, or facts that name a label of the recipe"
+            "no mask was made", where=path, do="the suite needs masks, or facts that name a label of the settings"
         )
     write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA))
     return len(rows)

@@ -4,7 +4,7 @@ A study states a claim and the contrasts that it rests on. What the runs say of 
 come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
 """
 
-from gi_bench.harness.analysis.study.answering import answer, by_today, judge, whole_verdict
+from gi_bench.harness.analysis.study.answering import answer, by_today, decide, whole_verdict
 from gi_bench.harness.analysis.study.records import (
     STUDY,
     Cell,
@@ -29,7 +29,7 @@ __all__ = [
     "Verdict",
     "answer",
     "by_today",
-    "judge",
+    "decide",
     "read_study",
     "seed_note",
     "study_lines",

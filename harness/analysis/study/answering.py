@@ -42,7 +42,7 @@ from gi_bench.harness.store import Run, open_run
 _ROUNDING = 1e-12
 
 
-def judge(
+def decide(
     contrast: Contrast,
     values: tuple[float, float],
     effect: SeedEffect,
@@ -118,7 +118,7 @@ def whole_verdict(findings: Sequence[Finding]) -> Verdict:
 
 
 def by_today(study: Study) -> Study:
-    """A study whose verdicts were made by an older rule, judged by today's; others as they are.
+    """A study whose verdicts were made by an older rule, decided by today's; others as they are.
 
     Files of the first rule hold intervals and p-values, but no standard errors: the degrees of freedom are those under
     which interval and p-value agree, or, where they do not tell, the fewest that the seeds allow.
@@ -128,10 +128,10 @@ def by_today(study: Study) -> Study:
     infos = {info.name: info for info in study.metrics}
     findings = tuple(replace(one, effect=_with_error(one.effect)) for one in study.findings)
     counts = {arm: len(folders) for arm, folders in study.runs.items()}
-    judged = tuple(_judged(findings, infos, counts, len(study.seeds)))
+    verdicts = tuple(_decided(findings, infos, counts, len(study.seeds)))
     changed = [
         f"{new.title}, {new.contrast.first}: {old.verdict}, now {new.verdict}"
-        for old, new in zip(study.findings, judged, strict=True)
+        for old, new in zip(study.findings, verdicts, strict=True)
         if old.verdict != new.verdict
     ]
     note = (
@@ -141,8 +141,8 @@ def by_today(study: Study) -> Study:
     )
     return replace(
         study,
-        findings=judged,
-        verdict=whole_verdict(judged),
+        findings=verdicts,
+        verdict=whole_verdict(verdicts),
         notes=(*study.notes, note),
         rule_version=RULE_VERSION,
     )
@@ -400,10 +400,10 @@ def _findings(question: Question, columns: _Columns, resamples: int, seeds: int)
         effect = over_seeds(_differences(ours, theirs), len(images), resamples=resamples, least_variance=least)
         values = (_mean(ours, len(images)), _mean(theirs, len(images)))
         made.append(Finding(contrast, title, values, effect, effect.p, "undecided", ""))
-    return _judged(made, columns.infos, columns.counts, seeds)
+    return _decided(made, columns.infos, columns.counts, seeds)
 
 
-def _judged(
+def _decided(
     made: Sequence[Finding], infos: Mapping[str, MetricInfo], counts: Mapping[str, int], seeds: int
 ) -> list[Finding]:
     """Contrasts with their verdicts; both ways of a claim are corrected for the number of contrasts.
@@ -414,11 +414,11 @@ def _judged(
         counts: runs of each arm.
         seeds: number of seeds of the study.
     """
-    # What is judged by its interval alone is no test, and costs the others nothing.
+    # What is decided by its interval alone is no test, and costs the others nothing.
     tested = [one for one in made if one.contrast.expect in ("greater", "less") and one.effect.low is not None]
     adjusted = dict(zip(map(id, tested), holm([one.effect.p for one in tested]), strict=True))
     decided = max(1, sum(one.effect.low is not None for one in made))
-    judged = []
+    found = []
     for one in made:
         contrast, effect = one.contrast, one.effect
         info = infos.get(contrast.metric)
@@ -431,7 +431,7 @@ def _judged(
             effect = replace(effect, low=low, high=high)
         trained = max(counts.get(contrast.first, 1), counts.get(contrast.second, 1) if contrast.second else 1)
         p = adjusted.get(id(one), one.effect.p)
-        verdict, why = judge(
+        verdict, why = decide(
             contrast,
             one.values,
             effect,
@@ -441,8 +441,8 @@ def _judged(
             # One run of an arm among several seeds is one that nothing was trained for.
             seeds=None if trained == 1 and seeds != 1 else trained,
         )
-        judged.append(replace(one, effect=effect, adjusted=p, verdict=verdict, why=why, simultaneous=bounds))
-    return judged
+        found.append(replace(one, effect=effect, adjusted=p, verdict=verdict, why=why, simultaneous=bounds))
+    return found
 
 
 def _differences(

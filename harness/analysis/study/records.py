@@ -86,7 +86,7 @@ class Finding:
         values: mean over seeds of the first arm, and of the second (or the number).
         effect: the difference, its interval and p-value; by seed.
         adjusted: p-value after Holm's correction over the study's contrasts.
-        verdict: see :func:`judge`.
+        verdict: see :func:`decide`.
         why: the verdict in words.
         simultaneous: interval that holds together with those of the other contrasts; the verdict rests on it. None
             where there is none, and in files of the first rule.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gi_bench.baselines.data.masks import loading, making, morphology
-from gi_bench.baselines.data.masks.clipseg import RECIPE, ClipSeg, Recipe, cut
+from gi_bench.baselines.data.masks.clipseg import DEFAULTS, ClipSeg, TextMaskSettings, cut
 from gi_bench.baselines.data.masks.refining import Candidate, GrabCut, Mask, Picture, Prompt, iou, make_prompt, refine
 from gi_bench.baselines.data.masks.sam import Sam
 from gi_bench.harness.cli import _main
@@ -101,19 +102,19 @@ def test_grabcut_raises_the_iou_of_degraded_polyp_masks() -> None:
 
 
 def test_heat_is_cut_and_cleaned() -> None:
-    recipe = Recipe.read(RECIPE)
+    settings = TextMaskSettings.read(DEFAULTS)
     picture = np.full((200, 200, 3), 120, dtype=np.uint8)
     heat = np.zeros((200, 200), dtype=np.float32)
     heat[40:120, 80:170] = 1.0
     heat[150:158, 150:158] = 1.0
     heat[:, :40] = 0.9
     picture[:, :40] = 5
-    mask = cut(heat, picture, recipe, smallest=1000)
+    mask = cut(heat, picture, settings, smallest=1000)
     assert iou(mask, heat * (np.arange(200) >= 80) > 0.5) > 0.9
     assert not mask[:, :40].any(), "the dark panel at the left is no tissue"
     assert not mask[145:165, 145:165].any(), "small parts are dropped"
-    picture[40:120, 80:170] = recipe.panel_color
-    assert not cut(heat, picture, recipe, smallest=1000).any()
+    picture[40:120, 80:170] = settings.panel_color
+    assert not cut(heat, picture, settings, smallest=1000).any()
 
 
 def _shapes() -> dict[str, Mask]:
@@ -256,14 +257,14 @@ def test_pillow_is_asked_for_where_torchvision_is_installed(clipseg: Path, monke
         ("smallest = 35000", 'smallest = "x"'),
     ],
 )
-def test_a_wrong_recipe_is_told(tmp_path: Path, change: str, message: str) -> None:
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.read_text(encoding="utf-8").replace(change, message, 1), encoding="utf-8")
+def test_wrong_settings_are_told(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "clipseg.toml"
+    path.write_text(DEFAULTS.read_text(encoding="utf-8").replace(change, message, 1), encoding="utf-8")
     with pytest.raises(GiBenchError):
-        Recipe.read(path)
+        TextMaskSettings.read(path)
     path.write_text("[", encoding="utf-8")
     with pytest.raises(GiBenchError, match="cannot read TOML"):
-        Recipe.read(path)
+        TextMaskSettings.read(path)
 
 
 @pytest.fixture(scope="module")
@@ -340,8 +341,8 @@ def test_clipseg_runs_the_whole_path(clipseg: Path) -> None:
     one, other = model.heat(picture, ["hole"]), model.heat(picture, ["red spots"])
     assert (heat >= np.maximum(one, other) - 1e-4).all(), "the largest value of a pixel counts"
     counts: Counter[str] = Counter()
-    recipe = Recipe.read(RECIPE)
-    small = Recipe(**{**recipe.__dict__, "smallest": dict.fromkeys(recipe.prompts, 10)})
+    settings = TextMaskSettings.read(DEFAULTS)
+    small = replace(settings, labels={name: replace(one, smallest=10) for name, one in settings.labels.items()})
     made = list(making.text_masks(SUITE, model, small, counts))
     assert made
     assert all(one.source == "clipseg" and json.loads(one.details)["percentile"] == 80 for one in made)

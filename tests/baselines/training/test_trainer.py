@@ -225,7 +225,7 @@ def test_states_are_sealed_bound_and_checked(suite: PhantomSuite, batches: list[
     state = last_state(tmp_path, "r")
     assert state is not None
     assert not [p for p in state.iterdir() if p.name == "training_args.bin"], "nothing that has to be unpickled"
-    with pytest.raises(CheckpointError, match="another recipe"):
+    with pytest.raises(CheckpointError, match="another training"):
         last_state(tmp_path, "other")
     (state / "optimizer.pt").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match=r"damaged .*checkpoint-2.*; delete it to go on from the one before"):

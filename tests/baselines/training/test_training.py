@@ -12,7 +12,7 @@ from gi_bench.baselines.florence2 import prompts
 from gi_bench.baselines.florence2.backbone import load_backbone
 from gi_bench.baselines.florence2.locations import TINY_STYLE, decode_mask
 from gi_bench.baselines.florence2.prompts import NOTHING_THERE, ground_prompt
-from gi_bench.baselines.registration import HERE, recipes
+from gi_bench.baselines.registration import HERE, definitions
 from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
 from gi_bench.baselines.training.rows import Examples, check_examples, task_examples
 from gi_bench.baselines.training.settings import Running
@@ -38,7 +38,7 @@ def suite() -> PhantomSuite:
     return PhantomSuite("validation", 40)
 
 
-def test_examples_follow_the_recipe(suite: PhantomSuite) -> None:
+def test_examples_follow_the_variant(suite: PhantomSuite) -> None:
     answers = task_examples(suite, ["answer"])
     assert set(answers.by_task) == {"answer"}
     assert answers.count()["answer"] == len(suite.questions)
@@ -95,7 +95,7 @@ def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path)
     answers = []
     for name in ("a", "b"):
         train_adapter(
-            recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / name,
+            definitions()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / name,
             choices=Choices(steps=12, seed=3, rows=16), running=replace(CPU, command="gi-bench train"),
             say=lines.append,
         )  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_minute_of_training_beats_chance(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("gi_bench.baselines.training.settings.REPORT_EVERY", 10)
     train_adapter(
-        recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(Few()), tmp_path / "a",
+        definitions()["multitask_r32"], load_backbone(TINY), "tiny", Material(Few()), tmp_path / "a",
         choices=Choices(steps=150, rows=32), running=CPU, say=lambda line: None,
     )  # fmt: skip
     losses = [row["loss"] for row in _losses(tmp_path / "a")]
@@ -157,7 +157,7 @@ def test_the_shipped_weights_were_trained_on_this_train_split() -> None:
 
 
 def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole recipe on few scenes and steps: the files load as any Florence-2 does."""
+    """The whole training on few scenes and steps: the files load as any Florence-2 does."""
     import gi_bench.harness.suites.phantom.suite as module
     from gi_bench.baselines.training.tiny import schooling
 
@@ -230,7 +230,7 @@ def test_a_killed_command_goes_on_and_ends_byte_identical(
 
     def run(folder: Path, steps: int = 8) -> None:
         train_adapter(
-            recipes()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), folder,
+            definitions()["multitask_r32"], load_backbone(TINY), "tiny", Material(suite), folder,
             choices=Choices(steps=steps, rows=16), running=Running(device="cpu", save_every=3), say=lambda line: None,
         )  # fmt: skip
 
@@ -247,7 +247,7 @@ def test_a_killed_command_goes_on_and_ends_byte_identical(
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "killed")
     assert not (tmp_path / "killed").exists(), "nothing half-written"
-    with pytest.raises(GiBenchError, match="another recipe"):
+    with pytest.raises(GiBenchError, match="another training"):
         run(tmp_path / "killed", steps=5)
     run(tmp_path / "killed")
     assert len(calls) == 6 + 5, "goes on from step 3"
@@ -299,7 +299,7 @@ def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path
         pytest.raises(GiBenchError, match="another process trains into"),
     ):
         train_adapter(
-            recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
+            definitions()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
             choices=Choices(steps=1, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
 
@@ -331,7 +331,7 @@ def test_images_without_rows_are_counted(tmp_path: Path) -> None:
     suite.image_ids = PhantomSuite("validation", 6).image_ids  # type: ignore[misc]
     lines: list[str] = []
     train_adapter(
-        recipes()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
+        definitions()["vqa_only_r32"], load_backbone(TINY), "tiny", Material(suite), tmp_path / "a",
         choices=Choices(steps=1, rows=16), running=CPU, say=lines.append,
     )  # fmt: skip
     assert "1 of 6 images have no row for answer: left out" in lines
@@ -339,7 +339,7 @@ def test_images_without_rows_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp_path: Path) -> None:
-    frozen = recipes()["multitask_r128_frozen"]
+    frozen = definitions()["multitask_r128_frozen"]
     lines: list[str] = []
     train_adapter(
         frozen, load_backbone(TINY), "tiny", Material(suite, features=tmp_path / "features"), tmp_path / "a",
@@ -354,7 +354,7 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
     assert model.answer(feature, [Ask(0, row.img_id, row.question, row.question_class, 1)])[0].text
     with pytest.raises(GiBenchError, match="trains the vision tower"):
         train_adapter(
-            recipes()["multitask_r128"], load_backbone(TINY), "tiny",
+            definitions()["multitask_r128"], load_backbone(TINY), "tiny",
             Material(suite, features=tmp_path / "features"), tmp_path / "b",
             choices=Choices(steps=2, rows=16), running=CPU, say=lines.append,
         )  # fmt: skip
@@ -378,7 +378,7 @@ def test_task_tokens_are_added_trained_and_loaded(
     for name, added in (("multitask_r128", []), ("multitask_r128_tokens", ["<MedVQA>", "<MedVQA_EXPLAIN>"])):
         backbone = load_backbone(tmp_path / "backbone")
         train_adapter(
-            recipes()[name], backbone, "custom", Material(suite), tmp_path / name,
+            definitions()[name], backbone, "custom", Material(suite), tmp_path / name,
             choices=Choices(steps=2, rows=16), running=CPU, say=lambda line: None,
         )  # fmt: skip
         assert json.loads((tmp_path / name / "card.json").read_text())["added_tokens"] == added

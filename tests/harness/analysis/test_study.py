@@ -19,7 +19,7 @@ from gi_bench.harness.analysis.study import (
     Study,
     answer,
     by_today,
-    judge,
+    decide,
     read_study,
     seed_note,
     study_lines,
@@ -77,67 +77,67 @@ def _effect(mean: float, low: float | None, high: float | None) -> SeedEffect:
 def test_verdicts_and_their_boundaries(
     contrast: Contrast, interval: tuple[float, float, float], adjusted: float, verdict: str, why: str
 ) -> None:
-    found, said = judge(contrast, (0.3, 0.2), _effect(*interval), adjusted)
+    found, said = decide(contrast, (0.3, 0.2), _effect(*interval), adjusted)
     assert found == verdict
     assert why in said
 
 
 def test_the_margin_is_the_contrasts_own() -> None:
     effect = _effect(0.01, -0.01, 0.03)
-    assert judge(GREATER, (0.3, 0.2), effect, 0.3)[0] == "undecided"
-    assert judge(replace(GREATER, margin=0.05), (0.3, 0.2), effect, 0.3) == (
+    assert decide(GREATER, (0.3, 0.2), effect, 0.3)[0] == "undecided"
+    assert decide(replace(GREATER, margin=0.05), (0.3, 0.2), effect, 0.3) == (
         "not supported", "a difference of 0.05 is excluded",
     )  # fmt: skip
-    assert judge(replace(NO_LESS, margin=0.05), (0.3, 0.2), effect, 0.3)[0] == "supported"
+    assert decide(replace(NO_LESS, margin=0.05), (0.3, 0.2), effect, 0.3)[0] == "supported"
 
 
 @pytest.mark.parametrize("contrast", [GREATER, LESS, NO_LESS])
 @pytest.mark.parametrize("bounds", [(None, None), (None, 0.2), (0.1, None)])
 def test_without_an_interval_nothing_is_decided(contrast: Contrast, bounds: tuple[float | None, float | None]) -> None:
-    verdict, why = judge(contrast, (0.9, 0.1), _effect(0.8, *bounds), 0.0001)
+    verdict, why = decide(contrast, (0.9, 0.1), _effect(0.8, *bounds), 0.0001)
     assert verdict == "undecided"
     assert "no interval" in why
 
 
 def test_a_rate_at_0_has_nothing_left_to_fall() -> None:
     excluded = _effect(0.0, -0.001, 0.001)
-    verdict, why = judge(LESS, (0.0, 0.0), excluded, 1.0)
+    verdict, why = decide(LESS, (0.0, 0.0), excluded, 1.0)
     assert (verdict, why) == ("undecided", "both stand at 0: there is nothing left to fall")
-    verdict, why = judge(GREATER, (1.0, 1.0), excluded, 1.0)
+    verdict, why = decide(GREATER, (1.0, 1.0), excluded, 1.0)
     assert (verdict, why) == ("undecided", "both stand at 1: there is nothing left to rise")
-    assert judge(GREATER, (100.0, 100.0), excluded, 1.0, limits=(0.0, 100.0))[0] == "undecided"
-    assert judge(LESS, (-1.0, -1.0), excluded, 1.0, limits=(-1.0, 1.0))[0] == "undecided"
-    assert judge(LESS, (0.001, 0.001), excluded, 1.0)[0] == "undecided", "a fall of all that is left is possible"
-    assert judge(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported", "what rises from 0 does not fall"
-    assert judge(GREATER, (0.0, 0.0), excluded, 1.0)[0] == "not supported", "only what was to fall"
-    assert judge(NO_LESS, (0.0, 0.0), excluded, 1.0)[0] == "supported"
+    assert decide(GREATER, (100.0, 100.0), excluded, 1.0, limits=(0.0, 100.0))[0] == "undecided"
+    assert decide(LESS, (-1.0, -1.0), excluded, 1.0, limits=(-1.0, 1.0))[0] == "undecided"
+    assert decide(LESS, (0.001, 0.001), excluded, 1.0)[0] == "undecided", "a fall of all that is left is possible"
+    assert decide(LESS, (0.01, 0.0), excluded, 1.0)[0] == "not supported", "what rises from 0 does not fall"
+    assert decide(GREATER, (0.0, 0.0), excluded, 1.0)[0] == "not supported", "only what was to fall"
+    assert decide(NO_LESS, (0.0, 0.0), excluded, 1.0)[0] == "supported"
 
 
 def test_less_than_the_margin_is_left_to_fall() -> None:
     """A false-positive rate of .045 cannot fall by .05, but it can fall to 0."""
     fall = replace(LESS, margin=0.05)
-    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.052, -0.038), 1e-6)[0] == "supported"
-    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.045, -0.045), 0.0)[0] == "supported"
-    assert judge(fall, (0.001, 0.045), _effect(-0.044, -0.051, -0.037), 1e-6)[0] == "supported", "nearly to 0"
-    verdict, why = judge(fall, (0.03, 0.045), _effect(-0.015, -0.02, -0.01), 1e-6)
+    assert decide(fall, (0.0, 0.045), _effect(-0.045, -0.052, -0.038), 1e-6)[0] == "supported"
+    assert decide(fall, (0.0, 0.045), _effect(-0.045, -0.045, -0.045), 0.0)[0] == "supported"
+    assert decide(fall, (0.001, 0.045), _effect(-0.044, -0.051, -0.037), 1e-6)[0] == "supported", "nearly to 0"
+    verdict, why = decide(fall, (0.03, 0.045), _effect(-0.015, -0.02, -0.01), 1e-6)
     assert (verdict, why) == (
         "not supported",
         "it differs from 0, but a difference of 0.045, all that is left, is excluded",
     )
-    assert judge(fall, (0.0, 0.045), _effect(-0.045, -0.1, 0.01), 0.3)[0] == "undecided"
+    assert decide(fall, (0.0, 0.045), _effect(-0.045, -0.1, 0.01), 0.3)[0] == "undecided"
     rise = replace(GREATER, margin=0.05)
-    assert judge(rise, (1.0, 0.97), _effect(0.03, 0.02, 0.04), 1e-6)[0] == "supported"
-    assert judge(rise, (0.98, 0.97), _effect(0.01, 0.005, 0.015), 1e-6)[0] == "not supported"
+    assert decide(rise, (1.0, 0.97), _effect(0.03, 0.02, 0.04), 1e-6)[0] == "supported"
+    assert decide(rise, (0.98, 0.97), _effect(0.01, 0.005, 0.015), 1e-6)[0] == "not supported"
 
 
 @pytest.mark.parametrize("expect", ["greater", "less", "no less", "no more"])
 def test_two_seeds_give_no_verdict(expect: Any) -> None:
     two = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.29, 0.31), 100)
-    verdict, why = judge(replace(GREATER, expect=expect), (0.5, 0.2), two, 1e-9)
+    verdict, why = decide(replace(GREATER, expect=expect), (0.5, 0.2), two, 1e-9)
     assert (verdict, "fewer than 3 seeds" in why) == ("no verdict", True)
     one = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.3,), 100)
-    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9, seeds=1)[0] == "no verdict"
-    assert judge(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9)[0] != "no verdict", "nothing was trained"
+    assert decide(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9, seeds=1)[0] == "no verdict"
+    assert decide(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9)[0] != "no verdict", "nothing was trained"
 
 
 def test_no_contrast_is_both() -> None:
@@ -148,7 +148,7 @@ def test_no_contrast_is_both() -> None:
                 p = 0.001 if abs(mean) > half else 0.5
                 effect = _effect(float(mean), float(mean - half), float(mean + half))
                 values = (base + float(mean), base)
-                less, greater = judge(LESS, values, effect, p)[0], judge(GREATER, values, effect, p)[0]
+                less, greater = decide(LESS, values, effect, p)[0], decide(GREATER, values, effect, p)[0]
                 if mean + half < 0.01 - 1e-9:
                     assert greater == "not supported"
                 if greater == "supported":
@@ -725,7 +725,7 @@ def test_effects_without_spread_or_value() -> None:
 def test_rounding_is_no_difference() -> None:
     """0.1 + 0.2 - 0.3 is 6e-17 in every image: without spread this must not pass for a sure difference."""
     found = over_seeds(_means(np.full((3, 10), 0.1 + 0.2 - 0.3)), 10, resamples=50)
-    assert judge(GREATER, (0.3, 0.3), found, found.p)[0] != "supported"
+    assert decide(GREATER, (0.3, 0.3), found, found.p)[0] != "supported"
 
 
 def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
@@ -741,13 +741,13 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     assert found.high is not None
     assert found.high > bound[1] / 2
     more = Contrast("rate", "a", "b", "no more", 0.02)
-    assert judge(more, (0.0, 0.0), found, found.p)[0] == "undecided"
+    assert decide(more, (0.0, 0.0), found, found.p)[0] == "undecided"
     many = np.stack([np.zeros(2000), np.ones(2000)], axis=1)
     sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
-    assert judge(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
+    assert decide(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
 
 
 def test_no_more_is_no_less_the_other_way() -> None:
     rising = over_seeds(_means(np.full((3, 50), 0.1) + np.linspace(-0.001, 0.001, 50)), 50, resamples=100)
-    assert judge(Contrast("rate", "a", "b", "no more", 0.02), (0.2, 0.1), rising, rising.p)[0] == "not supported"
-    assert judge(Contrast("rate", "a", "b", "no less", 0.02), (0.2, 0.1), rising, rising.p)[0] == "supported"
+    assert decide(Contrast("rate", "a", "b", "no more", 0.02), (0.2, 0.1), rising, rising.p)[0] == "not supported"
+    assert decide(Contrast("rate", "a", "b", "no less", 0.02), (0.2, 0.1), rising, rising.p)[0] == "supported"

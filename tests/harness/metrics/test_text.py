@@ -88,9 +88,9 @@ def _reference_bleu(predictions: list[str], references: list[str]) -> float:
 def test_bleu_equals_sacrebleu_on_real_references(references: list[str]) -> None:
     from sacrebleu.metrics import BLEU
 
-    judge = BLEU(tokenize="13a", smooth_method="none", lowercase=False)
+    reference = BLEU(tokenize="13a", smooth_method="none", lowercase=False)
     for kind, predictions in _kinds(references):
-        expected = judge.corpus_score(predictions, [references]).score / 100
+        expected = reference.corpus_score(predictions, [references]).score / 100
         assert text.bleu(predictions, references) == pytest.approx(expected, abs=1e-9), kind
         assert text.bleu(predictions, references) == pytest.approx(_reference_bleu(predictions, references), abs=1e-9)
 
