@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,3 +41,30 @@ def test_a_folder_is_made_once(made_once: Any) -> None:
     assert made_once("rule", fill) == made_once("rule", fill)
     assert len(calls) == 1
     assert (calls[0] / "a").read_text() == "x"
+
+
+def _functions() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    root = Path(__file__).resolve().parents[1]
+    found = []
+    for room in ("harness", "baselines", "reports", "submissions", "tools", "tests"):
+        for path in sorted((root / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    found.append((path.relative_to(root), node))
+    return found
+
+
+def _arguments(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Named arguments without self; those of a sub-command are options of the user's, not of a caller's."""
+    if path.parent.name == "commands" and not node.name.startswith("_"):
+        return 0
+    names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def test_a_function_fits_on_a_screen() -> None:
+    found = _functions()
+    assert len(found) > 1000
+    long = [f"{path}:{node.name}" for path, node in found if (node.end_lineno or 0) - node.lineno >= 60]
+    wide = [f"{path}:{node.name}" for path, node in found if _arguments(path, node) > 8]
+    assert (long, wide) == ([], [])
