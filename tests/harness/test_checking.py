@@ -13,7 +13,7 @@ import pytest
 
 from gi_bench import baselines, reports
 from gi_bench.baselines import registration
-from gi_bench.baselines.data.masks.clipseg import RECIPE, Recipe
+from gi_bench.baselines.data.masks.clipseg import DEFAULTS, TextMaskSettings
 from gi_bench.baselines.data.masks.sheet import read_review
 from gi_bench.baselines.studies import definitions
 from gi_bench.baselines.training.extra_rows import read_extra_rows
@@ -106,15 +106,15 @@ def test_a_key_that_is_twice_is_refused(tmp_path: Path) -> None:
         ("closing = 9", "", "the key 'closing' is missing"),
     ],
 )
-def test_a_mask_recipe_is_checked(old: str, new: str, told: str, tmp_path: Path) -> None:
-    text = RECIPE.read_text(encoding="utf-8")
+def test_settings_of_text_masks_are_checked(old: str, new: str, told: str, tmp_path: Path) -> None:
+    text = DEFAULTS.read_text(encoding="utf-8")
     assert text.count(old) == 1
     path = tmp_path / "mine.toml"
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(GiBenchError, match=told) as caught:
-        Recipe.read(path)
+        TextMaskSettings.read(path)
     assert "mine.toml" in caught.value.line()
-    assert Recipe.read(RECIPE).prompts["cecum"] == ("hole", "tunnel hole")
+    assert TextMaskSettings.read(DEFAULTS).labels["cecum"].prompts == ("hole", "tunnel hole")
 
 
 def test_a_split_is_checked(tmp_path: Path) -> None:
