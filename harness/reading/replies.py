@@ -97,13 +97,19 @@ def answer_state(text: str | None, question: Question) -> ReplyState:
     """
     if text is None or not text.strip():
         return "not given"
-    said = without_refusals(text)
     finding = question.finding or (None if question.question_class else finding_asked(question.question))
+    # The question's words matter only to what is said of a finding: without one, equal answers are read once.
+    return _answer_state(text, finding, question.question if finding is not None else "", question.question_class)
+
+
+@lru_cache(maxsize=131_072)
+def _answer_state(text: str, finding: str | None, question: str, asked: tuple[str, ...]) -> ReplyState:
+    said = without_refusals(text)
     if said.strip() and not _only_doubts(said):
-        verdict = asserts(said, finding, question.question) if finding is not None else None
+        verdict = asserts(said, finding, question) if finding is not None else None
         if verdict is None:
-            verdict = _by_values(said, question)
-        if verdict is None and finding is None and not question.question_class and not refuses(text):
+            verdict = _by_values(said, asked)
+        if verdict is None and finding is None and not asked and not refuses(text):
             verdict = re.search(r"[^\W_]", said) is not None or None
         if verdict is not None:
             return "stated" if verdict else "denied"
@@ -116,9 +122,9 @@ def _only_doubts(text: str) -> bool:
     return _DOUBT.search(lower) is not None and not _words(_DOUBT.sub(" ", lower)) and _NOTHING.search(lower) is None
 
 
-def _by_values(text: str, question: Question) -> bool | None:
+def _by_values(text: str, asked: tuple[str, ...]) -> bool | None:
     """Whether any value read says that something is there; None if no value can be read."""
-    found = [(slug, read(text, slug, question.question_class)) for slug in question.question_class]
+    found = [(slug, read(text, slug, asked)) for slug in asked]
     values = [(slug, value) for slug, value in found if value is not None]
     return any(not _says_nothing(slug, value) for slug, value in values) if values else None
 
