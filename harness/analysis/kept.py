@@ -92,6 +92,8 @@ def _unpacked(stored: bytes) -> Statistics | None:
             unpacker = zlib.decompressobj()
             arrays.append(np.frombuffer(unpacker.decompress(rest), dtype=kind))
             rest = unpacker.unused_data
+            if not unpacker.eof:
+                return None
         rows, columns = head["shape"]
         images, *slices = map(_labelled, head["labels"], arrays[1:])
         value = _function(head["value"])

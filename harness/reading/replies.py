@@ -45,6 +45,14 @@ _REFUSAL = re.compile(
     r"\bplease (?:provide|upload|attach|send|share)\b|\b(?:not|n't) (?:allow|permit) (?:an? |any |for )|"
     r"\bno image (?:was |is |has been )?(?:provided|attached|given|available|uploaded|found|shared|received)\b"
 )
+# One of these is in every match: to look for them takes a fraction of a search, and most answers have none.
+_REFUSES = (
+    "sorry", "apolog", "regret", " ai", "model", "assistant", "chatbot", "can", "could", "able to", "won't", "will not",
+    "do not", "don't", "possible to", "difficult to", "hard to", "declin", "refus", "sure", "certain", "confident",
+    "idea", "doctor", "physician", "professional", "gastroenterologist", "specialist", "advice", "information",
+    "context", "data", "detail", "comment", "answer", "dunno", "intelligence", "polic", "guidelines", "please", "allow",
+    "permit", "qualified", "authori", "no image",
+)  # fmt: skip
 # Where nothing else can be read, these say why.
 _DOUBT = re.compile(
     r"\b(?:unknown|unclear|uncertain|undetermined|indeterminate|inconclusive|undecided|unanswerable|unable to|"
@@ -62,7 +70,7 @@ def refuses(text: str) -> bool:
     (True, False)
     """
     lower = _plain(text)
-    return _REFUSAL.search(lower) is not None or _DOUBT.search(lower) is not None
+    return _of_reply(lower) or _DOUBT.search(lower) is not None
 
 
 @lru_cache(maxsize=65_536)
@@ -73,11 +81,15 @@ def without_refusals(text: str) -> str:
     'there is no polyp'
     """
     lower = _plain(text)
-    if _REFUSAL.search(lower) is None:
+    if not _of_reply(lower):
         return text
     # "I cannot determine whether there is a polyp" is one clause with its object, and goes as a whole.
     kept = [piece.strip() for piece in _CLAUSE.split(lower) if not _REFUSAL.search(piece)]
     return ", ".join(piece for piece in kept if re.search(r"\w", piece))
+
+
+def _of_reply(lower: str) -> bool:
+    return any(word in lower for word in _REFUSES) and _REFUSAL.search(lower) is not None
 
 
 def _plain(text: str) -> str:
