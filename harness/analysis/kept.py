@@ -63,7 +63,7 @@ def _content(run: Run) -> list[Any] | None:
 
 def _packed(made: Statistics) -> bytes | None:
     """Statistics as bytes; None where they hold something that is no plain value."""
-    value = f"{made.value.__module__}:{made.value.__qualname__}"
+    value = f"{getattr(made.value, '__module__', '')}:{getattr(made.value, '__qualname__', '')}"
     special = (made.point, made.part, made.columns, made.info)
     if any(one is not None for one in special) or _function(value) is not made.value:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_statistics_with_functions_of_their_own_are_not_kept() -> None:
     assert plain.value is ratio
     assert kept._packed(plain) is not None
     assert kept._packed(replace(plain, value=lambda sums: sums[..., 0])) is None
+    assert kept._packed(replace(plain, value=partial(ratio))) is None
     assert kept._packed(replace(plain, point=lambda rows: 0.0)) is None
     assert kept._packed(replace(plain, columns=(1, 2))) is None
     assert kept._packed(replace(plain, sums=np.asfortranarray(np.ones((3, 2))))) is None
