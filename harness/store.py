@@ -42,7 +42,7 @@ from gi_bench.harness.schema import (
     SeenImages,
     Timing,
 )
-from gi_bench.harness.tables import read_stored, records_of, write_records
+from gi_bench.harness.tables import read_records, read_stored, records_of, write_records
 
 if TYPE_CHECKING:
     import pandas
@@ -212,7 +212,7 @@ class Run:
 
     def _stored(self, name: str, record: type[Made]) -> list[Made]:
         path = self.path / name
-        return records_of(read_stored(path, self.manifest.references), record, path)
+        return list(read_records(path, record, self.manifest.references))
 
     @cached_property
     def _references(self) -> tuple[list[Question], list[Phrase]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import accumulate, pairwise, repeat
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -27,15 +28,15 @@ _SCALARS: dict[Any, pa.DataType] = {
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-    """One field of a record: its Arrow type, and how its values are read back."""
+    """One field of a record: the type of its values without ``| None``, and that of its column."""
 
     name: str
+    hint: Any
     type: pa.DataType
     is_optional: bool
     is_added: bool
     default: Any
     allowed: tuple[str, ...]
-    make: Callable[[Any], Any] | None
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
@@ -61,26 +62,6 @@ def _arrow(hint: Any) -> pa.DataType:
     raise TypeError(f"a column cannot hold {hint}")
 
 
-def _maker(hint: Any) -> Callable[[Any], Any] | None:
-    """What makes a value of this type out of pyarrow's; None where it is one already."""
-    hint, _ = _without_none(hint)
-    if get_origin(hint) is tuple:
-        inner = _maker(get_args(hint)[0])
-        return tuple if inner is None else lambda values: tuple(map(inner, values))
-    if dataclasses.is_dataclass(hint):
-        record: Any = hint
-        makers = {column.name: column.make for column in _columns(hint) if column.make is not None}
-
-        def make(row: dict[str, Any]) -> Any:
-            for name, inner in makers.items():
-                if row.get(name) is not None:
-                    row[name] = inner(row[name])
-            return record(**row)
-
-        return make
-    return None
-
-
 def _columns(record: Any) -> tuple[_Column, ...]:
     return _made(record)  # mypy calls no type hashable: the cache stands behind an Any
 
@@ -94,12 +75,12 @@ def _made(record: Any) -> tuple[_Column, ...]:
         found.append(
             _Column(
                 name=one.name,
+                hint=bare,
                 type=_arrow(bare),
                 is_optional=optional,
                 is_added=bool(one.metadata.get("added")),
                 default=one.default,
                 allowed=get_args(bare) if get_origin(bare) is Literal else (),
-                make=_maker(bare),
             )
         )
     return tuple(found)
@@ -114,24 +95,35 @@ def schema_of(record: type[Any]) -> pa.Schema:
     return pa.schema([(column.name, column.type) for column in _columns(record)])
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if dataclasses.is_dataclass(value):
-        return {column.name: _plain(getattr(value, column.name)) for column in _columns(type(value))}
-    return value
-
-
 def table_of(records: Iterable[Record], record: type[Record]) -> pa.Table:
     """Records as an Arrow table of :func:`schema_of`."""
     rows = list(records)
-    arrays = []
-    for column in _columns(record):
-        values = [getattr(row, column.name) for row in rows]
-        if column.make is not None:
-            values = [_plain(value) for value in values]
-        arrays.append(pa.array(values, column.type))
+    arrays = [_array([getattr(row, column.name) for row in rows], column.hint) for column in _columns(record)]
     return pa.table(arrays, schema=schema_of(record))
+
+
+def _array(values: list[Any], hint: Any) -> pa.Array:
+    """Values as a column; structs are taken apart field by field, since pyarrow is slow with rows."""
+    if dataclasses.is_dataclass(hint):
+        columns, missing = _columns(hint), [value is None for value in values]
+        inner = [[None if value is None else getattr(value, one.name) for value in values] for one in columns]
+        return pa.StructArray.from_arrays(
+            [_array(found, one.hint) for found, one in zip(inner, columns, strict=True)],
+            fields=[pa.field(one.name, one.type) for one in columns],
+            mask=pa.array(missing, pa.bool_()) if any(missing) else None,
+        )
+    element = _element(hint)
+    if dataclasses.is_dataclass(element):
+        ends = list(accumulate((len(value or ()) for value in values), initial=0))
+        starts = [None if value is None else start for value, start in zip(values, ends, strict=False)]
+        flat = _array([one for value in values for one in value or ()], element)
+        return pa.ListArray.from_arrays(pa.array([*starts, ends[-1]], pa.int32()), flat)
+    return pa.array(values, _arrow(hint))
+
+
+def _element(hint: Any) -> Any:
+    """The type of the members of a tuple; None for what is no tuple."""
+    return _without_none(get_args(hint)[0])[0] if get_origin(hint) is tuple else None
 
 
 def records_of(table: pa.Table, record: type[Record], where: object = "") -> list[Record]:
@@ -164,7 +156,7 @@ def _values(table: pa.Table, column: _Column, where: object) -> list[Any]:
         )
     if pa.types.is_primitive(column.type) and stored.type != column.type:
         stored = stored.cast(column.type)
-    values: list[Any] = stored.to_pylist()
+    values = _listed(stored.combine_chunks(), column.hint)
     if not column.is_optional and stored.null_count:
         if column.default is dataclasses.MISSING:
             raise RunError(f"the column {column.name} is empty in some rows", where=where, do="make the file again")
@@ -175,8 +167,40 @@ def _values(table: pa.Table, column: _Column, where: object) -> list[Any]:
             where=where,
             do=f"it holds one of {', '.join(column.allowed)}",
         )
-    make = column.make
-    return values if make is None else [None if value is None else make(value) for value in values]
+    return values
+
+
+def _listed(stored: pa.Array, hint: Any) -> list[Any]:
+    """The inverse of :func:`_array`; equal texts are one object."""
+    kind, stored_type, nulls = pa.types, stored.type, stored.null_count
+    if kind.is_null(stored_type):
+        return [None] * len(stored)
+    there = stored.is_valid().to_numpy(zero_copy_only=False).tolist() if nulls else None
+    values: list[Any]
+    if kind.is_struct(stored_type):
+        return _records(stored, hint, there)
+    elif kind.is_list(stored_type) or kind.is_large_list(stored_type):
+        flat, ends = _listed(stored.values, _element(hint)), stored.offsets.to_pylist()
+        values = [tuple(flat[start:end]) for start, end in pairwise(ends)]
+    elif kind.is_string(stored_type) or kind.is_large_string(stored_type):
+        coded = stored.dictionary_encode()
+        texts = coded.dictionary.to_pylist()
+        values = [texts[i] for i in coded.indices.fill_null(0).to_numpy().tolist()] if texts else [None] * len(stored)
+    elif nulls or not kind.is_primitive(stored_type):
+        return list(stored.to_pylist())
+    else:
+        return list(stored.to_numpy(zero_copy_only=False).tolist())
+    return values if there is None else [one if known else None for one, known in zip(values, there, strict=True)]
+
+
+def _records(stored: pa.StructArray, record: Any, there: list[bool] | None) -> list[Any]:
+    hints = {one.name: one.hint for one in _columns(record)}
+    names = [stored.type.field(i).name for i in range(stored.type.num_fields)]
+    rows = zip(*(_listed(stored.field(i), hints[name]) for i, name in enumerate(names)), strict=True)
+    known = there if there is not None else repeat(True, len(stored))
+    if names == list(hints)[: len(names)]:
+        return [record(*row) if one else None for row, one in zip(rows, known, strict=True)]
+    return [record(**dict(zip(names, row, strict=True))) if one else None for row, one in zip(rows, known, strict=True)]
 
 
 def _fits(stored: pa.DataType, wanted: pa.DataType) -> bool:
@@ -222,16 +246,50 @@ def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Tabl
         RunError: missing, truncated, or changed since the run wrote it.
     """
     wanted = (digests or {}).get(path.name)
+    return files.read_parquet(path) if wanted is None else _checked(path, _content(path), wanted)
+
+
+def read_records(path: Path, record: type[Record], digests: Mapping[str, str] | None = None) -> tuple[Record, ...]:
+    """The records of a file of a run; files with the same digest, such as the references of one suite, are read once.
+
+    Args:
+        path: the file.
+        record: what its rows are.
+        digests: SHA-256 by file name; a file that is named there is checked.
+
+    Raises:
+        RunError: missing, damaged, changed, or with other columns.
+    """
+    wanted = (digests or {}).get(path.name)
     if wanted is None:
-        return files.read_parquet(path)
+        return tuple(records_of(read_stored(path), record, path))
+    content = _content(path)
+    key = (wanted, record)
+    if key not in _SHARED or hashlib.sha256(content).hexdigest() != wanted:
+        found = tuple(records_of(_checked(path, content, wanted), record, path))
+        while len(_SHARED) >= _MOST_SHARED:
+            del _SHARED[next(iter(_SHARED))]
+        _SHARED[key] = found
+    return _SHARED[key]
+
+
+# Questions and phrases of the last two suites that were read.
+_SHARED: dict[tuple[str, type[Any]], tuple[Any, ...]] = {}
+_MOST_SHARED = 4
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise RunError(
             "a file of the run is missing" if not path.exists() else f"cannot read the file: {error.strerror}",
             where=path,
             do="put it back, or run the same command again",
         ) from error
+
+
+def _checked(path: Path, content: bytes, wanted: str) -> pa.Table:
     table = files.read_parquet(path, content)
     if hashlib.sha256(content).hexdigest() != wanted:
         raise RunError(
@@ -242,4 +300,4 @@ def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Tabl
     return table
 
 
-__all__ = ["read_stored", "records_of", "schema_of", "table_of", "write_records"]
+__all__ = ["read_records", "read_stored", "records_of", "schema_of", "table_of", "write_records"]

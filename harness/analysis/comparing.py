@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gi_bench.harness.analysis.kept import statistics_of
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric, Statistics
@@ -137,7 +138,7 @@ def _chosen(
 def compute(metric: Metric, run: Run) -> Statistics | str:
     """A metric's statistics of a run, or why there are none; a plugin's metric may fail without costing the others."""
     try:
-        made = metric.compute(run)
+        made = statistics_of(metric, run)
         if isinstance(made, str):
             return made
         if not isinstance(made, Statistics) or made.sums.ndim != 2 or len(made.sums) != len(made.images):

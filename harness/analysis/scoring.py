@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gi_bench.harness import provenance
 from gi_bench.harness.analysis.definitions import metrics_key
+from gi_bench.harness.analysis.kept import statistics_of
 from gi_bench.harness.files import write_json
 from gi_bench.harness.intervals import (
     INTERVAL_VERSION,
@@ -110,7 +111,7 @@ class _Computed:
 def _compute(name: str, metric: Metric, run: Run, bootstrap: Bootstrap, found: _Computed) -> None:
     """Add the scores of one metric in all slices, or why there are none."""
     try:
-        statistics = metric.compute(run)
+        statistics = statistics_of(metric, run)
     except Exception as error:  # a metric of a plugin must not cost the other metrics
         statistics = f"{type(error).__name__}: {error}"
     if isinstance(statistics, str):

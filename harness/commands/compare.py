@@ -33,11 +33,13 @@ def compare(
     """Compare runs with a baseline run: paired intervals over images, permutation tests, Holm's correction."""
     load_plugins(plugin)
     from gi_bench.harness.analysis.comparing import compare_runs, comparison_json, comparison_lines, run_notes
+    from gi_bench.harness.store import open_run
 
     if metric and everything:
         raise GiBenchError("--metric and --all exclude each other", do="give one of them")
-    found, missing = compare_runs(runs, names=metric, everything=everything, resamples=resamples, seed=seed)
-    notes = run_notes(runs)
+    opened = [open_run(path) for path in runs]
+    found, missing = compare_runs(opened, names=metric, everything=everything, resamples=resamples, seed=seed)
+    notes = run_notes(opened)
     if as_json:
         typer.echo(comparison_json(found, missing, notes))
         return

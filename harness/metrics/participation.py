@@ -161,6 +161,9 @@ def real_explanation(run: Run, question: Question) -> str | None:
 
 def mostly_none(run: Run) -> str | None:
     """Why explanations are too few to be scored; None if they are not."""
+    # Before all answers are read.
+    if not any(said.kind == "question" and said.explanation is not None for said in run.predictions.values()):
+        return "the run explained nothing"
     found = replies(run)
     if not found.explanations:
         return "the run explained nothing"

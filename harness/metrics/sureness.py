@@ -84,6 +84,8 @@ def judged(run: Run, measure: str = "confidence") -> Judged | str:
         run: the run.
         measure: one of :data:`MEASURES`.
     """
+    if not any(MEASURES[measure](said) is not None for said in run.predictions.values()) and _some_answer(run):
+        return f"the run gives no {measure} for answers"  # before all answers are read
     answered, missing = run.once("answers right or wrong", _answered)
     none, outside = f"no {measure}", f"{measure} outside its range"
     counts = {none: 0, outside: 0, "missing prediction": missing}
@@ -110,6 +112,15 @@ def judged(run: Run, measure: str = "confidence") -> Judged | str:
         counts,
         tuple(_said(prediction.answer or "", question) for question, prediction, _ in kept),
     )
+
+
+def _some_answer(run: Run) -> bool:
+    """Whether some answer can be judged for sure."""
+    for question in run.questions:
+        prediction = run.predictions.get(("question", question.index))
+        if question.answer is not None and prediction is not None and prediction.answer is not None:
+            return True
+    return False
 
 
 def _said(answer: str, question: Question) -> Hashable:

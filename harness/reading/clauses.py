@@ -123,14 +123,15 @@ def clauses(text: str) -> tuple[Clause, ...]:
     found: list[Clause] = []
     carried = False
     for i, (joint, piece) in enumerate(pieces):
-        own = NEGATION.search(piece) is not None
+        own = _signs(piece).negation
         if joint == "but" and found and found[-1].denied:
             piece = _with_noun(piece, found[-1].text)  # "no polyps but one"
         joint = {"but": "end", "comma and": "comma"}.get(joint, joint)
         if joint in ("end", "except") or (joint != "or" and carried and _stands_alone(pieces[i - 1][1], piece)):
             carried = False
         denied = own or carried
-        if not own and not carried and not _OWN.search(piece) and not _PARTICIPLE.search(piece):
+        signs = _signs(piece)
+        if not own and not carried and not signs.own and not signs.participle:
             denied = carries_back = _denied_later(pieces, i)
         else:
             carries_back = False
@@ -138,12 +139,41 @@ def clauses(text: str) -> tuple[Clause, ...]:
             denied, carried, piece = found[-1].denied is False, False, _with_noun(piece, found[-1].text)
             own = False
         found.append(Clause(piece, denied, joint, carried=(carried or carries_back) and not own))
-        carried = joint != "except" and (carried or _LEADING.search(piece) is not None or _neither(pieces, i))
+        carried = joint != "except" and (carried or _signs(piece).leading or _neither(pieces, i))
     return _hedged(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """What a piece holds of the words above; pieces repeat far more often than texts."""
+
+    negation: bool
+    own: bool
+    participle: bool
+    closed: bool
+    leading: bool
+    neither: bool
+    hedge: bool
+    verb: bool
+
+
+@lru_cache(maxsize=65_536)
+def _signs(piece: str) -> _Signs:
+    return _Signs(
+        negation=NEGATION.search(piece) is not None,
+        own=_OWN.search(piece) is not None,
+        participle=_PARTICIPLE.search(piece) is not None,
+        # Whether a denial ends behind its noun: "no text visible", but not "no visible text".
+        closed=_PARTICIPLE.search(_BEFORE_NOUN.sub("no", piece)) is not None,
+        leading=_LEADING.search(piece) is not None,
+        neither=_NEITHER.search(piece) is not None,
+        hedge=HEDGE.search(piece) is not None,
+        verb=_VERB.search(piece) is not None,
+    )
+
+
 def _neither(pieces: Sequence[tuple[str, str]], i: int) -> bool:
-    return _NEITHER.search(pieces[i][1]) is not None and i + 1 < len(pieces) and pieces[i + 1][0] == "or"
+    return _signs(pieces[i][1]).neither and i + 1 < len(pieces) and pieces[i + 1][0] == "or"
 
 
 def _with_noun(piece: str, before: str) -> str:
@@ -160,18 +190,19 @@ def _hedged(parts: Sequence[Clause]) -> tuple[Clause, ...]:
     found: list[Clause] = []
     open_still = False
     for part in parts:
-        hedge = HEDGE.search(part.text)
+        signs = _signs(part.text)
+        hedge = signs.hedge
         ends = part.joint in ("end", "except") or (part.joint == "comma" and not bare(part.text))
-        if ends or _VERB.search(part.text):
+        if ends or signs.verb:
             open_still = False
-        open_still = open_still or hedge is not None
+        open_still = open_still or hedge
         refers_back = hedge and part.joint != "end" and not _ATTRIBUTE.search(part.text)
         if found and refers_back and bare(HEDGE.sub(" it ", part.text)):
             found[-1] = replace(found[-1], hedged=True)
         alternative = _is_alternative(part, found)
         if alternative:
             found[-1] = replace(found[-1], alternative=True)
-        found.append(replace(part, hedged=open_still, alternative=alternative))
+        found.append(replace(part, hedged=open_still, alternative=alternative) if open_still or alternative else part)
     return tuple(found)
 
 
@@ -197,6 +228,8 @@ def settled(parts: Sequence[Clause], about: re.Pattern[str], *, whichever: bool 
     sure = [part for part in parts if not part.hedged]
     if any(part.hedged and about.search(part.text) for part in parts):
         return None
+    if not any(part.alternative for part in sure):
+        return sure or None
     groups: list[list[Clause]] = []
     for part in sure:
         if part.alternative:
@@ -239,14 +272,8 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 
 def _stands_alone(before: str, piece: str) -> bool:
     """Whether a clause behind a denied one makes a statement of its own."""
-    return (
-        _OWN.search(piece) is not None or _closed(before) or (_PARTICIPLE.search(before) is not None and _closed(piece))
-    )
-
-
-def _closed(piece: str) -> bool:
-    """Whether a denial ends behind its noun: "no text visible", but not "no visible text"."""
-    return _PARTICIPLE.search(_BEFORE_NOUN.sub("no", piece)) is not None
+    mine, earlier = _signs(piece), _signs(before)
+    return mine.own or earlier.closed or (earlier.participle and mine.closed)
 
 
 def _mere_noun(piece: str) -> bool:
@@ -259,9 +286,10 @@ def _denied_later(pieces: list[tuple[str, str]], i: int) -> bool:
     for joint, piece in pieces[i + 1 :]:
         if joint in ("end", "but", "except") or (joint.startswith("comma") and not _mere_noun(pieces[i][1])):
             return False
-        if _OWN.search(piece) or _PARTICIPLE.search(piece):
+        signs = _signs(piece)
+        if signs.own or signs.participle:
             # Behind a mere comma it is a statement of its own: "polyp, text is absent".
             return joint != "comma" and _NOT_THERE.search(piece) is not None
-        if NEGATION.search(piece):
+        if signs.negation:
             return False
     return False

@@ -65,7 +65,7 @@ def read(answer: str, slug: str, asked: Sequence[str] = ()) -> Value | None:
     return _read(answer, slug, tuple(asked) or (slug,))
 
 
-@lru_cache(maxsize=131_072)
+@lru_cache(maxsize=262_144)
 def _read(answer: str, slug: str, asked: tuple[str, ...]) -> Value | None:
     reader, about = _READERS[slug]
     sure = settled(clauses(answer), about, whichever=slug in _WHICHEVER)

@@ -45,6 +45,14 @@ _REFUSAL = re.compile(
     r"\bplease (?:provide|upload|attach|send|share)\b|\b(?:not|n't) (?:allow|permit) (?:an? |any |for )|"
     r"\bno image (?:was |is |has been )?(?:provided|attached|given|available|uploaded|found|shared|received)\b"
 )
+# One of these is in every match: to look for them takes a fraction of a search, and most answers have none.
+_REFUSES = (
+    "sorry", "apolog", "regret", " ai", "model", "assistant", "chatbot", "can", "could", "able to", "won't", "will not",
+    "do not", "don't", "possible to", "difficult to", "hard to", "declin", "refus", "sure", "certain", "confident",
+    "idea", "doctor", "physician", "professional", "gastroenterologist", "specialist", "advice", "information",
+    "context", "data", "detail", "comment", "answer", "dunno", "intelligence", "polic", "guidelines", "please", "allow",
+    "permit", "qualified", "authori", "no image",
+)  # fmt: skip
 # Where nothing else can be read, these say why.
 _DOUBT = re.compile(
     r"\b(?:unknown|unclear|uncertain|undetermined|indeterminate|inconclusive|undecided|unanswerable|unable to|"
@@ -62,7 +70,7 @@ def refuses(text: str) -> bool:
     (True, False)
     """
     lower = _plain(text)
-    return _REFUSAL.search(lower) is not None or _DOUBT.search(lower) is not None
+    return _of_reply(lower) or _DOUBT.search(lower) is not None
 
 
 @lru_cache(maxsize=65_536)
@@ -73,11 +81,15 @@ def without_refusals(text: str) -> str:
     'there is no polyp'
     """
     lower = _plain(text)
-    if _REFUSAL.search(lower) is None:
+    if not _of_reply(lower):
         return text
     # "I cannot determine whether there is a polyp" is one clause with its object, and goes as a whole.
     kept = [piece.strip() for piece in _CLAUSE.split(lower) if not _REFUSAL.search(piece)]
     return ", ".join(piece for piece in kept if re.search(r"\w", piece))
+
+
+def _of_reply(lower: str) -> bool:
+    return any(word in lower for word in _REFUSES) and _REFUSAL.search(lower) is not None
 
 
 def _plain(text: str) -> str:
@@ -97,13 +109,19 @@ def answer_state(text: str | None, question: Question) -> ReplyState:
     """
     if text is None or not text.strip():
         return "not given"
-    said = without_refusals(text)
     finding = question.finding or (None if question.question_class else finding_asked(question.question))
+    # The question's words matter only to what is said of a finding: without one, equal answers are read once.
+    return _answer_state(text, finding, question.question if finding is not None else "", question.question_class)
+
+
+@lru_cache(maxsize=131_072)
+def _answer_state(text: str, finding: str | None, question: str, asked: tuple[str, ...]) -> ReplyState:
+    said = without_refusals(text)
     if said.strip() and not _only_doubts(said):
-        verdict = asserts(said, finding, question.question) if finding is not None else None
+        verdict = asserts(said, finding, question) if finding is not None else None
         if verdict is None:
-            verdict = _by_values(said, question)
-        if verdict is None and finding is None and not question.question_class and not refuses(text):
+            verdict = _by_values(said, asked)
+        if verdict is None and finding is None and not asked and not refuses(text):
             verdict = re.search(r"[^\W_]", said) is not None or None
         if verdict is not None:
             return "stated" if verdict else "denied"
@@ -116,9 +134,9 @@ def _only_doubts(text: str) -> bool:
     return _DOUBT.search(lower) is not None and not _words(_DOUBT.sub(" ", lower)) and _NOTHING.search(lower) is None
 
 
-def _by_values(text: str, question: Question) -> bool | None:
+def _by_values(text: str, asked: tuple[str, ...]) -> bool | None:
     """Whether any value read says that something is there; None if no value can be read."""
-    found = [(slug, read(text, slug, question.question_class)) for slug in question.question_class]
+    found = [(slug, read(text, slug, asked)) for slug in asked]
     values = [(slug, value) for slug, value in found if value is not None]
     return any(not _says_nothing(slug, value) for slug, value in values) if values else None
 

@@ -8,6 +8,7 @@ read with the same nouns and the same notion of negation, absence and doubt. Tex
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -224,6 +225,8 @@ _TOPIC = re.compile(
 )
 
 
+# Clauses repeat far more often than texts.
+@lru_cache(maxsize=65_536)
 def bare(text: str) -> bool:
     """Whether a canonical text has words, and none that names a thing or a topic of its own."""
     found = _WORD.findall(text)

@@ -14,6 +14,7 @@ from gi_bench.harness import store
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.analysis.summary import score_lines
 from gi_bench.harness.metrics import participation
+from gi_bench.harness.reading import replies
 from gi_bench.harness.reading.replies import answer_state, explanation_state, refuses, repeats, without_refusals
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import REPLY_STATES, Prediction, Question, Reply
@@ -364,3 +365,25 @@ def test_a_model_says_why_its_text_is_empty(tmp_path: Path) -> None:
     assert states["answers"]["all"]["refused"] == 3, "a text is read whatever was stored"
     assert states["answers"]["all"]["not given"] == 0
     assert states["explanations"]["all"]["refused"] == 12
+
+
+def test_a_refusal_is_not_passed_over() -> None:
+    """The words that are looked for first are in every text that the pattern of refusals matches."""
+    refusals = [
+        *("i am sorry", "my apologies", "i regret that", "as an ai", "i'm just a language model", "i cannot answer"),
+        *(
+            "we couldn't tell",
+            "it was not able to help",
+            "i won't say",
+            "i will not comment",
+            "i do not have to answer",
+        ),
+        *("it is impossible to say", "hard to tell", "not qualified to judge", "not authorised to reply", "not sure"),
+        *("never entirely certain", "no idea", "ask a doctor", "seek medical advice", "not enough context", "no data"),
+        *("no comment", "i must decline", "i'd refuse, i refuse", "dunno", "artificial intelligence", "our policies"),
+        *("guidelines", "need more detail", "please upload", "not permit any", "no image was provided"),
+    ]
+    for text in refusals:
+        assert replies._REFUSAL.search(text) is None or replies._of_reply(text), text
+    matched = [text for text in refusals if replies._REFUSAL.search(text)]
+    assert len(matched) > 0.8 * len(refusals)
