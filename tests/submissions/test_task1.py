@@ -43,7 +43,7 @@ digits = 3
 
 [[editions.made2030.task1.patches]]
 name = "all rows"
-replacements = [['val_dataset\\s*=\\s*ds_shuffled\\.select\\(\\s*range\\(\\s*1500\\s*\\)\\s*\\)', 'val_dataset = ds_shuffled']]
+replacements = [['= ds_shuffled\\.select\\(range\\(1500\\)\\)', '= ds_shuffled']]
 """
 
 
@@ -90,7 +90,7 @@ def _run_script(made: Path, folder: Path, place: Path, change: tuple[str, str] =
     ("year", "change"),
     [
         ("2025", ("", "")),
-        ("2025", ('BATCH_SIZE = 24 if device == "cuda" else 1', "BATCH_SIZE = 7")),
+        ("2025", ('if device == "cuda" else 1', 'if device == "cuda" else 7')),
         ("2026", ('if device == "cuda" else 1', 'if device == "cuda" else 5')),
     ],
     ids=["one by one", "ahead", "batches"],
@@ -111,13 +111,12 @@ def test_the_script_answers_as_the_run(
     run = open_run(made / "run")
     assert ours["memory_used_mb"] == run.manifest.peak_memory_mb > 0
     bleu = run.scores.find("bleu")
-    assert bleu is not None and bleu.value is not None
+    assert bleu is not None
+    assert bleu.value is not None
     assert ours["public_scores"]["bleu"] == round(bleu.value, 3)
 
 
-def test_other_weights_than_the_runs_are_refused_by_the_script(
-    made: Path, tmp_path: Path, gi_bench: CommandLine
-) -> None:
+def test_the_script_refuses_other_weights(made: Path, tmp_path: Path, gi_bench: CommandLine) -> None:
     assert _submit(gi_bench, made, tmp_path / "out").returncode == 0
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "out", other)
@@ -181,13 +180,16 @@ def test_the_repository_is_whole_and_holds_no_path_of_this_machine(
     for name in names:
         if not name.endswith(".safetensors"):
             text = (folder / name).read_text(encoding="utf-8")
-            assert str(made) not in text and os.path.expanduser("~") + os.sep not in text, name
+            assert str(made) not in text, name
+            assert os.path.expanduser("~") + os.sep not in text, name
     pins = (folder / "requirements.txt").read_text(encoding="utf-8")
     packages = open_run(made / "run").manifest.packages
     assert f"transformers=={packages['transformers']}\n" in pins
     assert "+" not in pins.split("\n", 1)[1]
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "model-index:" in card and "license: cc-by-nc-4.0" in card and "- name: team/model" in card
+    assert "model-index:" in card
+    assert "license: cc-by-nc-4.0" in card
+    assert "- name: team/model" in card
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert _submit(gi_bench, made, folder, "2025", "--license", "cc-by-nc-4.0").returncode == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -205,7 +207,8 @@ def test_what_is_not_ours_stays(made: Path, tmp_path: Path, gi_bench: CommandLin
     assert _submit(gi_bench, made, folder).returncode == 0
     (folder / "submission_task1.py").write_text("# mine", encoding="utf-8")
     done = _submit(gi_bench, made, folder)
-    assert done.returncode == 2 and "submission_task1.py was changed" in done.stderr
+    assert done.returncode == 2
+    assert "submission_task1.py was changed" in done.stderr
     assert (folder / "submission_task1.py").read_text(encoding="utf-8") == "# mine"
 
 
@@ -241,7 +244,7 @@ def test_runs_of_other_rows_are_refused(tmp_path: Path) -> None:
     official = editions()["medico2025"]
     wanted = task1.Wanted(official, team, "a/b")
     for name, options, told in (
-        ("other", {}, "has 12 questions, Medico|MediaEval Medico 2025 asks 1,500"),
+        ("other", {}, "has 12 questions, MediaEval Medico 2025 asks 1,500"),
         ("limited", {"manifest": {"recipe": {"limit": 12}}}, "cut short with --limit 12"),
         ("ceiling", {"manifest": {"recipe": {"model": {"role": "ceiling"}}}}, "knows the references"),
     ):
