@@ -50,11 +50,16 @@ def test_atomic_questions_get_their_class(tmp_path: Path) -> None:
 def test_a_floor_runs_and_is_scored(tmp_path: Path) -> None:
     settings = Settings(tasks=("answer",), device="cpu")
     (done,) = evaluate(
-        "blind_constant", NAME, data=_folder(tmp_path / "d", ROWS), train_suite=NAME, output=tmp_path, settings=settings
+        "blind_constant",
+        NAME,
+        data=_folder(tmp_path / "d", ROWS[:3]),
+        train_suite=NAME,
+        output=tmp_path,
+        settings=settings,
     )
     bleu = score_run(done.path, resamples=10).find("bleu")
     assert bleu is not None
-    assert bleu.n == len(ROWS)
+    assert bleu.n == 3
 
 
 @pytest.mark.parametrize(
