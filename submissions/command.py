@@ -1,111 +1,110 @@
-"""``gi-bench submit``: challenge files out of a finished run."""
+"""``gi-bench submit``: a challenge's folders out of a finished run, their check, and the way to the Hub."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from gi_bench.harness.commands.options import load_plugins
 from gi_bench.harness.registry import CommandEntry
-
-if TYPE_CHECKING:
-    from gi_bench.harness.suites.specs import Subtask
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Folder (default: RUN/submission).")]
-TeamOption = Annotated[str, typer.Option("--team", help="Team name.")]
-NamesOption = Annotated[str, typer.Option("--participants", help="Names of the participants.")]
-AffiliationsOption = Annotated[str, typer.Option("--affiliations", help="Affiliations.")]
-EmailOption = Annotated[list[str] | None, typer.Option("--email", help="Contact address; repeat for more.")]
-CountryOption = Annotated[str, typer.Option("--country", help="Country.")]
-NotesOption = Annotated[str, typer.Option("--notes", help="Notes to the organisers.")]
+InfoOption = Annotated[Path, typer.Option("--info", help="team.toml: who submits (see gi-bench submit info).")]
+RepoOption = Annotated[str, typer.Option("--repo", help="Hub id that it will be pushed to: user/name.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+EditionOption = Annotated[
+    str | None, typer.Option("--edition", help="Challenge (default: the one whose rows the run has).")
+]
+EditionsOption = Annotated[Path | None, typer.Option("--editions", help="TOML file with more editions.")]
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
-def _write(task: Subtask, path: Path, output: Path | None, team: Any) -> Path:
-    from gi_bench.harness.store import open_run
-    from gi_bench.submissions import task1, task2
-    from gi_bench.submissions.info import remark_for
+def check_repository(text: str) -> str:
+    """A Hub id of a repository.
 
-    run = open_run(path)
-    write = task1.write if task == "task1" else task2.write
-    written = write(run, output or path / "submission", team)
-    remark = remark_for(run, task)
-    if remark:
-        typer.echo(f"note: {remark}; the organisers cannot use it")
-    typer.echo(f"{task}: {written}")
-    return written
+    Raises:
+        GiBenchError: it is none.
+    """
+    from gi_bench.harness.errors import GiBenchError
+
+    if not _REPOSITORY.fullmatch(text):
+        raise GiBenchError("not a repository of the Hub", where=f"--repo {text}", do="give it as user/name")
+    return text
 
 
-@app.command("task1", help="Write predictions_1.json of subtask 1.")
+@app.command("info", help="Write a team.toml to fill in.")
+def _info(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("team.toml"),
+) -> None:
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.files import write_bytes
+    from gi_bench.submissions.info import EXAMPLE
+
+    if output.exists():
+        raise GiBenchError("the file is there already", where=output, do="choose another --output")
+    write_bytes(output, EXAMPLE.encode("utf-8"))
+    typer.echo(f"fill in: {output}")
+
+
+@app.command("task1", help="Write the repository of subtask 1: script, weights, card, predictions.")
 def _task1(
     run: RunArgument,
-    output: OutputOption = None,
-    team: TeamOption = "",
-    participants: NamesOption = "",
-    affiliations: AffiliationsOption = "",
-    email: EmailOption = None,
-    country: CountryOption = "",
-    notes: NotesOption = "",
+    info: InfoOption,
+    repo: RepoOption,
+    output: OutputOption,
+    edition: EditionOption = None,
+    editions: EditionsOption = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Adapter's folder or Hub id, if the run was given one.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="Backbone, if the run was given one.")] = None,
+    licence: Annotated[str, typer.Option("--license", help="Licence of the weights (default: their card's).")] = "",
+    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="Python file with the run's model.")] = None,
 ) -> None:
-    from gi_bench.submissions.info import Team
-
-    _write("task1", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
-
-
-@app.command("task2", help="Write submission_task2.jsonl and visuals/ of subtask 2.")
-def _task2(
-    run: RunArgument,
-    output: OutputOption = None,
-    team: TeamOption = "",
-    participants: NamesOption = "",
-    affiliations: AffiliationsOption = "",
-    email: EmailOption = None,
-    country: CountryOption = "",
-    notes: NotesOption = "",
-) -> None:
-    from gi_bench.submissions.info import Team
-
-    _write("task2", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
-
-
-def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
-    """Write what each run is fit for: subtask 1 if it answered, subtask 2 if it also explained.
-
-    What lies there already and would be the same is not written again.
-    """
-    from gi_bench.harness import provenance
-    from gi_bench.harness.store import run_parts
-
-    made = []
-    for path in paths:
-        folder = path / "submission"
-        made_from = provenance.digest_of("submission", provenance.content_of(run_parts(path)))
-        written = provenance.recall(made_from) if provenance.is_current([folder], made_from) else None
-        if written is None:
-            written = _written(path, folder)
-            provenance.keep(made_from, written)
-            provenance.remember([folder], made_from)
-        made += [(what, folder / name) for what, name in written]
-    return made
-
-
-def _written(path: Path, folder: Path) -> list[tuple[str, str]]:
-    """Write the files of one run: what each is, and its name."""
-    from gi_bench.harness.errors import UnfitRunError
+    load_plugins(plugin)
     from gi_bench.harness.store import open_run
-    from gi_bench.submissions import task1, task2
+    from gi_bench.submissions import task1
+    from gi_bench.submissions.editions import edition_of
     from gi_bench.submissions.info import Team
 
-    written = []
-    for what, module in (("submission, subtask 1", task1), ("submission, subtask 2", task2)):
+    opened = open_run(run)
+    wanted = task1.Wanted(
+        edition_of(opened.suite, "task1", edition, editions),
+        Team.read(info),
+        check_repository(repo),
+        checkpoint,
+        backbone,
+        licence,
+    )
+    for line in task1.write(opened, output, wanted):
+        typer.echo(line)
+
+
+def after_run(paths: list[Path]) -> list[tuple[str, str]]:
+    """The command that makes a submission of each run that is on a challenge's rows."""
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.store import open_run
+    from gi_bench.submissions.editions import editions
+
+    lines = []
+    asked = {table.suite: task for one in editions().values()
+             for task, table in (("task2", one.task2), ("task1", one.task1)) if table is not None}  # fmt: skip
+    for path in paths:
         try:
-            written.append((what, module.write(open_run(path), folder, Team()).name))
-        except UnfitRunError:
+            run = open_run(path)
+        except GiBenchError:
             continue
-    return written
+        task = asked.get(run.suite)
+        if task is not None and run.role == "model" and run.recipe.limit is None:
+            lines.append(("submit with", f"gi-bench submit {task} {path} --info team.toml --repo USER/NAME -o DIR"))
+    return lines
 
 
-COMMAND = CommandEntry(name="submit", summary="Write the challenge's submission files.", app=app, after_run=after_run)
+COMMAND = CommandEntry(
+    name="submit", summary="Write, check and send a challenge's files.", app=app, after_run=after_run
+)
