@@ -63,7 +63,9 @@ def unchecked(edition: Edition, count: int) -> Agreement:
     return Agreement(count if same else own.shared, is_checked=False)
 
 
-def with_answers_of(rows: Sequence[tuple[Question, Prediction]], task1: Run, edition: Edition) -> tuple[Rows, Agreement]:
+def with_answers_of(
+    rows: Sequence[tuple[Question, Prediction]], task1: Run, edition: Edition
+) -> tuple[Rows, Agreement]:
     """The rows with the answers of subtask 1 wherever it asks the same of the same image.
 
     An image and a question may stand in several rows of subtask 1: any of its answers is right here, and the first is
@@ -106,7 +108,9 @@ def check_same_model(run: Run, other: Run, option: str) -> list[str]:
     ours, theirs = run.recipe, other.recipe
     do = f"give {option} a run of the same variant, weights and decoding"
     if ours.variant != theirs.variant:
-        raise UnfitRunError(f"the run is of {theirs.variant}, the submission of {ours.variant}", where=other.path, do=do)
+        raise UnfitRunError(
+            f"the run is of {theirs.variant}, the submission of {ours.variant}", where=other.path, do=do
+        )
     different = _difference(_identity(ours.model), _identity(theirs.model))
     if different is not None:
         key, here, there = different

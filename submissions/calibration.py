@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.errors import UnfitRunError
+from gi_bench.harness.errors import GiBenchError, UnfitRunError
 from gi_bench.harness.metrics.calibration import BINS, calibration_error, equal_width
 from gi_bench.harness.metrics.pairs import folds
 from gi_bench.harness.metrics.sureness import Judged, judged
@@ -87,8 +87,8 @@ class Calibration:
             else "measured on the rows that it was learnt from, so that it is too good"
         )
         found = [
-            f"calibrated by {how}, learnt from {self.rows:,} rows on {self.images:,} images of {self.suite} "
-            f"(fingerprint {self.fingerprint[:16]}, recipe {self.recipe[:16]}), {self.right:.1%} of them answered right",
+            f"calibrated by {how}, learnt from {self.rows:,} rows on {self.images:,} images of "
+            f"{self.suite} (fingerprint {self.fingerprint[:16]}, recipe {self.recipe[:16]}), {self.right:.1%} right",
             f"calibration error there {self.ece_before:.4f} before, {self.ece_after:.4f} after, {measured}",
         ]
         if self.submitted_rows:
@@ -99,6 +99,18 @@ class Calibration:
             found.append(f"{self.seen_rows:,} of its rows are on images that the model was trained on, where it is "
                          "more often right than elsewhere")  # fmt: skip
         return [*found, *self.notes]
+
+
+def method_named(name: str) -> Method:
+    """A way of calibrating by its name.
+
+    Raises:
+        GiBenchError: there is none of this name.
+    """
+    for method in METHODS:
+        if name == method:
+            return method
+    raise GiBenchError("no such calibration", where=f"--calibration {name}", do=f"choose one of {', '.join(METHODS)}")
 
 
 def calibrate(
@@ -246,4 +258,4 @@ def error_of(confidence: Floats, right: Floats) -> float:
     return float(calibration_error(np.concatenate(sums)))
 
 
-__all__ = ["METHODS", "Calibration", "Method", "calibrate", "error_of"]
+__all__ = ["METHODS", "Calibration", "Method", "calibrate", "error_of", "method_named"]

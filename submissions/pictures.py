@@ -83,7 +83,7 @@ class Images:
             if self.is_given:
                 raise
             return None
-        return picture.convert("RGB") if picture is not None else None
+        return picture
 
     def _small(self, img_id: str, size: Size) -> Image | None:
         from PIL import Image as Pictures
@@ -99,7 +99,8 @@ class Images:
             return None
         try:
             with Pictures.open(io.BytesIO(stored.data), formats=("WEBP", "JPEG")) as opened:
-                return opened.convert("RGB").resize(size, Pictures.Resampling.BICUBIC)
+                picture: Image = opened.convert("RGB").resize(size, Pictures.Resampling.BICUBIC)
+                return picture
         except Exception:  # Pillow raises many kinds for damaged files
             return None
 
@@ -187,7 +188,7 @@ def _in_folder(folder: Path) -> Load:
         if path is None:
             return None
         try:
-            return decode(path.read_bytes(), path)
+            return decode(path.read_bytes(), path).convert("RGB")
         except OSError as error:
             raise DataError(f"cannot read the image: {error.strerror}", where=path) from error
 

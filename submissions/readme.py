@@ -29,12 +29,11 @@ class Made:
         edition: the challenge.
         rows: its rows, in order.
         agreement: with subtask 1.
-        task1, calibrate_on: names of the runs that were given, empty if none was.
         calibration: of the confidence; None if it is passed on.
-        method: how it is calibrated, as the user asked.
         overlays: sentence about the pictures of regions.
         shows_images: whether there are overlays.
         licences: of what the model is made of, by name; empty where nobody says.
+        options: of the command, beside those that every submission has.
         repository: Hub id.
     """
 
@@ -91,10 +90,11 @@ def _front(table: Task2) -> str:
 def _head(made: Made) -> tuple[str, list[str]]:
     run, recipe, table = made.run, made.run.recipe, made.table
     title = f"{plain(run.variant)} for {plain(made.edition.title)}, subtask 2"
+    batch = run.manifest.batch_size or "unknown size"
     lines = [
-        f"`{table.lines}` holds {len(made.rows):,} rows of `{plain(table.dataset)}` (`{plain(table.split)}`) with answer, "
-        f"explanation, regions and confidence, `{table.visuals}/` the pictures that it names, `{table.script}` who "
-        "submits; written by [gi-bench](https://pypi.org/project/gi-bench/) from a stored run",
+        f"`{table.lines}` holds {len(made.rows):,} rows of `{plain(table.dataset)}` (`{plain(table.split)}`) with "
+        f"answer, explanation, regions and confidence, `{table.visuals}/` the pictures that it names, `{table.script}` "
+        "who submits; written by [gi-bench](https://pypi.org/project/gi-bench/) from a stored run",
         "| | |",
         "|---|---|",
         f"| suite | {plain(run.suite)}, fingerprint `{run.fingerprint[:16]}` |",
@@ -102,7 +102,7 @@ def _head(made: Made) -> tuple[str, list[str]]:
         f"{recipe.seed} |",
         f"| gi-bench | {plain(recipe.code_version)} |",
         *(f"| {plain(key.replace('_', ' '))} | {plain(value)} |" for key, value in sorted(recipe.model.items())),
-        f"| made on | {plain(run.manifest.hardware.gpu_name)}, batches of {run.manifest.batch_size or 'unknown size'} |",
+        f"| made on | {plain(run.manifest.hardware.gpu_name)}, batches of {batch} |",
     ]
     return title, lines
 
@@ -155,8 +155,10 @@ def _regions(made: Made) -> list[str]:
         return ["The run has no regions: `visual_explanation` is empty in every row"]
     shown = sum(any(region.area for region in one or ()) for one in regions)
     every = [region for one in regions for region in one or ()]
-    said = "the model was asked for the region of its own answer (the phrase is the answer's text, where the question " \
-        "is about something that has a place), so that a region shows what the answer names"  # fmt: skip
+    said = (
+        "the model was asked for the region of its own answer (the phrase is the answer's text, where the question is "
+        "about something that has a place), so that a region shows what the answer names"
+    )
     lines = [
         f"{shown:,} rows show a region, {len(regions) - shown:,} show none and have an empty `visual_explanation`",
         _prompts("phrase", [(p.phrase or "", p.ground_reply) for _, p in made.rows], said),

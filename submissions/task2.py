@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import GiBenchError, UnfitRunError
+from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import Prediction, Question
+from gi_bench.harness.standalone import ScriptRequest
 from gi_bench.harness.store import Run
 from gi_bench.submissions.agreement import Rows, check_same_model, unchecked, with_answers_of
 from gi_bench.submissions.calibration import Calibration, Method, calibrate
@@ -41,6 +43,20 @@ _NOTICE = (
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Where the run's weights are, and under which licence, for the README.
+
+    Attributes:
+        checkpoint, backbone: as they were given to the run.
+        licence: of the weights; empty for what their cards say.
+    """
+
+    checkpoint: str | None = None
+    backbone: str | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a submission of subtask 2 is made of, beside the run.
 
@@ -52,6 +68,7 @@ class Wanted:
         calibrate_on: a finished run of the same model on rows that are not submitted; None to pass confidences on.
         calibration: how the confidence is calibrated.
         data: folder with the images; None to look for them.
+        weights: of the run.
     """
 
     edition: Edition
@@ -61,6 +78,7 @@ class Wanted:
     calibrate_on: Run | None = None
     calibration: Method = "isotonic"
     data: Path | None = None
+    weights: Weights = Weights()
 
 
 def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
@@ -91,15 +109,21 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
         lines.append(json.dumps(_row(table, val_id, question, prediction, shown.entries), ensure_ascii=False,
                                 allow_nan=False))  # fmt: skip
     made = Made(run, edition, rows, agreement, calibration, images.line(), bool(images.whole + images.scaled),
-                _licences(run), _options(wanted), wanted.repository)  # fmt: skip
+                _licences(run, wanted.weights), _options(wanted), wanted.repository)  # fmt: skip
     content: dict[str, bytes | Path] = {
         table.script: script_text(edition, table, wanted.team).encode("utf-8"),
         table.lines: "".join(f"{line}\n" for line in lines).encode("utf-8"),
         "README.md": readme(made).encode("utf-8"),
         **files,
     }
-    record = {"task": "task2", "edition": edition.name, "run": run.manifest.recipe_digest, "suite": run.suite,
-              "repository": wanted.repository, "calibration": None if calibration is None else calibration.record()}  # fmt: skip
+    record = {
+        "task": "task2",
+        "edition": edition.name,
+        "run": run.manifest.recipe_digest,
+        "suite": run.suite,
+        "repository": wanted.repository,
+        "calibration": None if calibration is None else calibration.record(),
+    }
     write_folder(folder, content, record)
     return list(dict.fromkeys(_said(folder, made, [*notes, *images.notes])))
 
@@ -242,10 +266,18 @@ def _options(wanted: Wanted) -> list[str]:
     return found
 
 
-def _licences(run: Run) -> dict[str, str]:
-    """Licences of what the model is made of, where its own entry says so."""
-    del run
-    return {}
+def _licences(run: Run, weights: Weights) -> dict[str, str]:
+    """Licences of what the model is made of, as its own entry says; empty where it is not known here."""
+    if weights.licence:
+        return {"weights": weights.licence}
+    entry = registered("gi_bench.models").get(run.variant)
+    if entry is None or entry.script is None:
+        return {}
+    try:
+        parts = entry.script(ScriptRequest(run.manifest, "", weights.checkpoint, weights.backbone)).parts
+    except GiBenchError:  # the weights are not on this machine, or are others
+        return {}
+    return {f"{part.name} {part.source}".strip(): part.licence for part in parts}
 
 
 def _said(folder: Path, made: Made, notes: list[str]) -> Iterator[str]:
@@ -257,6 +289,8 @@ def _said(folder: Path, made: Made, notes: list[str]) -> Iterator[str]:
     yield f"{len(made.rows):,} rows, {shown:,} with a region; {made.overlays}"
     if all(one is None for one in regions):
         yield "note: the run has no regions (--tasks answer,ground,explain): visual_explanation is empty in every row"
+    if not made.licences:
+        yield "note: the licences of the weights are not known here: give --license, or state them in README.md"
     for line in [*made.agreement.lines(), *confidence_lines(made)[1:], *notes, *made.edition.notes]:
         yield f"note: {line}"
     yield f"check it:  gi-bench submit check {folder}"
