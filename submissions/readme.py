@@ -92,9 +92,9 @@ def _head(made: Made) -> tuple[str, list[str]]:
     title = f"{plain(run.variant)} for {plain(made.edition.title)}, subtask 2"
     batch = run.manifest.batch_size or "unknown size"
     lines = [
-        f"`{table.lines}` holds {len(made.rows):,} rows of `{plain(table.dataset)}` (`{plain(table.split)}`) with "
-        f"answer, explanation, regions and confidence, `{table.visuals}/` the pictures that it names, `{table.script}` "
-        "who submits; written by [gi-bench](https://pypi.org/project/gi-bench/) from a stored run",
+        f"{code(table.lines)} holds {len(made.rows):,} rows of {code(table.dataset)} ({code(table.split)}) with "
+        f"answer, explanation, regions and confidence, {code(table.visuals)} the pictures that it names, "
+        f"{code(table.script)} who submits; written by [gi-bench](https://pypi.org/project/gi-bench/) from a stored run",
         "| | |",
         "|---|---|",
         f"| suite | {plain(run.suite)}, fingerprint `{run.fingerprint[:16]}` |",
@@ -127,7 +127,9 @@ def _explanations(made: Made) -> list[str]:
     texts = Counter(prediction.explanation for _, prediction in made.rows)
     lines = [f"{len(made.rows):,} explanations, {len(texts):,} different texts"]
     if "explain" in run.recipe.tasks:
-        said = "the model wrote them after it had answered and shown a region, out of the same encoding of the image"
+        said = "the model wrote them after it had answered and shown a region"
+        if run.role == "model":
+            said += ", out of the same encoding of the image"
         lines.append(_prompts("question", [(q.question, p.explain_reply) for q, p in made.rows], said))
     cut = sum("explain-cut-off" in prediction.warnings for _, prediction in made.rows)
     if cut:
@@ -144,7 +146,7 @@ def _prompts(what: str, asked: Sequence[tuple[str, Reply | None]], said: str) ->
     )
     if not found:
         return f"{said}; the run does not say with which prompts"
-    shown = ", ".join(f"`{plain(prompt)[:300]}`" for prompt, _ in found.most_common(_SHOWN_PROMPTS))
+    shown = ", ".join(code(prompt[:300]) for prompt, _ in found.most_common(_SHOWN_PROMPTS))
     more = f" and {len(found) - _SHOWN_PROMPTS:,} more" if len(found) > _SHOWN_PROMPTS else ""
     return f"{said}; asked with {shown}{more}"
 
@@ -203,7 +205,7 @@ def _licences(made: Made) -> list[str]:
     if not made.licences:
         lines.append("the licences of the model's weights are not known to gi-bench: state them here")
     data = "CC BY-NC 4.0 (SimulaMet)" if dataset == _X1 else "the licence that its card states"
-    lines.append(f"the questions are those of `{plain(dataset)}`, under {data}")
+    lines.append(f"the questions are those of {code(dataset)}, under {data}")
     if made.shows_images:
         lines.append(f"the overlays show its images, changed by the contour that is drawn on them, under {data}")
     return lines
@@ -215,7 +217,9 @@ def _run_command(run: Run) -> str:
         return f"gi-bench score {shlex.quote(bare(str(recipe.model.get('file', 'FILE'))))} -s {shlex.quote(run.suite)}"
     words = ["gi-bench", "run", "-m", recipe.variant, "-s", run.suite, "--tasks", ",".join(recipe.tasks),
              "--dtype", recipe.dtype, "--seed", str(recipe.seed)]  # fmt: skip
-    decoding = recipe.model.get("decoding")
+    backbone, decoding = recipe.model.get("backbone"), recipe.model.get("decoding")
+    if isinstance(backbone, str):
+        words += ["--backbone", bare(backbone)]
     if isinstance(decoding, Mapping) and "beams" in decoding:
         words += ["--beams", str(decoding["beams"])]
     return shlex.join(words)
@@ -242,6 +246,12 @@ def plain(value: Any) -> str:
         return ", ".join(plain(item) for item in value)
     text = "".join(one if one.isprintable() else " " for one in bare(str(value)))
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+
+
+def code(text: str) -> str:
+    """A text as code in Markdown, on one line; outside of tables only."""
+    shown = "".join(one if one.isprintable() else " " for one in bare(text))
+    return "`" + " ".join(shown.split()).replace("`", "'") + "`"
 
 
 def _sentence(line: str) -> str:

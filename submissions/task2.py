@@ -18,7 +18,7 @@ from gi_bench.harness.store import Run
 from gi_bench.submissions.agreement import Rows, check_same_model, unchecked, with_answers_of
 from gi_bench.submissions.calibration import Calibration, Method, calibrate
 from gi_bench.submissions.editions import Edition, Task2
-from gi_bench.submissions.folder import RECORD, check_replaceable, write_folder
+from gi_bench.submissions.folder import check_replaceable, write_folder
 from gi_bench.submissions.info import Team
 from gi_bench.submissions.pictures import images_of
 from gi_bench.submissions.readme import Made, readme
@@ -90,8 +90,7 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
         GiBenchError: the folder is not ours or another submission's, the client is missing, an image is wrong.
     """
     edition = wanted.edition
-    check_replaceable(folder)
-    _check_kind(folder, edition)
+    check_replaceable(folder, ("task2", edition.name))
     table = edition.rows_of("task2")
     assert isinstance(table, Task2)
     _check_keys(edition, table)
@@ -237,21 +236,6 @@ def _check_keys(edition: Edition, table: Task2) -> None:
     if unknown:
         raise GiBenchError(f"{edition.title} wants {', '.join(unknown)} in every row, which no run has",
                            where=edition.name, do="choose another --edition")  # fmt: skip
-
-
-def _check_kind(folder: Path, edition: Edition) -> None:
-    """Refuse the folder of another submission, though it is gi-bench's own."""
-    path = folder / RECORD
-    if not path.is_file():
-        return
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        there = (str(content["task"]), str(content["edition"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if there != ("task2", edition.name):
-        raise GiBenchError(f"the folder holds the submission to {there[1]}, {there[0]}", where=folder,
-                           do="choose another --output")  # fmt: skip
 
 
 def _options(wanted: Wanted) -> list[str]:

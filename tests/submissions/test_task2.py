@@ -128,7 +128,7 @@ def _others(count: int, image: str = "cal") -> list[Question]:
 
 def _calibration_run(folder: Path, rows: list[Question] | None = None, **options: Any) -> Path:
     """A run that is right in three of four rows where it is sure (0.9), and in one of two where it is not (0.6)."""
-    rows = _others(80) if rows is None else rows
+    rows = _others(400) if rows is None else rows
     options.setdefault("answer", lambda q: "two polyps" if q.index % 8 == 0 or q.index % 4 == 1 else q.answer)
     write_run(folder, suite="made/calibration", fingerprint="c" * 64, rows=rows, shown=[], explain=lambda q: None,
               **options)  # fmt: skip
@@ -181,8 +181,8 @@ def test_the_readme_tells_how_it_was_made(kit: Kit) -> None:
     (kit.top / "run" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert kit.submit("--license", "cc-by-nc-4.0").returncode == 0
     text = kit.readme()
-    assert "`&lt;EXPLAIN> {question} In detail.`" in text
-    assert "`&lt;GROUND> {phrase}`" in text
+    assert "`<EXPLAIN> {question} In detail.`" in text
+    assert "`<GROUND> {phrase}`" in text
     assert "| decoding | beams 3 |" in text
     assert "| backbone | base |" in text
     assert "not calibrated, but passed on" in text
@@ -386,14 +386,14 @@ class TestCalibration:
             assert 0.5 < low < 0.6 < high < 0.9
         record = json.loads((kit.out / "gi-bench.json").read_text(encoding="utf-8"))["calibration"]
         assert record["method"] == method
-        assert (record["rows"], record["images"], record["suite"]) == (80, 40, "made/calibration")
+        assert (record["rows"], record["images"], record["suite"]) == (400, 200, "made/calibration")
         assert record["fingerprint"] == "c" * 64
         assert record["ece_before"] == pytest.approx(0.125)
-        assert record["ece_after"] < 0.1
+        assert record["ece_after"] < record["ece_before"]
         assert record["is_cross_fitted"] is True
         assert ("temperature" if method == "temperature" else "knots") in record["parameters"]
         for said in (done.stdout.lower(), kit.readme().lower()):
-            assert "learnt from 80 rows on 40 images of made/calibration" in said
+            assert "learnt from 400 rows on 200 images of made/calibration" in said
             assert "calibration error there 0.1250 before" in said
             assert "passed on" not in said
 
@@ -421,8 +421,8 @@ class TestCalibration:
             ({"rows": questions()}, "all of its rows are submitted ones"),
             ({"variant": "another"}, "the run is of another"),
             ({"manifest": {"complete": False}}, "the run is not finished"),
-            ({"answer": lambda q: q.answer}, "all 80 answers are right"),
-            ({"answer": lambda q: "two polyps"}, "all 80 answers are wrong"),
+            ({"answer": lambda q: q.answer}, "all 400 answers are right"),
+            ({"answer": lambda q: "two polyps"}, "all 400 answers are wrong"),
             ({"rows": [replace(q, answer=None, original=()) for q in _others(9)]}, "nothing can be learnt"),
         ],
     )
@@ -512,11 +512,18 @@ class TestBadInput:
             record.write_text(text.replace(f'"{there[0]}"', f'"{there[1]}"'), encoding="utf-8")
             kit.refused("the folder holds the submission to")
         record.write_text(text, encoding="utf-8")
+        record.write_text("{}", encoding="utf-8")
+        kit.refused("holds files that gi-bench did not write")
+        record.write_text(text, encoding="utf-8")
         (kit.out / "mine.txt").write_text("x", encoding="utf-8")
         kit.refused("mine.txt is not gi-bench's")
         (kit.out / "mine.txt").unlink()
         (kit.out / "README.md").write_text("mine", encoding="utf-8")
         kit.refused("README.md was changed")
+
+    def test_a_folder_that_cannot_be_written(self, kit: Kit) -> None:
+        kit.refused("cannot write", "-o", kit.top / "team.toml" / "out")
+        kit.refused("is no folder", "-o", kit.top / "team.toml")
 
     def test_an_edition_that_wants_what_no_run_has(self, kit: Kit) -> None:
         path = kit.top / "editions.toml"
