@@ -140,22 +140,11 @@ def calibrate(
                             do="leave --calibrate-on out")  # fmt: skip
     notes = check_same_model(run, other, "--calibrate-on")
     kept, left_out = _other_rows(rows, other, edition, task1)
-    found = judged(other.restricted(frozenset(("question", question.index) for question in kept)))
-    if isinstance(found, str):
-        raise UnfitRunError(f"nothing can be learnt: {found}", where=other.path,
-                            do="give --calibrate-on a run with references and confidences")  # fmt: skip
-    if found.right.min() == found.right.max():
-        which = "right" if found.right.min() else "wrong"
-        raise UnfitRunError(f"nothing can be learnt: all {len(found.right):,} answers are {which}", where=other.path,
-                            do="give --calibrate-on a run on more rows")  # fmt: skip
+    found = _pairs(kept, other)
     apply, parameters = _learn(method, found.confidence, found.right, other)
     after, is_cross_fitted = _measured(method, found, apply, other)
     submitted = {question.img_id for question, _ in rows}
     seen = other.seen_images
-    if np.unique(found.confidence).size < 2:
-        notes.append("all confidences there are equal: the calibrated one is the same for every row as well")
-    if method == "isotonic" and len(found.right) < FEW_ROWS:
-        notes.append(f"fewer than {FEW_ROWS:,} rows are few for an isotonic regression (--calibration temperature)")
     return Calibration(
         method=method,
         run=other.path.name,
@@ -173,8 +162,34 @@ def calibrate(
         is_cross_fitted=is_cross_fitted,
         parameters=parameters,
         apply=apply,
-        notes=tuple(notes),
+        notes=(*notes, *_doubts(method, found)),
     )
+
+
+def _pairs(questions: Sequence[Question], other: Run) -> Judged:
+    """Confidences and whether the answers are right, some of them and not all.
+
+    Raises:
+        UnfitRunError: there are none, or all are right or all wrong.
+    """
+    found = judged(other.restricted(frozenset(("question", question.index) for question in questions)))
+    if isinstance(found, str):
+        raise UnfitRunError(f"nothing can be learnt: {found}", where=other.path,
+                            do="give --calibrate-on a run with references and confidences")  # fmt: skip
+    if found.right.min() == found.right.max():
+        which = "right" if found.right.min() else "wrong"
+        raise UnfitRunError(f"nothing can be learnt: all {len(found.right):,} answers are {which}", where=other.path,
+                            do="give --calibrate-on a run on more rows")  # fmt: skip
+    return found
+
+
+def _doubts(method: Method, found: Judged) -> list[str]:
+    notes = []
+    if np.unique(found.confidence).size < 2:
+        notes.append("all confidences there are equal, so that one point of the map is known and the rest is guessed")
+    if method == "isotonic" and len(found.right) < FEW_ROWS:
+        notes.append(f"fewer than {FEW_ROWS:,} rows are few for an isotonic regression (--calibration temperature)")
+    return notes
 
 
 def _other_rows(
