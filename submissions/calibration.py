@@ -32,6 +32,7 @@ Map = Callable[[Floats], Floats]
 _EDGE = 1e-6
 # Niculescu-Mizil and Caruana 2005: below about this many rows an isotonic regression overfits.
 FEW_ROWS = 1000
+_DO = "give --calibrate-on a finished run of the model on other rows, with references"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Calibration:
         run, suite, fingerprint, recipe: what it was learnt on.
         rows, images: how much that is.
         right: share of right answers among the rows.
-        submitted_rows: rows of that run that are submitted, which were left out.
+        complexity: of the rows, as the edition asks them; None for any.
+        submitted_rows, other_rows: rows of that run that were left out, because they are submitted, or because they are
+            of another complexity and right less or more often for that.
         shared_images: images among the rows that the submission asks about, too.
         seen_rows: rows on images that the model was trained on; None where that is not known.
         ece_before, ece_after: expected calibration error over 15 bins on those rows.
@@ -61,7 +64,9 @@ class Calibration:
     rows: int
     images: int
     right: float
+    complexity: int | None
     submitted_rows: int
+    other_rows: int
     shared_images: int
     seen_rows: int | None
     ece_before: float
@@ -93,6 +98,9 @@ class Calibration:
         ]
         if self.submitted_rows:
             found.append(f"{self.submitted_rows:,} rows of that run are submitted ones and were left out")
+        if self.other_rows:
+            found.append(f"{self.other_rows:,} rows of that run were left out, since the submission's are of "
+                         f"complexity {self.complexity} only")  # fmt: skip
         if self.shared_images:
             found.append(f"{self.shared_images:,} of its images are also asked about in the submission, in other rows")
         if self.seen_rows:
@@ -139,7 +147,12 @@ def calibrate(
         raise UnfitRunError("the run gives no confidence that could be calibrated", where=run.path,
                             do="leave --calibrate-on out")  # fmt: skip
     notes = check_same_model(run, other, "--calibrate-on")
-    kept, left_out = _other_rows(rows, other, edition, task1)
+    unsubmitted, submitted_rows = _other_rows(rows, other, edition, task1)
+    complexity = edition.rows_of("task2").complexity
+    kept = [question for question in unsubmitted if complexity in (None, question.complexity)]
+    if not kept:
+        raise UnfitRunError(f"none of its rows that are not submitted is of complexity {complexity}",
+                            where=other.path, do=_DO)  # fmt: skip
     found = _pairs(kept, other)
     apply, parameters = _learn(method, found.confidence, found.right, other)
     after, is_cross_fitted = _measured(method, found, apply, other)
@@ -147,14 +160,16 @@ def calibrate(
     seen = other.seen_images
     return Calibration(
         method=method,
-        run=other.path.name,
+        run=other.path.resolve().name,
         suite=other.suite,
         fingerprint=other.fingerprint,
         recipe=other.manifest.recipe_digest,
         rows=len(found.right),
         images=len(set(found.images)),
         right=float(found.right.mean()),
-        submitted_rows=left_out,
+        complexity=complexity,
+        submitted_rows=submitted_rows,
+        other_rows=len(unsubmitted) - len(kept),
         shared_images=len(submitted & set(found.images)),
         seen_rows=None if seen is None else sum(img_id in seen for img_id in found.images),
         ece_before=error_of(found.confidence, found.right),
@@ -200,22 +215,21 @@ def _other_rows(
     Raises:
         UnfitRunError: the run is not finished, a ceiling's, or all of its rows are submitted.
     """
-    do = "give --calibrate-on a finished run of the model on other rows, with references"
     if other.role == "ceiling":
-        raise UnfitRunError(f"{other.variant} knows the references", where=other.path, do=do)
+        raise UnfitRunError(f"{other.variant} knows the references", where=other.path, do=_DO)
     if not other.manifest.complete:
         raise UnfitRunError("the run is not finished", where=other.path, do="finish it with the same gi-bench run")
     questions = other.questions
     first = edition.task1
     if first is not None and first.sha256 and rows_digest(questions, is_numbered=first.is_numbered) == first.sha256:
         raise UnfitRunError(f"its rows are those that are submitted to subtask 1 of {edition.title}",
-                            where=other.path, do=do)  # fmt: skip
+                            where=other.path, do=_DO)  # fmt: skip
     submitted = {(question.img_id, question.question) for question, _ in rows}
     if task1 is not None:
         submitted |= {(question.img_id, question.question) for question in task1.questions}
     kept = [question for question in questions if (question.img_id, question.question) not in submitted]
     if not kept:
-        raise UnfitRunError("all of its rows are submitted ones", where=other.path, do=do)
+        raise UnfitRunError("all of its rows are submitted ones", where=other.path, do=_DO)
     return kept, len(questions) - len(kept)
 
 

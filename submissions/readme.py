@@ -227,8 +227,8 @@ def _run_command(run: Run) -> str:
 
 
 def _submit_command(made: Made) -> str:
-    words = ["gi-bench", "submit", "task2", made.run.path.name, "--info", "team.toml", "--repo", made.repository,
-             "--edition", made.edition.name, *made.options, "-o", "DIR"]  # fmt: skip
+    words = ["gi-bench", "submit", "task2", made.run.path.resolve().name, "--info", "team.toml",
+             "--repo", made.repository, "--edition", made.edition.name, *made.options, "-o", "DIR"]  # fmt: skip
     return shlex.join(words)
 
 

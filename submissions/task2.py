@@ -94,6 +94,7 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
     table = edition.rows_of("task2")
     assert isinstance(table, Task2)
     _check_keys(edition, table)
+    script = script_text(edition, table, wanted.team)
     rows = explained_rows(run, edition, table)
     agreement, notes = unchecked(edition, len(rows)), []
     if wanted.task1 is not None:
@@ -105,12 +106,11 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
     for val_id, (question, prediction) in enumerate(rows):
         shown = visuals_of(val_id, prediction, table.visuals, images)
         files.update(shown.files)
-        lines.append(json.dumps(_row(table, val_id, question, prediction, shown.entries), ensure_ascii=False,
-                                allow_nan=False))  # fmt: skip
+        lines.append(_json_line(_row(table, val_id, question, prediction, shown.entries)))
     made = Made(run, edition, rows, agreement, calibration, images.line(), bool(images.whole + images.scaled),
                 _licences(run, wanted.weights), _options(wanted), wanted.repository)  # fmt: skip
     content: dict[str, bytes | Path] = {
-        table.script: script_text(edition, table, wanted.team).encode("utf-8"),
+        table.script: script.encode("utf-8"),
         table.lines: "".join(f"{line}\n" for line in lines).encode("utf-8"),
         "README.md": readme(made).encode("utf-8"),
         **files,
@@ -191,6 +191,14 @@ def _row(
     return {key: value for key, value in found.items() if key in asked}
 
 
+def _json_line(row: dict[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    # Line ends to some readers, inside of a text: escaped, they are the same text.
+    for character in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
 def script_text(edition: Edition, table: Task2, team: Team) -> str:
     """``SUBMISSION_INFO``: the organisers' template with the team's values, or a file of ours where they have none.
 
@@ -242,11 +250,11 @@ def _options(wanted: Wanted) -> list[str]:
     """The options that were given, without paths of this machine."""
     found = []
     if wanted.task1 is not None:
-        found += ["--task1", wanted.task1.path.name]
+        found += ["--task1", wanted.task1.path.resolve().name]
     if wanted.calibrate_on is not None:
-        found += ["--calibrate-on", wanted.calibrate_on.path.name, "--calibration", wanted.calibration]
+        found += ["--calibrate-on", wanted.calibrate_on.path.resolve().name, "--calibration", wanted.calibration]
     if wanted.data is not None:
-        found += ["--data", wanted.data.name or "DATA"]
+        found += ["--data", wanted.data.resolve().name]
     return found
 
 
@@ -271,6 +279,9 @@ def _said(folder: Path, made: Made, notes: list[str]) -> Iterator[str]:
     shown = sum(any(region.area for region in one or ()) for one in regions)
     yield f"{made.edition.title}, subtask 2: {folder}"
     yield f"{len(made.rows):,} rows, {shown:,} with a region; {made.overlays}"
+    values = {prediction.confidence for _, prediction in made.rows}
+    if len(values) == 1 and None not in values:
+        yield f"note: every row has the confidence {values.pop():.4f}, which says nothing"
     if all(one is None for one in regions):
         yield "note: the run has no regions (--tasks answer,ground,explain): visual_explanation is empty in every row"
     if not made.licences:

@@ -58,7 +58,7 @@ def visuals_of(val_id: int, prediction: Prediction, folder: str, images: Images)
         return Visuals([], {})
     whole = np.logical_or.reduce([mask for _, mask in masks])
     height, width = whole.shape
-    labels = ", ".join(sorted({" ".join(label.split()) for label, _ in masks}))
+    labels = ", ".join(sorted({" ".join(label.split()) or "a region" for label, _ in masks}))
     path = f"{folder}/{val_id:05d}.png"
     files = {path: _png(whole)}
     entries: list[dict[str, Any]] = [

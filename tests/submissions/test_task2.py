@@ -234,6 +234,18 @@ def test_an_image_id_never_becomes_a_path(kit: Kit) -> None:
     assert not list(kit.out.rglob("*escape*"))
 
 
+def test_a_text_stays_on_one_line_and_the_same(kit: Kit) -> None:
+    hostile = 'a\u2028b\u2029c\x85d\r\n"e"\x00'
+    write_run(kit.top / "run", explain=lambda q: hostile)
+    assert kit.submit().returncode == 0
+    text = (kit.out / "rows.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line)["textual_explanation"] for line in text.splitlines()] == [hostile] * 12
+
+
+def test_a_confidence_that_says_nothing_is_told(kit: Kit) -> None:
+    assert "note: every row has the confidence 0.7500, which says nothing" in kit.submit().stdout
+
+
 class TestAgreement:
     def test_answers_that_are_the_same_stay(self, kit: Kit) -> None:
         _task1(kit.top / "one")
@@ -405,6 +417,17 @@ class TestCalibration:
         assert "4 rows of that run are submitted ones and were left out" in done.stdout
         assert "1 of its images are also asked about in the submission" in done.stdout
         assert "learnt from 82 rows" in done.stdout
+
+    def test_rows_of_another_complexity_are_left_out(self, kit: Kit) -> None:
+        path = kit.top / "editions.toml"
+        path.write_text(path.read_text(encoding="utf-8") + "complexity = 1\n", encoding="utf-8")
+        rows = [replace(q, complexity=1 + q.index % 4 // 2) for q in _others(400)]
+        _calibration_run(kit.top / "cal", rows)
+        done = kit.submit("--calibrate-on", kit.top / "cal")
+        assert "learnt from 200 rows" in done.stdout
+        assert "200 rows of that run were left out, since the submission's are of complexity 1 only" in done.stdout
+        _calibration_run(kit.top / "hard", [replace(q, complexity=2) for q in _others(400)])
+        kit.refused("none of its rows that are not submitted is of complexity 1", "--calibrate-on", kit.top / "hard")
 
     def test_the_rows_of_subtask_1_are_submitted_too(self, kit: Kit) -> None:
         _task1(kit.top / "one")
