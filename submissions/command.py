@@ -21,6 +21,12 @@ EditionOption = Annotated[
     str | None, typer.Option("--edition", help="Challenge (default: the one whose rows the run has).")
 ]
 EditionsOption = Annotated[Path | None, typer.Option("--editions", help="TOML file with more editions.")]
+CheckpointOption = Annotated[
+    str | None, typer.Option("--checkpoint", help="Adapter's folder or Hub id, if the run was given one.")
+]
+BackboneOption = Annotated[str | None, typer.Option("--backbone", help="Backbone, if the run was given one.")]
+LicenceOption = Annotated[str, typer.Option("--license", help="Licence of the weights (default: their card's).")]
+PluginOption = Annotated[list[Path] | None, typer.Option("--plugin", help="Python file with the run's model.")]
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -59,12 +65,10 @@ def _task1(
     output: OutputOption,
     edition: EditionOption = None,
     editions: EditionsOption = None,
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Adapter's folder or Hub id, if the run was given one.")
-    ] = None,
-    backbone: Annotated[str | None, typer.Option("--backbone", help="Backbone, if the run was given one.")] = None,
-    licence: Annotated[str, typer.Option("--license", help="Licence of the weights (default: their card's).")] = "",
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="Python file with the run's model.")] = None,
+    checkpoint: CheckpointOption = None,
+    backbone: BackboneOption = None,
+    licence: LicenceOption = "",
+    plugin: PluginOption = None,
 ) -> None:
     load_plugins(plugin)
     from gi_bench.harness.store import open_run
@@ -82,6 +86,52 @@ def _task1(
         licence,
     )
     for line in task1.write(opened, output, wanted):
+        typer.echo(line)
+
+
+@app.command("task2", help="Write the folder of subtask 2: rows, pictures of regions, how they were made.")
+def _task2(
+    run: RunArgument,
+    info: InfoOption,
+    repo: RepoOption,
+    output: OutputOption,
+    first: Annotated[
+        Path | None, typer.Option("--task1", help="The model's run of subtask 1, whose answers are taken over.")
+    ] = None,
+    calibrate_on: Annotated[
+        Path | None, typer.Option("--calibrate-on", help="The model's run on other rows, to calibrate confidences.")
+    ] = None,
+    calibration: Annotated[str, typer.Option("--calibration", help="isotonic or temperature.")] = "isotonic",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with the images (default: the Hub's cache, small pictures).")
+    ] = None,
+    edition: EditionOption = None,
+    editions: EditionsOption = None,
+    checkpoint: CheckpointOption = None,
+    backbone: BackboneOption = None,
+    licence: LicenceOption = "",
+    plugin: PluginOption = None,
+) -> None:
+    load_plugins(plugin)
+    from gi_bench.harness.store import open_run
+    from gi_bench.submissions import task2
+    from gi_bench.submissions.calibration import method_named
+    from gi_bench.submissions.editions import edition_of
+    from gi_bench.submissions.info import Team
+
+    method = method_named(calibration)
+    opened = open_run(run)
+    wanted = task2.Wanted(
+        edition_of(opened.suite, "task2", edition, editions),
+        Team.read(info),
+        check_repository(repo),
+        open_run(first) if first is not None else None,
+        open_run(calibrate_on) if calibrate_on is not None else None,
+        method,
+        data,
+        task2.Weights(checkpoint, backbone, licence),
+    )
+    for line in task2.write(opened, output, wanted):
         typer.echo(line)
 
 

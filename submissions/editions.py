@@ -91,12 +91,14 @@ class Task2(Rows):
         lines: file with a row a line.
         visuals: folder of the pictures.
         required, optional: keys of a row.
+        shared: rows that subtask 1 asks too; None where nobody counted them.
     """
 
     lines: str = "submission_task2.jsonl"
     visuals: str = "visuals"
     required: tuple[str, ...] = ("val_id", "img_id", "question", "answer", "textual_explanation")
     optional: tuple[str, ...] = ("visual_explanation", "confidence_score")
+    shared: int | None = None
 
 
 @dataclass(frozen=True)

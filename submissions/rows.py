@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gi_bench.harness.errors import UnfitRunError
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.store import Run
 from gi_bench.harness.suites.specs import rows_digest
@@ -25,6 +26,10 @@ def asked_rows(run: Run, edition: Edition, table: Rows) -> list[tuple[Question, 
     if run.recipe.limit is not None:
         raise UnfitRunError(f"the run was cut short with --limit {run.recipe.limit}", where=run.path,
                             do=f"{again} and without --limit")  # fmt: skip
+    condition = stored_spec(run.suite).condition
+    if condition in ("augmented", "cross-wording"):
+        raise UnfitRunError(f"the run on {run.suite} is not of the rows as {edition.title} asks them: {condition}",
+                            where=run.path, do=again)  # fmt: skip
     questions = list(run.questions)
     if table.rows is not None and len(questions) != table.rows:
         raise UnfitRunError(

@@ -54,7 +54,7 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
         UnfitRunError: the run is not one of the edition's rows, all answered.
         GiBenchError: the folder is not ours, the client is missing, weights are missing or others than the run's.
     """
-    check_replaceable(folder)
+    check_replaceable(folder, ("task1", wanted.edition.name))
     table = wanted.edition.rows_of("task1")
     assert isinstance(table, Task1)
     rows = asked_rows(run, wanted.edition, table)
