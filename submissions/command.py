@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.submissions import handing_in
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.specs import Subtask
@@ -69,6 +70,11 @@ def _task2(
     from gi_bench.submissions.info import Team
 
     _write("task2", run, output, Team(participants, affiliations, tuple(email or ()), team, country, notes))
+
+
+app.command("check", help="Check a submission's folder, of any team.")(handing_in.check)
+app.command("pack", help="Check a submission's folder and write it as a ZIP.")(handing_in.pack)
+app.command("push", help="Check a submission's folder and put it onto the Hub.")(handing_in.push)
 
 
 def after_run(paths: list[Path]) -> list[tuple[str, Path]]:

@@ -154,7 +154,9 @@ def plain(found: Findings) -> dict[str, Any]:
                 "code": group.code,
                 "title": group.title,
                 "count": group.count,
-                "examples": [{"text": one.text, "file": clean(one.file), "line": one.line or None} for one in group.examples],
+                "examples": [
+                    {"text": one.text, "file": clean(one.file), "line": one.line or None} for one in group.examples
+                ],
             }
             for group in found.of(level)
         ]

@@ -93,7 +93,9 @@ class Folder:
             found.add("not-utf8", f"byte {error.start}", name, content.count(b"\n", 0, error.start) + 1)
             return None
         if "\r" in text:
-            found.add("line-ends", f"{text.count(chr(13)):,} carriage returns", name, text[: text.index("\r")].count("\n") + 1)
+            found.add(
+                "line-ends", f"{text.count(chr(13)):,} carriage returns", name, text[: text.index("\r")].count("\n") + 1
+            )
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
 

@@ -39,7 +39,9 @@ def number_of(value: Any) -> int | None:
     return None
 
 
-def check_rows(rows: Sequence[Record], edition: Edition, table: Task2, official: Official | None, found: Findings) -> None:
+def check_rows(
+    rows: Sequence[Record], edition: Edition, table: Task2, official: Official | None, found: Findings
+) -> None:
     """Report what is wrong with the rows, all but their pictures and boxes."""
     file = table.lines
     wanted = table.rows if table.rows is not None else (len(official.rows) if official is not None else None)
@@ -83,9 +85,10 @@ def _check_keys(row: Record, table: Task2, found: Findings) -> None:
         if key not in known:
             found.add("key-unknown", f"{shown(key)}; known: {', '.join(known)}", table.lines, row.line)
     for key in _TEXTS:
-        if key in row.value and check_text(row.value[key], key, table.lines, row.line, found):
-            if key in ("img_id", "question") and not row.value[key].strip():
-                found.add("key-missing", f"{_name(row)}: {key} is empty", table.lines, row.line)
+        if key not in row.value or not check_text(row.value[key], key, table.lines, row.line, found):
+            continue
+        if key in ("img_id", "question") and not row.value[key].strip():
+            found.add("key-missing", f"{_name(row)}: {key} is empty", table.lines, row.line)
 
 
 def _check_numbers(rows: Sequence[Record], wanted: int, file: str, found: Findings) -> dict[int, int]:
@@ -142,7 +145,9 @@ def _check_twins(rows: Sequence[Record], file: str, found: Findings) -> None:
             seen[body] = row.line
 
 
-def check_agreement(rows: Sequence[Record], answers: dict[tuple[str, str], str | None], file: str, found: Findings) -> None:
+def check_agreement(
+    rows: Sequence[Record], answers: dict[tuple[str, str], str | None], file: str, found: Findings
+) -> None:
     """Report answers that subtask 1 gives otherwise.
 
     Args:
@@ -159,8 +164,12 @@ def check_agreement(rows: Sequence[Record], answers: dict[tuple[str, str], str |
             continue
         compared += 1
         if ours != theirs:
-            found.add("answers-differ", f"{_name(row)}: {shown(ours)}, and subtask 1 has {shown(theirs)}", file, row.line)
-    found.skip(f"answers against those of subtask 1: {len(rows) - compared:,} of {len(rows):,} rows are not asked there")
+            found.add(
+                "answers-differ", f"{_name(row)}: {shown(ours)}, and subtask 1 has {shown(theirs)}", file, row.line
+            )
+    found.skip(
+        f"answers against those of subtask 1: {len(rows) - compared:,} of {len(rows):,} rows are not asked there"
+    )
 
 
 __all__ = ["check_agreement", "check_rows", "number_of", "pairs_of", "read_rows"]

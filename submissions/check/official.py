@@ -151,7 +151,9 @@ def compare(
                 found.add("question-differs", text, file, one.line)
         return pairs == [(one.img_id, one.question) for one in official.rows]
     if table.sha256:
-        text = f"their SHA-256 is not that of {edition.title}; --data DIR with {table.dataset} names the rows that differ"
+        text = (
+            f"their SHA-256 is not that of {edition.title}; --data DIR with {table.dataset} names the rows that differ"
+        )
         found.add("rows-differ", text, file)
         return False
     found.add("rows-unpinned", f"give --data DIR with {table.dataset} to compare them", file)

@@ -120,15 +120,26 @@ def _check_row(row: dict[str, Any], position: int, file: str, found: Findings) -
 def _check_measures(content: dict[str, Any], file: str, found: Findings) -> None:
     for key in _MEASURES:
         value = content.get(key)
-        if key in content and (not is_number(value) or not math.isfinite(value) or value < 0):
+        if key not in content:
+            continue
+        if not is_number(value) or not math.isfinite(value) or value < 0:
             found.add("key-type", f"{key} is {shown(value)}, and has to be a number from 0", file)
-        elif key in content and value == 0:
+        elif value == 0:
             found.add("measure-missing", f"{key} is 0", file)
     total, each = content.get("total_time"), content.get("time_per_item")
     count = len(content["predictions"]) if isinstance(content.get("predictions"), list) else 0
-    if is_number(total) and is_number(each) and count and not math.isclose(each * count, total, rel_tol=0.01, abs_tol=1e-3):
+    if (
+        is_number(total)
+        and is_number(each)
+        and count
+        and not math.isclose(each * count, total, rel_tol=0.01, abs_tol=1e-3)
+    ):
         found.add("measure-missing", f"time_per_item is not total_time / {count:,}", file)
-    if "gpu_name" in content and check_text(content["gpu_name"], "gpu_name", file, 0, found) and not content["gpu_name"]:
+    if (
+        "gpu_name" in content
+        and check_text(content["gpu_name"], "gpu_name", file, 0, found)
+        and not content["gpu_name"]
+    ):
         found.add("measure-missing", "gpu_name is empty", file)
     if "debug" in content:
         _check_debug(content["debug"], file, found)
@@ -139,7 +150,9 @@ def _check_debug(debug: Any, file: str, found: Findings) -> None:
         found.add("key-type", f"debug is {shown(debug)}, and has to be an object", file)
         return
     packages, system = debug.get("packages"), debug.get("system")
-    if not isinstance(packages, list) or not all(isinstance(one, dict) and {"name", "version"} <= one.keys() for one in packages):
+    if not isinstance(packages, list) or not all(
+        isinstance(one, dict) and {"name", "version"} <= one.keys() for one in packages
+    ):
         found.add("key-type", "debug.packages has to be a list of name and version", file)
     elif not packages:
         found.add("measure-missing", "debug.packages is empty", file)
@@ -167,7 +180,9 @@ def _check_scores(content: dict[str, Any], table: Task1, official: Official | No
         else:
             told[key] = float(scores[key])
             if round(told[key], table.digits) != told[key]:
-                found.add("score-digits", f"{key} is {told[key]}, and has {table.digits} decimals in this edition", file)
+                found.add(
+                    "score-digits", f"{key} is {told[key]}, and has {table.digits} decimals in this edition", file
+                )
     for key in scores:
         if key not in SCORES:
             found.add("key-unknown", f"public_scores: {shown(key)}; known: {', '.join(SCORES)}", file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from gi_bench.submissions.check.findings import Findings, shown
 
@@ -61,17 +61,17 @@ def parse_lines(text: str, file: str, found: Findings) -> list[Record]:
     return rows
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Whether a JSON value is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def check_text(value: Any, key: str, file: str, line: int, found: Findings) -> bool:
+def check_text(value: Any, key: str, file: str, line: int, found: Findings) -> TypeGuard[str]:
     """Whether a value is a text that can be written; else it is reported."""
     if not isinstance(value, str):
         found.add("key-type", f"{key} is {shown(value)}, and has to be a text", file, line)

@@ -24,7 +24,9 @@ _MARKS = re.compile(
     r"</?s>|<pad>|<unk>|<bos>|<eos>|<loc_\d+>|<MedVQA\w*>|<image>|<\|[a-z_0-9]{1,40}\|>|\[/?INST\]|</?think>|"
     r"<(?:start|end)_of_turn>|^(?:assistant|user|system|model)\s*[:\n]", re.IGNORECASE
 )  # fmt: skip
-_LABELLED = re.compile(r"\b(?:question|query|q)\s*[:=].{0,2000}?\b(?:answer|response|a)\s*[:=]", re.IGNORECASE | re.DOTALL)
+_LABELLED = re.compile(
+    r"\b(?:question|query|q)\s*[:=].{0,2000}?\b(?:answer|response|a)\s*[:=]", re.IGNORECASE | re.DOTALL
+)
 _FENCE = re.compile(r"^```(?:json)?\s*(.*?)\s*(?:```)?$", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _QUOTED = re.compile(r"\"[^\"]{0,400}\"|“[^”]{0,400}”|‘[^’]{0,400}’|`[^`]{0,400}`")
