@@ -34,6 +34,7 @@ from gi_bench.submissions.check.scripts import (
     check_remote_code,
     check_task1,
     check_task2,
+    info_lines,
     parse_python,
     read_script,
 )
@@ -201,7 +202,7 @@ def _all_python(folder: Folder, content: _Content) -> dict[str, Script]:
             text = folder.read_text(name, _MOST_PYTHON, quiet)
             tree = None if text is None else parse_python(text, name, quiet)
             if text is not None and tree is not None:
-                scripts[name] = Script(name, text, tree)
+                scripts[name] = Script(name, text, tree, None, info_lines(tree))
     for script in scripts.values():
         check_remote_code(script, content.found)
     return scripts
@@ -209,8 +210,10 @@ def _all_python(folder: Folder, content: _Content) -> dict[str, Script]:
 
 def _blocks(edition: Edition, content: _Content) -> dict[str, str]:
     """Text of the predictions without the block that may hold addresses."""
-    if edition.task1 is None or content.predictions is None:
+    if edition.task1 is None:
         return {}
+    if content.predictions is None:  # damaged, if it is there at all: where its block ends cannot be told
+        return {edition.task1.predictions: ""}
     rest = {key: value for key, value in content.predictions.items() if key != "submission_info"}
     return {edition.task1.predictions: json.dumps(rest)}
 

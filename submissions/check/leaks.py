@@ -133,7 +133,9 @@ def _emails(name: str, text: str, script: Script | None, blocks: dict[str, str])
     if "@" not in text:
         return
     if name.endswith(".py"):
-        first, last = script.info_lines if script is not None else (0, 0)
+        if script is None:  # damaged, which is told: where its SUBMISSION_INFO ends cannot be
+            return
+        first, last = script.info_lines
         for line, part in _words_of_python(text):
             yield from ((match.group(), at) for match in _EMAIL.finditer(part)
                         if not first <= (at := line + part.count("\n", 0, match.start())) <= last)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
-from gi_bench.submissions.check.official import Given, Official, compare
+from gi_bench.submissions.check.official import Given, Official, compare, compare_some
 from gi_bench.submissions.check.records import Record, check_text, is_number, is_whole, parse_lines
 from gi_bench.submissions.check.texts import Said, check_answers, check_explanations
 from gi_bench.submissions.editions import Edition, Task2
@@ -56,14 +56,19 @@ def check_rows(
     if "textual_explanation" in (*table.required, *table.optional):
         check_explanations(said, file, found)
     is_official = False
+    given = {number: _given(rows[position]) for number, position in numbers.items()}
     if len(numbers) == len(rows) == wanted and sorted(numbers) == list(range(len(rows))):
-        order = [rows[numbers[i]] for i in range(len(rows))]
-        given = [Given(str(r.value.get("img_id")), str(r.value.get("question")), r.line, _name(r)) for r in order]
-        is_official = compare(given, file, edition, table, official, found)
+        is_official = compare([given[i] for i in range(len(rows))], file, edition, table, official, found)
+    elif official is not None:
+        compare_some(given, file, official, found)
     elif rows:
-        found.skip("whether img_id and question are the official rows': the rows cannot be put in order by val_id")
+        found.skip("img_id and question against the official rows: they cannot be put in order by val_id")
     if not is_official:  # the official rows themselves hold equal ones
         _check_twins(rows, file, found)
+
+
+def _given(row: Record) -> Given:
+    return Given(str(row.value.get("img_id")), str(row.value.get("question")), row.line, _name(row))
 
 
 def _name(row: Record) -> str:
@@ -110,9 +115,10 @@ def _check_numbers(rows: Sequence[Record], wanted: int, file: str, found: Findin
             found.add("val-id-twice", f"{number}, first in line {rows[seen[number]].line}", file, row.line)
         else:
             seen[number] = position
-    for number in range(wanted):
-        if number not in seen:
-            found.add("val-id-missing", str(number), file)
+    missing = [number for number in range(wanted) if number not in seen]
+    if missing:
+        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
+        found.add("val-id-missing", ", ".join(map(str, missing[:5])) + more, file)
     if list(seen.values()) != [seen[number] for number in sorted(seen)]:
         found.add("val-id-order", "the client takes them; people read them in order", file)
     return seen

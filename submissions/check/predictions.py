@@ -9,7 +9,7 @@ from typing import Any
 from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.info import check_info
-from gi_bench.submissions.check.official import Given, Official, compare
+from gi_bench.submissions.check.official import Given, Official, compare, compare_some
 from gi_bench.submissions.check.records import Record, check_text, is_number, is_whole, parse
 from gi_bench.submissions.check.texts import Said, check_answers
 from gi_bench.submissions.editions import Edition, Task1
@@ -92,9 +92,11 @@ def _check_rows(
         _check_row(row.value, position, file, found)
     said = [Said(0, f"row {i}", *_texts(row.value)) for i, row in enumerate(rows)]
     check_answers(said, file, found)
-    if not rows or (wanted is not None and len(rows) != wanted):
-        return False
     keys = [Given(*pair, 0, f"row {i}") for i, pair in enumerate(pairs_of(rows))]
+    if not rows or (wanted is not None and len(rows) != wanted):
+        if official is not None:
+            compare_some(dict(enumerate(keys)), file, official, found)
+        return False
     return compare(keys, file, edition, table, official, found) and all(one.answer is not None for one in said)
 
 

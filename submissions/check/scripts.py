@@ -47,11 +47,10 @@ def read_script(folder: Folder, name: str, found: Findings) -> Script | None:
     tree = parse_python(text, name, found)
     if tree is None:
         return None
-    node = _info_node(tree)
+    node, lines = _info_node(tree), info_lines(tree)
     if node is None:
         found.add("info-missing", f"the client needs a dictionary {_NAME} at the script's top level", name)
         return Script(name, text, tree)
-    lines = (node.lineno, node.end_lineno or node.lineno)
     try:
         value = ast.literal_eval(node.value) if node.value is not None else None
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -85,6 +84,12 @@ def _info_node(tree: ast.Module) -> ast.Assign | ast.AnnAssign | None:
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and any(getattr(one, "id", "") == _NAME for one in targets):
             last = node
     return last
+
+
+def info_lines(tree: ast.Module) -> tuple[int, int]:
+    """First and last line of a script's SUBMISSION_INFO; (0, 0) where it has none."""
+    node = _info_node(tree)
+    return (0, 0) if node is None else (node.lineno, node.end_lineno or node.lineno)
 
 
 def check_task1(script: Script, table: Task1, found: Findings) -> None:
@@ -207,4 +212,4 @@ def check_remote_code(script: Script, found: Findings) -> None:
             found.add("remote-code", "pin the revision, and say so in the card", script.name, node.value.lineno)
 
 
-__all__ = ["Script", "check_remote_code", "check_task1", "check_task2", "parse_python", "read_script"]
+__all__ = ["Script", "check_remote_code", "check_task1", "check_task2", "info_lines", "parse_python", "read_script"]
