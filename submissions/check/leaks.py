@@ -91,20 +91,28 @@ def _text_of(member: Member) -> str | None:
 def _search(name: str, text: str, script: Script | None, blocks: dict[str, str], found: Findings) -> None:
     hidden: set[int] = set()
     for what, pattern in _SECRETS:
-        for match in pattern.finditer(text):
-            hidden.add(_line(text, match.start()))
-            found.add("secret", f"{what}, {_start(match.group())}", name, _line(text, match.start()))
+        for match, line in _numbered(pattern, text):
+            hidden.add(line)
+            found.add("secret", f"{what}, {_start(match.group())}", name, line)
     for pattern in (_NAMED, _PASSWORD):
-        for match in pattern.finditer(text):
-            value, line = match.group("value"), _line(text, match.start())
-            if line not in hidden and _looks_secret(value, pattern is _PASSWORD):
+        for match, line in _numbered(pattern, text):
+            if line not in hidden and _looks_secret(match.group("value"), pattern is _PASSWORD):
                 hidden.add(line)
                 found.add("secret", f"a value of {shown(_key(match.group()))}", name, line)
     for email, line in _emails(name, text, script, blocks):
         found.add("email", shown(email), name, line)
-    strings = _strings(script) if script is not None else None
-    for path, line in strings if strings is not None else _paths(text):
-        found.add("path-absolute" if script is None else "path-in-script", shown(path), name, line)
+    code = "path-absolute" if script is None else "path-in-script"
+    for path, line in _paths(text) if script is None else _strings(script):
+        found.add(code, shown(path), name, line)
+
+
+def _numbered(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[re.Match[str], int]]:
+    """Matches with their lines, counted on from one to the next: a hostile text may have millions."""
+    position, line = 0, first
+    for match in pattern.finditer(text):
+        line += text.count("\n", position, match.start())
+        position = match.start()
+        yield match, line
 
 
 def _start(secret: str) -> str:
@@ -122,10 +130,6 @@ def _looks_secret(value: str, is_quoted: bool) -> bool:
     return has_both or (is_quoted and not value.isidentifier())
 
 
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
-
-
 def _emails(name: str, text: str, script: Script | None, blocks: dict[str, str]) -> Iterator[tuple[str, int]]:
     if name in blocks:
         yield from ((match.group(), 0) for match in _EMAIL.finditer(blocks[name]))
@@ -136,13 +140,14 @@ def _emails(name: str, text: str, script: Script | None, blocks: dict[str, str])
         if script is None:  # damaged, which is told: where its SUBMISSION_INFO ends cannot be
             return
         first, last = script.info_lines
-        for line, part in _words_of_python(text):
-            yield from ((match.group(), at) for match in _EMAIL.finditer(part)
-                        if not first <= (at := line + part.count("\n", 0, match.start())) <= last)  # fmt: skip
+        for start, part in _words_of_python(text):
+            for match, line in _numbered(_EMAIL, part, start):
+                if not first <= line <= last:
+                    yield match.group(), line
         return
-    for match in _EMAIL.finditer(text):
+    for match, line in _numbered(_EMAIL, text):
         if match.group().partition("@")[0] != "git":  # git@github.com:owner/name is an address of nobody
-            yield match.group(), _line(text, match.start())
+            yield match.group(), line
 
 
 def _words_of_python(text: str) -> Iterator[tuple[int, str]]:
@@ -158,16 +163,16 @@ def _words_of_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _paths(text: str) -> Iterator[tuple[str, int]]:
-    for match in _PATH.finditer(text):
-        yield match.group(), _line(text, match.start())
+    for match, line in _numbered(_PATH, text):
+        yield match.group(), line
 
 
 def _strings(script: Script) -> Iterator[tuple[str, int]]:
     """Absolute paths among the texts of a script, which it needs where it runs; comments need nothing."""
     for node in ast.walk(script.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for match in _PATH.finditer(node.value[:1_000_000]):
-                yield match.group(), node.lineno + node.value.count("\n", 0, match.start())
+            for match, line in _numbered(_PATH, node.value, node.lineno):
+                yield match.group(), line
 
 
 __all__ = ["check_leaks"]

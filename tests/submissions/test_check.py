@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.submissions.check import Report, Wanted, check_folder
+from gi_bench.submissions.check import Report, Wanted, check_folder, lines
 from gi_bench.submissions.check.codes import ERRORS, WARNINGS
 from gi_bench.submissions.check.findings import Findings, page
 from tests.command_line import CommandLine
@@ -420,14 +420,16 @@ def test_nothing_of_the_folder_runs_or_is_unpickled(good: Challenge, tmp_path: P
     }  # fmt: skip
 
 
-def test_sizes_without_reading(good: Challenge) -> None:
+def test_sizes_without_reading(good: Challenge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MOST_BYTES", 1000)
     for name, size in (("huge.safetensors", 51_000_000_000), ("large.safetensors", 6_000_000_000)):
         with (good.folder / name).open("wb") as stream:
             stream.truncate(size)
-    with (good.folder / "reasons.jsonl").open("ab") as stream:
-        stream.truncate(70_000_000)
+    (good.folder / "vocab.json").write_bytes(b"[" + b"1," * 5_500_000)
     report = _check(good)
     assert {"size", "size-hub"} <= _codes(report)
+    files = {one.file for level in ("error", "warning") for group in report.found.of(level) for one in group.examples}  # type: ignore[arg-type]
+    assert files >= {"huge.safetensors", "large.safetensors", "reasons.jsonl", "vocab.json"}
 
 
 @pytest.mark.parametrize("name", ["medico2025", "medico2026", "gi-2026"])
@@ -447,10 +449,10 @@ def test_findings_are_bounded_and_clean() -> None:
     found = Findings()
     for i in range(5000):
         found.add("answer-empty", f"row {i}\x1b[2J\n", "a\x07.jsonl", i + 1)
-    lines = list(page(found))
-    assert len(lines) < 10
-    assert "(5000 times)" in lines[1]
-    assert all(line.isprintable() for line in lines)
+    told = list(page(found))
+    assert len(told) < 10
+    assert "(5000 times)" in told[1]
+    assert all(line.isprintable() for line in told)
     with pytest.raises(KeyError):
         found.add("no-such-code", "x")
 
@@ -508,8 +510,8 @@ def test_a_real_file_of_subtask_1(tmp_path: Path, shared: Path) -> None:
 
 
 def test_real_rows_of_subtask_2(tmp_path: Path, shared: Path) -> None:
-    lines = (shared / "data/outputs/submission_task2.2026.first13.jsonl").read_text(encoding="utf-8")
-    (tmp_path / "submission_task2.jsonl").write_text(lines, encoding="utf-8")
+    text = (shared / "data/outputs/submission_task2.2026.first13.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "submission_task2.jsonl").write_text(text, encoding="utf-8")
     (tmp_path / "submission_task2.py").write_text(f"SUBMISSION_INFO = {made.INFO!r}\n")
     report = check_folder(tmp_path)
     assert report.edition.name == "medico2026"
