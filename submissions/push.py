@@ -16,6 +16,7 @@ from typing import Any
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.hub import hub_failure
 from gi_bench.submissions.check import Report
+from gi_bench.submissions.check.findings import clean
 from gi_bench.submissions.check.folder import Folder
 
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -184,7 +185,7 @@ def plan_lines(report: Report, repository: str, remote: Remote, pin: Pin | None,
 def _listed(what: str, names: list[str]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-        yield f"{what}: {', '.join(names[:8])}{more}"
+        yield f"{what}: {clean(', '.join(names[:8]))}{more}"
 
 
 def push(api: Any, report: Report, repository: str, remote: Remote, pin: Pin | None, *, public: bool) -> str:

@@ -13,20 +13,26 @@ from gi_bench.submissions.check.folder import Folder, Member
 from gi_bench.submissions.check.scripts import Script
 
 MOST_BYTES = 8_000_000
-MOST_OF_ALL = 512_000_000
+MOST_OF_ALL = 128_000_000
 _BINARY = re.compile(
     r"\.(?:safetensors|bin|pt|pth|pkl|pickle|ckpt|np[yz]|h5|onnx|gguf|png|jpe?g|gif|webp|tiff?|bmp|zip|gz|tar|xz|7z|"
     r"parquet|arrow|so|pyd|dll|mp4|pdf|woff2?)$", re.IGNORECASE
 )  # fmt: skip
+# What it is, its expression, and texts of which one has to be there: looking for those first is much faster.
 _SECRETS = (
-    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,}")),
-    ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY-----")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{30,})")),
-    ("an API key", re.compile(r"\bsk-(?:[A-Za-z]{2,10}-)?[A-Za-z0-9_-]{20,}")),
-    ("a Google key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[0-9A-Za-z-]{10,}")),
+    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,}"), ("hf_",)),
+    ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), ("AKIA", "ASIA")),
+    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY-----"), ("PRIVATE KEY-----",)),
+    (
+        "a GitHub token",
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{30,})"),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    ),
+    ("an API key", re.compile(r"\bsk-(?:[A-Za-z]{2,10}-)?[A-Za-z0-9_-]{20,}"), ("sk-",)),
+    ("a Google key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}"), ("AIza",)),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[0-9A-Za-z-]{10,}"), ("xox",)),
 )
+_NAMES = re.compile("key|secret|passw|token", re.IGNORECASE)
 # A name that says secret, and a value that looks like one: letters and digits, no words.
 _NAMED = re.compile(
     r"(?<![A-Za-z])(?:[A-Za-z]{1,20}[_-]){0,3}(?:api[_-]?key|secret(?:[_-]?key)?|access[_-]?key|password|passwd|"
@@ -90,11 +96,11 @@ def _text_of(member: Member) -> str | None:
 
 def _search(name: str, text: str, script: Script | None, blocks: dict[str, str], found: Findings) -> None:
     hidden: set[int] = set()
-    for what, pattern in _SECRETS:
-        for match, line in _numbered(pattern, text):
+    for what, pattern, needs in _SECRETS:
+        for match, line in _numbered(pattern, text) if any(one in text for one in needs) else ():
             hidden.add(line)
             found.add("secret", f"{what}, {_start(match.group())}", name, line)
-    for pattern in (_NAMED, _PASSWORD):
+    for pattern in (_NAMED, _PASSWORD) if _NAMES.search(text) else ():
         for match, line in _numbered(pattern, text):
             if line not in hidden and _looks_secret(match.group("value"), pattern is _PASSWORD):
                 hidden.add(line)
@@ -163,6 +169,8 @@ def _words_of_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _paths(text: str) -> Iterator[tuple[str, int]]:
+    if "/" not in text and "\\" not in text:
+        return
     for match, line in _numbered(_PATH, text):
         yield match.group(), line
 

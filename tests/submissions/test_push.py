@@ -105,7 +105,7 @@ def test_an_existing_repository_is_looked_at_first(hub: Hub, good: Challenge, gi
     done = _push(gi_bench, good, "--yes")
     assert "is there, a model of yours, public" in done.stdout
     assert "replaces: who.py\n" in done.stdout
-    assert "leaves as they are: old.safetensors, .gitattributes" in done.stdout
+    assert "leaves as they are: .gitattributes, old.safetensors" in done.stdout
     assert hub.calls == [("commit", REPO, "model", "a" * 40)], "on top of what was looked at"
 
 
