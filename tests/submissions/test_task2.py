@@ -417,6 +417,12 @@ class TestCalibration:
         assert "4 rows of that run are submitted ones and were left out" in done.stdout
         assert "1 of its images are also asked about in the submission" in done.stdout
         assert "learnt from 82 rows" in done.stdout
+        assert "unchecked: whether some of these rows are submitted to subtask 1" in done.stdout
+        _task1(kit.top / "one", rows=[*_first(7), replace(rows[9], index=7)])
+        done = kit.submit("--calibrate-on", kit.top / "cal", "--task1", kit.top / "one")
+        assert done.returncode == 0, done.stderr
+        assert "5 rows of that run are submitted ones" in done.stdout
+        assert "unchecked" not in done.stdout
 
     def test_rows_of_another_complexity_are_left_out(self, kit: Kit) -> None:
         path = kit.top / "editions.toml"
