@@ -554,6 +554,16 @@ class TestBadInput:
         kit.refused("cannot write", "-o", kit.top / "team.toml" / "out")
         kit.refused("is no folder", "-o", kit.top / "team.toml")
 
+    @pytest.mark.parametrize("key", ["visuals", "lines", "script"])
+    @pytest.mark.parametrize("place", ["../elsewhere", "/tmp/gi-bench-elsewhere"])
+    def test_names_that_lead_out_of_the_folder(self, kit: Kit, key: str, place: str) -> None:
+        path = kit.top / "editions.toml"
+        head, _, table = path.read_text(encoding="utf-8").rpartition("[editions.made2031.task2]")
+        kept = [line for line in table.splitlines() if not line.startswith(f"{key} =")]
+        changed = "\n".join([*kept, f'{key} = "{place}"'])
+        path.write_text(f"{head}[editions.made2031.task2]{changed}\n", encoding="utf-8")
+        kit.refused("a file name leads out of the folder")
+
     def test_an_edition_that_wants_what_no_run_has(self, kit: Kit) -> None:
         path = kit.top / "editions.toml"
         path.write_text(path.read_text(encoding="utf-8") + 'required = ["val_id", "safety"]\n', encoding="utf-8")
