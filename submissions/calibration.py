@@ -177,7 +177,7 @@ def calibrate(
         is_cross_fitted=is_cross_fitted,
         parameters=parameters,
         apply=apply,
-        notes=(*notes, *_doubts(method, found)),
+        notes=(*notes, *_doubts(method, found, is_checked=edition.task1 is None or task1 is not None)),
     )
 
 
@@ -198,8 +198,11 @@ def _pairs(questions: Sequence[Question], other: Run) -> Judged:
     return found
 
 
-def _doubts(method: Method, found: Judged) -> list[str]:
+def _doubts(method: Method, found: Judged, *, is_checked: bool) -> list[str]:
+    """What weakens the map; ``is_checked`` says whether the rows of subtask 1 are known to be left out."""
     notes = []
+    if not is_checked:
+        notes.append("unchecked: whether some of these rows are submitted to subtask 1 (give --task1 RUN1)")
     if np.unique(found.confidence).size < 2:
         notes.append("all confidences there are equal, so that one point of the map is known and the rest is guessed")
     if method == "isotonic" and len(found.right) < FEW_ROWS:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gi_bench.harness.errors import GiBenchError
@@ -24,9 +24,12 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Path], record: Mappin
         record: what it was made of; stored in ``gi-bench.json`` with the SHA-256 of every file.
 
     Raises:
-        GiBenchError: the folder is not ours to write, or cannot be written.
+        GiBenchError: the folder is not ours to write, or cannot be written, or a name leads out of it.
     """
     check_replaceable(folder)
+    outside = [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if outside:
+        raise GiBenchError("a file name leads out of the folder", where=outside[0], do="mend the edition's table")
     fresh = folder.parent / f".{folder.name}.gi-bench-new"
     old = folder.parent / f".{folder.name}.gi-bench-old"
     for left in (fresh, old):

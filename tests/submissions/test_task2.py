@@ -417,6 +417,12 @@ class TestCalibration:
         assert "4 rows of that run are submitted ones and were left out" in done.stdout
         assert "1 of its images are also asked about in the submission" in done.stdout
         assert "learnt from 82 rows" in done.stdout
+        assert "unchecked: whether some of these rows are submitted to subtask 1" in done.stdout
+        _task1(kit.top / "one", rows=[*_first(7), replace(rows[9], index=7)])
+        done = kit.submit("--calibrate-on", kit.top / "cal", "--task1", kit.top / "one")
+        assert done.returncode == 0, done.stderr
+        assert "5 rows of that run are submitted ones" in done.stdout
+        assert "unchecked" not in done.stdout
 
     def test_rows_of_another_complexity_are_left_out(self, kit: Kit) -> None:
         path = kit.top / "editions.toml"
@@ -547,6 +553,16 @@ class TestBadInput:
     def test_a_folder_that_cannot_be_written(self, kit: Kit) -> None:
         kit.refused("cannot write", "-o", kit.top / "team.toml" / "out")
         kit.refused("is no folder", "-o", kit.top / "team.toml")
+
+    @pytest.mark.parametrize("key", ["visuals", "lines", "script"])
+    @pytest.mark.parametrize("place", ["../elsewhere", "/tmp/gi-bench-elsewhere"])
+    def test_names_that_lead_out_of_the_folder(self, kit: Kit, key: str, place: str) -> None:
+        path = kit.top / "editions.toml"
+        head, _, table = path.read_text(encoding="utf-8").rpartition("[editions.made2031.task2]")
+        kept = [line for line in table.splitlines() if not line.startswith(f"{key} =")]
+        changed = "\n".join([*kept, f'{key} = "{place}"'])
+        path.write_text(f"{head}[editions.made2031.task2]{changed}\n", encoding="utf-8")
+        kit.refused("a file name leads out of the folder")
 
     def test_an_edition_that_wants_what_no_run_has(self, kit: Kit) -> None:
         path = kit.top / "editions.toml"
