@@ -49,12 +49,17 @@ lines = "submission_task2.jsonl"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], int]:
-    """Runs the organisers' check of an edition on a folder and gives its exit code."""
+def home() -> Path:
+    """Folder of the installed client."""
     spec = importlib.util.find_spec("medvqa")
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("the organisers' client is not installed (pip install medvqa)")
-    home = Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@pytest.fixture(scope="module")
+def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], int]:
+    """Runs the organisers' check of an edition on a folder and gives its exit code."""
     stubs = tmp_path_factory.mktemp("stubs")
     (stubs / "gradio_client.py").write_text(GRADIO)
     (stubs / "huggingface_hub.py").write_text(HUB)
@@ -125,3 +130,43 @@ def test_what_the_client_refuses_we_refuse(
     _write(tmp_path / "team", lines, script)
     assert client(tmp_path / "team", "medico-2026") != 0
     assert check_folder(tmp_path / "team", Wanted("client", tmp_path / "more.toml")).found.count("error")
+
+
+def _filled(home: Path, competition: str, name: str) -> str:
+    """The organisers' template with the team's details in place of theirs."""
+    text = (home / "submission_samples" / competition / name).read_text(encoding="utf-8")
+    start = text.index("SUBMISSION_INFO =")
+    return text[:start] + SCRIPT + text[text.index("\n}\n", start) + 3 :]
+
+
+@pytest.mark.parametrize(
+    ("edition", "name"),
+    [
+        ("medico2025", "submission_task1.py"),
+        ("medico2025", "submission_task1_swift.py"),
+        ("medico2026", "submission_task1.py"),
+        ("gi-2025", "submission_task1.py"),
+        ("gi-2026", "submission_task1.py"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("old", "new", "codes"),
+    [
+        ("", "", set()),
+        ("'bleu'", '"bleu"', set()),
+        ("    assert isinstance", "    answer = answer.lower()\n    assert  isinstance", set()),
+        ('"predictions": predictions', '"predictions": predictions[:9]', {"template-changed"}),
+        ("import platform\n", "", {"template-other"}),
+        ('load_dataset("SimulaMet/', 'load_dataset("Me/', {"template-other", "patch-missing"}),
+    ],
+)
+def test_the_templates_themselves(
+    home: Path, tmp_path: Path, edition: str, name: str, old: str, new: str, codes: set[str]
+) -> None:
+    competition = edition.replace("medico20", "medico-20")
+    text = _filled(home, competition, name)
+    (tmp_path / "submission_task1.py").write_text(text.replace(old, new, 1), encoding="utf-8")
+    (tmp_path / "README.md").write_text("# How it was made\n", encoding="utf-8")
+    report = check_folder(tmp_path, Wanted(edition))
+    told = {one.code for one in [*report.found.of("error"), *report.found.of("warning")]}
+    assert told - {"remote-code"} == codes
