@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gi_bench.submissions.check.findings import Findings, shown
-from gi_bench.submissions.check.records import is_number
+from gi_bench.submissions.check.records import is_finite, is_number
 
 Unit = Literal["pixels", "shares", "either"]
 
@@ -52,7 +52,7 @@ def check_boxes(boxes: Sequence[Any], units: Units, file: str, line: int, found:
         if not isinstance(box, list) or len(box) != 4 or not all(is_number(one) for one in box):
             found.add("box-form", f"{_told(box)}, and has to be four numbers", file, line)
             continue
-        if not all(math.isfinite(one) for one in box):
+        if not all(is_finite(one) for one in box):
             found.add("box-form", f"{_told(box)} is not finite", file, line)
             continue
         x1, y1, x2, y2 = box

@@ -10,11 +10,11 @@ from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.info import check_info
 from gi_bench.submissions.check.official import Given, Official, compare, compare_some
-from gi_bench.submissions.check.records import Record, check_text, is_number, is_whole, parse
+from gi_bench.submissions.check.records import Record, check_text, is_finite, is_number, is_whole, parse
 from gi_bench.submissions.check.texts import Said, check_answers
 from gi_bench.submissions.editions import Edition, Task1
 
-MOST_BYTES = 64_000_000
+MOST_BYTES = 16_000_000
 SCORES = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
 _MEASURES = ("total_time", "time_per_item", "memory_used_mb", "model_memory_mb")
 KEYS = ("submission_info", "public_scores", "predictions", *_MEASURES, "gpu_name", "debug")
@@ -124,15 +124,15 @@ def _check_measures(content: dict[str, Any], file: str, found: Findings) -> None
         value = content.get(key)
         if key not in content:
             continue
-        if not is_number(value) or not math.isfinite(value) or value < 0:
+        if not is_finite(value) or value < 0:
             found.add("key-type", f"{key} is {shown(value)}, and has to be a number from 0", file)
         elif value == 0:
             found.add("measure-missing", f"{key} is 0", file)
     total, each = content.get("total_time"), content.get("time_per_item")
     count = len(content["predictions"]) if isinstance(content.get("predictions"), list) else 0
     if (
-        is_number(total)
-        and is_number(each)
+        is_finite(total)
+        and is_finite(each)
         and count
         and not math.isclose(each * count, total, rel_tol=0.01, abs_tol=1e-3)
     ):

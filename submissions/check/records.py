@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from gi_bench.submissions.check.findings import Findings, shown
+
+MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,17 @@ def parse(text: str, file: str, line: int, found: Findings) -> tuple[bool, Any]:
 
 def parse_lines(text: str, file: str, found: Findings) -> list[Record]:
     """The objects of a file with one a line; blank lines and other values are reported."""
-    rows = []
+    rows: list[Record] = []
+    if text.lstrip().startswith("["):
+        found.add("json", "the file is one list; write one object a line", file, 1)
+        return rows
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, start=1):
+        if len(rows) > MOST_ROWS:
+            found.add("size", f"more than {MOST_ROWS:,} rows, so that the rest was not read", file, number)
+            break
         if not line.strip():
             found.add("line-blank", "the client skips it", file, number)
             continue
@@ -64,6 +73,11 @@ def parse_lines(text: str, file: str, found: Findings) -> list[Record]:
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number that a float can hold; a long one is compared, not converted."""
+    return is_number(value) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
@@ -84,4 +98,4 @@ def check_text(value: Any, key: str, file: str, line: int, found: Findings) -> T
     return True
 
 
-__all__ = ["Record", "check_text", "is_number", "is_whole", "parse", "parse_lines"]
+__all__ = ["Record", "check_text", "is_finite", "is_number", "is_whole", "parse", "parse_lines"]

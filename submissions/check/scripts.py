@@ -15,9 +15,9 @@ from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.info import check_info
 from gi_bench.submissions.editions import Patch, Task1
 
-MOST_BYTES = 4_000_000
+MOST_BYTES = 2_000_000
 # The organisers' expressions take time in the square of a line's length; no line that they mean is that long.
-_LONG_LINE = 1_000
+LONG_LINE = 400
 _NAME = "SUBMISSION_INFO"
 
 
@@ -125,7 +125,7 @@ def _without_long_lines(text: str) -> tuple[str, list[str]]:
     kept: list[str] = []
     lines = []
     for line in text.split("\n"):
-        if len(line) > _LONG_LINE:
+        if len(line) > LONG_LINE:
             lines.append(f"__long_line_{len(kept)}__")
             kept.append(line)
         else:
@@ -212,4 +212,13 @@ def check_remote_code(script: Script, found: Findings) -> None:
             found.add("remote-code", "pin the revision, and say so in the card", script.name, node.value.lineno)
 
 
-__all__ = ["Script", "check_remote_code", "check_task1", "check_task2", "info_lines", "parse_python", "read_script"]
+__all__ = [
+    "LONG_LINE",
+    "Script",
+    "check_remote_code",
+    "check_task1",
+    "check_task2",
+    "info_lines",
+    "parse_python",
+    "read_script",
+]

@@ -23,8 +23,10 @@ class _Line:
 
 def check_template(script: Script, edition: Edition, table: Task1, found: Findings) -> None:
     """Report lines of the template that are missing or changed. White space, quotes and comments do not count."""
+    if not table.template:
+        return
     folder = _samples(edition)
-    if folder is None or not table.template:
+    if folder is None:
         found.skip("the lines outside the edit sections: needs the organisers' client (pip install medvqa)")
         return
     stem = Path(table.template).stem

@@ -19,13 +19,13 @@ _MANY = 0.2
 # A sentence that this share of the rows have, but for names and numbers, is a template's.
 _RECURS = 0.1
 # Rows need not be read whole to see that a text is a model's dump.
-_LONGEST = 20_000
+_LONGEST = 5_000
 _MARKS = re.compile(
     r"</?s>|<pad>|<unk>|<bos>|<eos>|<loc_\d+>|<MedVQA\w*>|<image>|<\|[a-z_0-9]{1,40}\|>|\[/?INST\]|</?think>|"
     r"<(?:start|end)_of_turn>|^(?:assistant|user|system|model)\s*[:\n]", re.IGNORECASE
 )  # fmt: skip
 _LABELLED = re.compile(
-    r"\b(?:question|query|q)\s*[:=].{0,2000}?\b(?:answer|response|a)\s*[:=]", re.IGNORECASE | re.DOTALL
+    r"\b(?:question|query|q)\s*[:=].{0,500}?\b(?:answer|response|a)\s*[:=]", re.IGNORECASE | re.DOTALL
 )
 _FENCE = re.compile(r"^```(?:json)?\s*(.*?)\s*(?:```)?$", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -95,7 +95,7 @@ def _holds_question(answer: str, question: str) -> bool:
     (True, False)
     """
     asked = _folded(question)
-    return bool(_LABELLED.search(answer)) or (len(asked.split()) >= 3 and asked in _folded(answer))
+    return bool(_LABELLED.search(answer[:1_000])) or (len(asked.split()) >= 3 and asked in _folded(answer))
 
 
 def _folded(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.submissions.check import Report, Wanted, check_folder, lines
+from gi_bench.submissions.check import Report, Wanted, check_folder, lines, records
 from gi_bench.submissions.check.codes import ERRORS, WARNINGS
 from gi_bench.submissions.check.findings import Findings, page
 from tests.command_line import CommandLine
@@ -108,6 +109,10 @@ def _without(key: str) -> Spoil:
         (_raw("reasons.jsonl", lambda old: old.replace(b"\n", b"\r\n")), {"line-ends"}),
         (_raw("reasons.jsonl", lambda old: old.replace(b"fold", b"f\xfcld", 1)), {"not-utf8"}),
         (_raw("reasons.jsonl", lambda old: old.replace(b'"val_id": 3', b'"val_id": 3, "val_id": 3')), {"json-twice"}),
+        (_row(confidence_score=10**400), {"confidence"}),
+        (_row(val_id=10**30), {"val-id-range", "val-id-missing"}),
+        (lambda one: (one.folder / "reasons.jsonl").write_text(json.dumps(one.rows, indent=1)),
+         {"json", "row-count", "val-id-missing", "visual-unused"}),
         (_row(answer="\ud800 fold"), {"text-damaged", "answers-differ"}),
     ],
 )  # fmt: skip
@@ -230,6 +235,7 @@ _NOISE = np.random.default_rng(0).integers(0, 255, (30, 41), dtype=np.uint8)
         (_boxes([1, 1, 4]), {"box-form"}),
         (_boxes([1, 1, "4", 20]), {"box-form"}),
         (_boxes([1, 1, float("inf"), 20]), {"box-form", "json-constant"}),
+        (_boxes([1, 1, 10**400, 20]), {"box-form"}),
         (_boxes(), {"box-form"}),
     ],
 )  # fmt: skip
@@ -250,6 +256,7 @@ def _predictions(change: Callable[[dict[str, Any]], object]) -> Spoil:
         (_predictions(lambda all: all.update(repo_id="a/b")), set()),
         (_predictions(lambda all: all.update(memory_used_mb=0)), {"measure-missing"}),
         (_predictions(lambda all: all.update(total_time="40")), {"key-type"}),
+        (_predictions(lambda all: all.update(total_time=10**400)), {"key-type"}),
         (_predictions(lambda all: all.update(time_per_item=3.0)), {"measure-missing"}),
         (_predictions(lambda all: all.update(gpu_name="")), {"measure-missing"}),
         (_predictions(lambda all: all["debug"].update(packages=[])), {"measure-missing"}),
@@ -445,6 +452,22 @@ def test_an_edition_without_a_subtask(good: Challenge) -> None:
     assert "edition-subtask" in _codes(check_folder(good.folder, Wanted("gi-2025")))
 
 
+def test_a_script_that_takes_long_to_search_does_not(good: Challenge) -> None:
+    text = made.SCRIPT + ("#" + "r" * 5000 + "\n") * 300
+    (good.folder / "run_answers.py").write_text(text)
+    start = time.process_time()
+    assert _codes(_check(good)) == set()
+    assert time.process_time() - start < 5, "the expressions take time in the square of a line"
+
+
+def test_a_file_of_many_rows_is_not_read_whole(good: Challenge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_ROWS", 50)
+    (good.folder / "reasons.jsonl").write_text('{"val_id": 0}\n' * 5000)
+    report = _check(good)
+    assert {"size", "row-count"} <= _codes(report)
+    assert report.found.count("error") < 500
+
+
 def test_findings_are_bounded_and_clean() -> None:
     found = Findings()
     for i in range(5000):
@@ -518,3 +541,12 @@ def test_real_rows_of_subtask_2(tmp_path: Path, shared: Path) -> None:
     assert _codes(report) == {
         "row-count", "val-id-missing", "val-id-text", "visual-missing", "explanation-template", "readme-missing",
     }  # fmt: skip
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    (tmp_path / "data/data/test-00000-of-00001.parquet").symlink_to(shared / "data/kvasir-vqa-x1/test.parquet")
+    (tmp_path / "team").mkdir()
+    (tmp_path / "submission_task2.jsonl").rename(tmp_path / "team" / "submission_task2.jsonl")
+    wanted = Wanted("medico2026", data=tmp_path / "data")
+    assert not {"img-id-differs", "question-differs"} & _codes(check_folder(tmp_path / "team", wanted))
+    swapped = "\n".join(reversed(text.replace('"val_id": "3"', '"val_id": "4"', 1).splitlines()))
+    (tmp_path / "team" / "submission_task2.jsonl").write_text(swapped, encoding="utf-8")
+    assert {"img-id-differs", "val-id-order", "val-id-twice"} <= _codes(check_folder(tmp_path / "team", wanted))
