@@ -17,6 +17,7 @@ from gi_bench.harness.schema import TASKS, Task
 
 if TYPE_CHECKING:
     from gi_bench.harness.model import BuildContext, Model
+    from gi_bench.harness.standalone import Script, ScriptRequest
     from gi_bench.harness.suites.specs import SuiteSpec
 
 HERE = Path(__file__).parent
@@ -147,8 +148,9 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
         "bundled": variant.bundled("tiny").is_dir() or not variant.adapter,
     }
     return ModelEntry(
-        variant.name, variant.summary, TASKS, lambda c: _build_florence2(variant, c), details, partial(_files, variant)
-    )
+        variant.name, variant.summary, TASKS, lambda c: _build_florence2(variant, c), details, partial(_files, variant),
+        script=partial(_script, variant),
+    )  # fmt: skip
 
 
 def _files(variant: VariantDefinition, context: BuildContext) -> list[Path] | None:
@@ -222,6 +224,18 @@ def adapter_folder(variant: VariantDefinition, backbone: str, checkpoint: str | 
     else:
         do = f"train it with: gi-bench train --model {variant.name}{extra}, or give --checkpoint DIR"
     raise CheckpointError(f"no checkpoint of {variant.name} for the backbone {backbone!r}", do=do)
+
+
+def _script(variant: VariantDefinition, request: ScriptRequest) -> Script:
+    """The variant in a file of its own, with the weights of a run."""
+    from gi_bench.baselines.florence2.script import script
+    from gi_bench.harness.registry import stored_spec
+
+    recipe = request.manifest.recipe
+    given = recipe.model.get("backbone") if request.backbone is None else request.backbone
+    name, source = backbone_source(str(given), stored_spec(recipe.suite))
+    folder = adapter_folder(variant, name, request.checkpoint)[0] if variant.adapter else None
+    return script(request, source, folder)
 
 
 def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model:

@@ -23,6 +23,7 @@ from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.schema import Task
 
 if TYPE_CHECKING:
+    from gi_bench.harness.standalone import Script, ScriptRequest
     from gi_bench.harness.suites.base import Suite, SuiteEntry
     from gi_bench.harness.suites.specs import SuiteSpec
 
@@ -58,6 +59,7 @@ class ModelEntry:
         needs_image: False for a variant that never looks.
         learns_from: what it learns from the suite's training suite: ``rows``, ``masks``, or nothing.
         bounds: tasks that a floor or ceiling bounds; None for all that it has.
+        script: how the variant answers without gi-bench, for challenges that run scripts; None if it cannot say.
 
     Raises:
         GiBenchError: the details hold what has a field of its own.
@@ -73,6 +75,7 @@ class ModelEntry:
     needs_image: bool = True
     learns_from: Literal["", "rows", "masks"] = ""
     bounds: tuple[Task, ...] | None = None
+    script: Callable[[ScriptRequest], Script] | None = None
 
     def __post_init__(self) -> None:
         for key, declared in _DECLARED.items():
@@ -99,7 +102,7 @@ class CommandEntry:
         summary: one line for ``gi-bench --help``.
         app: a function with typer annotations, or a ``typer.Typer`` with sub-commands of its own.
         after_run: called with the finished run folders at the end of ``gi-bench run``; returns lines of
-            ``(what, path)`` to print. None if the command has nothing to add to a run.
+            ``(what, path or command)`` to print. None if the command has nothing to add to a run.
         after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
             returns lines as ``after_run`` does.
         order: place in ``gi-bench --help``, lowest first; commands of one place stand by name.
@@ -108,7 +111,7 @@ class CommandEntry:
     name: str
     summary: str
     app: Any
-    after_run: Callable[[list[Path]], list[tuple[str, Path]]] | None = None
+    after_run: Callable[[list[Path]], Sequence[tuple[str, Path | str]]] | None = None
     after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
     order: int = 100
 

@@ -7,25 +7,13 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from gi_bench.harness.regions import united
+from gi_bench.harness.regions import outline, united
 from gi_bench.harness.schema import Region
 
 REFERENCE_COLOR = (0, 230, 118)
 PREDICTION_COLOR = (255, 64, 255)
 _DASH = 8  # pixels of line and of gap
-Mask = npt.NDArray[np.bool_]
-
-
-def outline(mask: Mask, thickness: int) -> Mask:
-    """Pixels of a mask within ``thickness`` pixels of its border (the picture's edge is a border, too)."""
-    inner = mask.copy()
-    # Equals skimage.morphology.erosion by a diamond, 13 times faster on masks of 530 x 450 pixels and more.
-    for _ in range(thickness):
-        padded = np.pad(inner, 1)
-        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return np.asarray(mask & ~inner)
 
 
 def overlay(picture: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:

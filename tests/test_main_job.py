@@ -122,19 +122,10 @@ def test_every_score_has_its_n_and_every_metric_its_definition(phantom: Path) ->
     assert "bertscore" in scores.not_computed
 
 
-def test_report_and_submission_are_there(phantom: Path) -> None:
+def test_the_report_is_there_and_nothing_that_was_not_asked_for(phantom: Path) -> None:
     assert (phantom / "report.html").stat().st_size > 100_000
     (path,) = phantom.glob("multitask_r128-????????")
-    predictions = json.loads((path / "submission/predictions_1.json").read_text())["predictions"]
-    assert len(predictions) == 3200
-    rows = [json.loads(line) for line in (path / "submission/submission_task2.jsonl").read_text().splitlines()]
-    assert len(rows) == 1280
-    assert all(row["textual_explanation"] and 0 <= row["confidence_score"] <= 1 for row in rows)
-    named = {entry["data"] for row in rows for entry in row["visual_explanation"] if isinstance(entry["data"], str)}
-    assert named
-    assert all((path / "submission" / name).is_file() for name in named)
-    (blind,) = phantom.glob("blind_constant-????????")
-    assert not (blind / "submission/submission_task2.jsonl").exists()
+    assert not (path / "submission").exists()
 
 
 def _bytes(folder: Path) -> dict[str, str]:
@@ -184,9 +175,6 @@ def test_real_images_end_to_end(gi_bench: CommandLine, shared: Path, tmp_path: P
     assert alarms.n > 50
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") >= 24
-    (path,) = folder.glob("multitask_r128-????????")
-    assert len(json.loads((path / "submission/predictions_1.json").read_text())["predictions"]) == 1183
-    assert (path / "submission/submission_task2.jsonl").stat().st_size > 0
 
 
 @pytest.mark.parametrize(

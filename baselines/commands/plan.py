@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,11 +65,17 @@ def plan(
     work = cost.Work(images, replies, PROMPT_TOKENS, beams, batch_size)
     device = cost.measure_cpu(dtype) if gpu == "cpu" else cost.GPUS[gpu]
     found = cost.plan(config, side, work, device, dtype, variant.rank)
+    script = None
+    if suite_spec(suite).subtask == "task1" and "answer" in replies:
+        # The organisers' loop takes rows in a shuffled order: hardly two that follow each other share a picture.
+        alone = replace(work, images=questions, replies={"answer": replies["answer"]})
+        script = cost.plan(config, side, alone, device, dtype, variant.rank).seconds
     if as_json:
         typer.echo(json.dumps({"model": model, "suite": suite, "backbone": name, "dtype": dtype, "rows_from": source,
-                               "work": asdict(work), "device": asdict(device), **asdict(found)}, indent=1))  # fmt: skip
+                               "work": asdict(work), "device": asdict(device), **asdict(found),
+                               "script_seconds": script}, indent=1))  # fmt: skip
         return
-    for line in _lines(model, suite, name, dtype, device, work, found, source):
+    for line in [*_lines(model, suite, name, dtype, device, work, found, source), *_script_line(script, questions)]:
         typer.echo(line)
 
 
@@ -131,6 +137,13 @@ def _lines(
         + ", images on a local disk. An estimate, not a promise.",
     ]
     return lines
+
+
+def _script_line(seconds: tuple[float, float] | None, rows: int) -> list[str]:
+    if seconds is None:
+        return []
+    low, high = (_duration(one) for one in seconds)
+    return [f"script of gi-bench submit task1, with a picture for each of {rows:,} rows: {low} to {high}"]
 
 
 def _duration(seconds: float) -> str:

@@ -73,7 +73,7 @@ def run(
     threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Run model variants on a suite: predictions, scores, report and submission files."""
+    """Run model variants on a suite: predictions, scores and report."""
     load_plugins(plugin)
     from gi_bench.harness.engine.run import Settings, evaluate
 
@@ -119,11 +119,11 @@ def _bounds(paths: list[Path]) -> list[str]:
     return bound_lines(shares(paths))
 
 
-def _after_run(paths: list[Path]) -> list[tuple[str, Path]]:
-    """What the other rooms make of finished runs: report, submission."""
+def _after_run(paths: list[Path]) -> list[tuple[str, Path | str]]:
+    """What the other rooms make of finished runs: the report, and the command that submits."""
     from gi_bench.harness.registry import registered
 
-    made = [("run", path) for path in paths]
+    made: list[tuple[str, Path | str]] = [("run", path) for path in paths]
     # From the last name to the first, so that the report, which users want most, is the last line.
     for entry in reversed(registered("gi_bench.commands").values()):
         if entry.after_run is not None:
@@ -156,7 +156,7 @@ def _batch_size(text: str) -> int | None:
 
 COMMAND = CommandEntry(
     name="run",
-    summary="Run model variants on a suite: predictions, scores, report and submission files.",
+    summary="Run model variants on a suite: predictions, scores and report.",
     app=run,
     order=10,
 )

@@ -190,8 +190,12 @@ def _rows(folder: Path, split: str, hidden: bool) -> list[dict[str, Any]]:
     return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split), hidden=hidden)
 
 
-def _hub_folder() -> Path:
-    """The dataset's snapshot in the Hugging Face cache, or from the Hub.
+def hub_folder(repository: str, layout: str) -> Path:
+    """A dataset's snapshot in the Hugging Face cache, or from the Hub.
+
+    Args:
+        repository: its id.
+        layout: what the user can give instead.
 
     Raises:
         DataError: neither is there; the message says why.
@@ -199,14 +203,14 @@ def _hub_folder() -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(HUB_ID, repo_type="dataset", local_files_only=True))
+        return Path(snapshot_download(repository, repo_type="dataset", local_files_only=True))
     except Exception:  # not in the cache: ask the Hub
         pass
     try:
-        return Path(snapshot_download(HUB_ID, repo_type="dataset"))
+        return Path(snapshot_download(repository, repo_type="dataset"))
     except Exception as error:
-        why, do = hub_failure(error, HUB_ID)
-        raise DataError(f"cannot get the dataset {HUB_ID}: {why}", do=f"{do}, or {kvasir_rows.LAYOUT}") from error
+        why, do = hub_failure(error, repository)
+        raise DataError(f"cannot get the dataset {repository}: {why}", do=f"{do}, or {layout}") from error
 
 
 def _pick(subset: Subset | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -225,7 +229,7 @@ def _loader(name: str, spec: SuiteSpec) -> Callable[[Path | None], Suite]:
         """Open the suite in a folder, or in the Hub's cache."""
         if spec.condition == "augmented":
             return AugmentedSuite(_loader(spec.view_of, _SPECS[spec.view_of])(data), name)
-        folder = data if data is not None else _hub_folder()
+        folder = data if data is not None else hub_folder(HUB_ID, kvasir_rows.LAYOUT)
         hidden, wants = spec.is_hidden, spec.asks_explanations
         questions = [
             kvasir_rows.to_question(row, index, wants_explanation=wants, hidden=hidden)

@@ -11,6 +11,7 @@ from gi_bench.baselines.florence2 import base, cost
 from gi_bench.baselines.registration import HERE
 from gi_bench.baselines.training.tiny import architecture as tiny
 from gi_bench.harness.cli import main
+from tests.command_line import CommandLine
 
 TINY = HERE / "weights" / "tiny-florence2"
 
@@ -143,3 +144,16 @@ def test_the_estimate_holds_for_this_machine(tmp_path: Any) -> None:
     low, high = found.seconds
     assert 0.5 < (low * high) ** 0.5 / measured_s < 2, (low, high, measured_s)
     assert 0.5 < found.peak_bytes / 1e6 / peak_memory_mb("cpu") < 2
+
+
+def test_the_script_of_subtask_1_sees_a_picture_a_row(gi_bench: CommandLine) -> None:
+    def planned(*arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(gi_bench("plan", "--model", "multitask_r128", *arguments, "--json").stdout)
+        return found
+
+    whole = planned("--suite", "medico2025-task1")["script_seconds"]
+    assert 0 < whole[0] < whole[1]
+    answers = planned("--suite", "medico2025-task1", "--tasks", "answer")
+    assert whole[1] > answers["seconds"][1], "1,500 pictures instead of 1,236"
+    assert planned()["script_seconds"] is None
+    assert "script of gi-bench submit task1" in gi_bench("plan", "-m", "vqa_only_r32", "-s", "medico2026-task1").stdout

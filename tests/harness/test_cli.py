@@ -44,7 +44,7 @@ def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
         ),
         (["score", "no-such-run"], "no-such-run"),
         (["report", "no-such-run"], "no-such-run"),
-        (["submit", "task1", "no-such-run"], "no-such-run"),
+        (["submit", "task1", "no-such-run", "--info", "t.toml", "--repo", "a/b", "-o", "out"], "no-such-run"),
         (["train", "--model", "multitask_r1"], "multitask_r128"),
         (["nonsense"], "nonsense"),
     ],

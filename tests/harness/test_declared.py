@@ -10,13 +10,11 @@ import pytest
 
 from gi_bench.harness.engine.entries import bounds_of
 from gi_bench.harness.engine.run import Settings, evaluate
-from gi_bench.harness.errors import GiBenchError, RunError, UnfitRunError
+from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Answer, Model
 from gi_bench.harness.registry import ModelEntry, Role, model_entry, registered
 from gi_bench.harness.store import open_run
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
-from gi_bench.submissions import command, task1, task2
-from tests.run_folders import write_run
 
 
 class Says:
@@ -93,21 +91,3 @@ def test_our_models_declare_what_they_need() -> None:
         assert (one.role == "model") == one.needs_image, name
         assert set(one.bounded_tasks) <= set(one.tasks)
         assert bool(one.bounded_tasks) == (one.role != "model")
-
-
-def test_an_unfit_run_is_passed_over_and_another_error_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Two runs: what was written for one is not written for it again.
-    run, other = write_run(tmp_path / "run"), write_run(tmp_path / "other", answer=lambda q: "another one")
-
-    def refuse(kind: type[RunError], what: str) -> Any:
-        def write(*_: Any) -> Path:
-            raise kind(what)
-
-        return write
-
-    monkeypatch.setattr(task1, "write", refuse(UnfitRunError, "cannot write: these words decide nothing"))
-    monkeypatch.setattr(task2, "write", refuse(UnfitRunError, "no answers"))
-    assert command.after_run([run]) == []
-    monkeypatch.setattr(task2, "write", refuse(RunError, "the part is torn"))
-    with pytest.raises(RunError, match="torn"):
-        command.after_run([other])

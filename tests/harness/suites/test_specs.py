@@ -18,7 +18,6 @@ from gi_bench.harness.suites.base import Suite, SuiteEntry
 from gi_bench.harness.suites.export import export_rows
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.harness.suites.specs import Subset, SuiteSpec, rows_digest
-from gi_bench.submissions.info import remark_for
 from tests.run_folders import questions
 
 NAMES = ("phantom-like/test", "phantom/night", "medico2025-task1-copy", "medico2025-task2", "hidden/task2", "a-task2")
@@ -118,42 +117,6 @@ def test_a_subset_is_known_by_its_rows() -> None:
     assert SuiteSpec(questions=4).has_all(rows)
     assert not SuiteSpec(questions=5).has_all(rows)
     assert not SuiteSpec().has_all(rows), "nothing is known of it"
-
-
-class FakeRun:
-    """What a remark is made from."""
-
-    def __init__(self, suite: str, rows: list[Question]) -> None:
-        self.suite, self.questions = suite, rows
-
-
-def test_a_submission_is_on_the_challenge_s_rows_only_if_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = questions(4)
-    subset = Subset(4, 42, digest=rows_digest(rows, is_numbered=False))
-    spec = SuiteSpec(family="f", split="test", edition=2031, subtask="task1", subset=subset)
-    monkeypatch.setitem(
-        registry._plugin_entries, "gi_bench.suites", [SuiteEntry("next-year", "s", lambda data: None, spec=spec)]
-    )
-    assert remark_for(FakeRun("next-year", rows), "task1") == ""  # type: ignore[arg-type]
-    for suite, asked, task in (
-        ("next-year", rows[:3], "task1"),
-        ("next-year", rows, "task2"),
-        ("medico2025-task1", rows, "task1"),
-        ("medico2025-task1-copy", rows, "task1"),
-    ):
-        assert "not on the challenge's rows" in remark_for(FakeRun(suite, asked), task)  # type: ignore[arg-type]
-
-
-def test_a_note_of_the_suite_does_not_decide_whether_rows_are_official(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resized mask is worth a note; it does not make other rows of the challenge's."""
-    rows = questions(4)
-    spec = SuiteSpec(split="test", edition=2031, subtask="task1", questions=4)
-    monkeypatch.setitem(
-        registry._plugin_entries, "gi_bench.suites", [SuiteEntry("n", "s", lambda data: None, spec=spec)]
-    )
-    run = FakeRun("n", rows)
-    run.manifest = {"suite_note": "1 masks have another size than their image", "recipe": {"limit": None}}  # type: ignore[attr-defined]
-    assert remark_for(run, "task1") == ""  # type: ignore[arg-type]
 
 
 def test_an_unregistered_suite_is_an_error_where_it_is_to_be_loaded() -> None:

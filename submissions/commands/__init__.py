@@ -1,0 +1,1 @@
+"""The sub-commands of ``gi-bench submit``."""
