@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2.decoder import StepDecoder
+from gi_bench.baselines.florence2.rules import CheckpointRules
 from gi_bench.baselines.florence2.search import Rules, confidences, search, token_log_probs
 
 if TYPE_CHECKING:
@@ -35,21 +36,6 @@ class Generated:
     entropy: float
     token_count: int
     token_log_probs: tuple[float, ...]
-
-
-def checkpoint_rules(network: Any) -> dict[str, Any]:
-    """The decoding rules that a checkpoint brings along (``generation_config.json``).
-
-    Florence-2-base forbids repeated trigrams and forces the first token; the paper's code ran with the
-    checkpoint's own rules, so we do.
-    """
-    config = network.generation_config
-    return {
-        "forced_first": config.forced_bos_token_id,
-        "forced_last": config.forced_eos_token_id,
-        "no_repeat": config.no_repeat_ngram_size or 0,
-        "length_penalty": 1.0 if config.length_penalty is None else float(config.length_penalty),
-    }
 
 
 def encode_prompts(
@@ -89,6 +75,7 @@ def generate(
     *,
     max_new_tokens: int,
     beams: int = 1,
+    checkpoint_rules: CheckpointRules = CheckpointRules(),  # noqa: B008 -- frozen
 ) -> list[Generated]:
     """Generate one reply a prompt, without sampling.
 
@@ -97,6 +84,7 @@ def generate(
         prompts: n prompts.
         max_new_tokens: longest reply.
         beams: 1 for greedy search.
+        checkpoint_rules: what the checkpoint decides of the search.
     """
     import torch
 
@@ -106,7 +94,7 @@ def generate(
         limit=min(max_new_tokens, room),
         start=network.config.text_config.decoder_start_token_id,
         end=tokenizer.eos_token_id,
-        **checkpoint_rules(network),
+        **checkpoint_rules.of_search(),
     )
     decoder = StepDecoder(network)
     with torch.inference_mode():

@@ -76,6 +76,7 @@ class Florence2Model:
             asked,
             max_new_tokens=limit,
             beams=self._decoding.beams,
+            checkpoint_rules=self._backbone.rules,
         )
 
     def answer(self, features: Sequence[torch.Tensor], asks: Sequence[Ask]) -> list[Answer]:
