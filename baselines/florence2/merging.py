@@ -62,7 +62,7 @@ def merge(network: Any, config: Any, tensors: Mapping[str, Any], folder: Path, p
             config, tensors = _named(config, tensors, names, network, folder)
             model = _wrapped(network, config)
             _account(model, tensors, folder)
-            proves = not is_plain(config) or _untie(model, dry=True)
+            proves = not is_plain(config) or not _is_ordinary(model) or _untie(model, dry=True)
             if proves:
                 model = model.float()
             set_peft_model_state_dict(model, {name: value.float() for name, value in tensors.items()})
@@ -113,6 +113,8 @@ def _account(model: Any, tensors: Mapping[str, Any], folder: Path) -> None:
     allowed = {**shapes(embeddings=True), **needed}
     left = sorted(set(tensors) - set(allowed))
     empty = sorted(set(needed) - set(tensors))
+    if left and model.peft_config["default"].ensure_weight_tying:
+        raise unusable(folder, f"its ensure_weight_tying ties {left[0]}, which cannot be repeated on this backbone")
     shaped = sorted(name for name in tensors if name in allowed and allowed[name] != tensors[name].shape)
     for found, what in (
         (left, "tensors have no place in this backbone"),
@@ -180,7 +182,23 @@ def _trained_together(model: Any) -> set[int]:
         return set()
     layers = [module for module in model.modules() if isinstance(module, TrainableTokensLayer)]
     deltas = {id(value) for layer in layers for value in layer.trainable_tokens_delta.values()}
-    return {id(layer.get_base_layer()) for layer in layers} if len(deltas) == 1 else set()
+    if len(deltas) != 1:
+        return set()
+    return {id(layer.get_base_layer()) for layer in layers} - {id(base) for base in _lora_bases(model)}
+
+
+def _lora_bases(model: Any) -> list[Any]:
+    """The layers that have a low-rank update."""
+    from peft.tuners.lora import LoraLayer
+
+    return [module.get_base_layer() for module in model.modules() if isinstance(module, LoraLayer)]
+
+
+def _is_ordinary(model: Any) -> bool:
+    """Whether all low-rank updates are of linear layers and convolutions."""
+    import torch
+
+    return all(type(base) in (torch.nn.Linear, torch.nn.Conv2d) for base in _lora_bases(model))
 
 
 def _prove(expected: Any, found: Any, folder: Path) -> None:
