@@ -115,6 +115,11 @@ def _content() -> _File:
     for name, variant in found.variants.items():
         if variant.kind == "florence2" and variant.adapter and variant.rank < 1:
             raise GiBenchError(f"variants.{name} has no rank", where=path, do="give it a rank from 1")
+        if variant.name != name:
+            raise GiBenchError(f"variants.{name} calls itself {variant.name}", where=path, do="take the name out")
+    for name, backbone in found.backbones.items():
+        if backbone.pixels < 1:
+            raise GiBenchError(f"backbones.{name} sees {backbone.pixels} pixels", where=path, do="give a side from 1")
     return found
 
 

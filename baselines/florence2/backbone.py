@@ -59,8 +59,8 @@ class PictureSettings:
             found = PictureSettings(
                 int(size["height"]),
                 int(size["width"]),
-                tuple(float(value) for value in content["image_mean"]),
-                tuple(float(value) for value in content["image_std"]),
+                _three(content["image_mean"]),
+                _three(content["image_std"]),
                 int(content.get("resample", 3)),
             )
             found._check(content)
@@ -80,8 +80,8 @@ class PictureSettings:
         """
         if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
             raise ValueError(f"size is {self.height} x {self.width}, sides of 1 to {_LARGEST_SIDE} pixels are read")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(math.isfinite, (*self.mean, *self.std))):
-            raise ValueError("image_mean and image_std need three numbers each")
+        if not all(map(math.isfinite, (*self.mean, *self.std))):
+            raise ValueError("image_mean and image_std need numbers")
         if min(self.std) <= 0:
             raise ValueError("image_std has to be above 0")
         if self.resample not in range(6):
@@ -105,6 +105,12 @@ class PictureSettings:
         scaled = pixels.astype(np.float32) / np.float32(255)
         scaled = (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def _three(values: Sequence[Any]) -> tuple[float, float, float]:
+    """One number a colour."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
 
 
 @dataclass

@@ -27,13 +27,15 @@ class Generated:
         entropy: mean entropy of the tokens' distributions over that of a uniform one, in [0, 1].
         token_count: generated tokens, the end token included.
         token_log_probs: log-probability of each of them, at most 0.
+
+    A reply without a token beside begin, end and padding says nothing: its four confidences are None.
     """
 
     text: str
-    confidence: float
-    log_prob: float
-    margin: float
-    entropy: float
+    confidence: float | None
+    log_prob: float | None
+    margin: float | None
+    entropy: float | None
     token_count: int
     token_log_probs: tuple[float, ...]
 
@@ -105,7 +107,6 @@ def generate(
     for hypothesis in found:
         kept = [token for token in hypothesis.tokens if token not in dropped]
         text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        replies.append(
-            Generated(text.strip(), *confidences(hypothesis), len(hypothesis.tokens), token_log_probs(hypothesis))
-        )
+        sure = confidences(hypothesis) if kept else (None, None, None, None)
+        replies.append(Generated(text.strip(), *sure, len(hypothesis.tokens), token_log_probs(hypothesis)))
     return replies

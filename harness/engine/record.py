@@ -25,11 +25,13 @@ class Record:
         folder: the run folder.
         plan: its parts.
         recipe: what it is bound to.
+        remarks: what must be said beside the scores of predictions that were there before.
     """
 
     def __init__(self, folder: Path, plan: Plan, manifest: Manifest, earlier: Manifest | None) -> None:
         self.folder, self.plan, self.recipe = folder, plan, manifest.recipe
         self._manifest, self._earlier = manifest, earlier
+        self.remarks = manifest.remarks
         self._executed = 0
 
     @staticmethod

@@ -22,6 +22,7 @@ from gi_bench.harness.engine.record import Record
 from gi_bench.harness.engine.teachers import Teachers
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import BuildContext, Model
+from gi_bench.harness.provenance import is_ours
 from gi_bench.harness.registry import ModelEntry, load_suite
 from gi_bench.harness.schema import TASKS, Code, Recipe, Scores, SeenImages, Task
 from gi_bench.harness.suites.base import Suite
@@ -180,7 +181,7 @@ def _job(
     asked = _request(entry, context, settings, output)
     made: Path | Model | None = asked.find()
     if made is None:
-        if entry.needs_image:
+        if entry.needs_image and is_ours(entry.build):  # a plugin's model may turn out to be blind
             _check_images(entry, suite)
         if entry.check is not None:
             entry.check(context)
@@ -306,7 +307,7 @@ def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callabl
     write_pictures(folder, suite, plan.img_ids)
     _write_training(folder, model, settings, plan)
     start = time.perf_counter()
-    _execute(record, suite, model, size)
+    _execute(record, suite, model, size, say)
     seconds = time.perf_counter() - start
     record.finish(size)
     from gi_bench.harness.analysis.scoring import score_run
@@ -324,10 +325,15 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def _execute(record: Record, suite: Suite, model: Model, size: BatchSize) -> None:
-    """Do the parts that are not there yet."""
+def _execute(record: Record, suite: Suite, model: Model, size: BatchSize, say: Callable[[str], None]) -> None:
+    """Do the parts that are not there yet, and say what is remarkable about those that are."""
     plan = record.plan
     missing = record.missing()
+    for remark in record.remarks:
+        say(f"{record.recipe.variant}: {remark}")
+    if not missing:
+        say(f"{record.recipe.variant}: finished before, all {len(plan.parts)} parts are there")
+        return
     total = sum(part.row_count for part in plan.parts)
     with Progress(record.recipe.variant, total, total - sum(part.row_count for part in missing)) as progress:
         for part in missing:
