@@ -39,8 +39,12 @@ def package_digest() -> str:
     return folder_digest(_TOP)
 
 
-def folder_digest(top: Path) -> str:
+def folder_digest(top: Path, ending: str = "") -> str:
     """SHA-256 over the code and data in the folder of a package, without checkpoints.
+
+    Args:
+        top: the folder.
+        ending: only files of this ending.
 
     Raises:
         OSError: a file cannot be read.
@@ -50,7 +54,7 @@ def folder_digest(top: Path) -> str:
         folders[:] = sorted(set(folders) - _NO_CODE)
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix != ".pyc":
+            if path.suffix != ".pyc" and name.endswith(ending):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(top).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()

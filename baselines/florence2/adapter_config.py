@@ -152,12 +152,13 @@ def _check_numbers(kept: Mapping[str, Any], folder: Path) -> None:
             raise unusable(folder, f"{CONFIG}: {name} is {json.dumps(value)[:40]}, a number above 0 is needed")
 
 
-def in_native_names(config: Any, network: Any, folder: Path) -> Any:
+def in_native_names(config: Any, network: Any, tensors: Collection[str], folder: Path) -> Any:
     """The configuration of an adapter with the original repository's names, in names of the native network.
 
     Args:
         config: ``peft.LoraConfig`` in the original names.
         network: the native network.
+        tensors: names of the adapter's tensors.
         folder: for the message.
 
     Raises:
@@ -174,6 +175,10 @@ def in_native_names(config: Any, network: Any, folder: Path) -> Any:
     else:
         # An excluded module is found by an object that is false.
         targets = [native for native, name in remote.items() if bool(check_target_module_exists(config, name))]
+    # peft shortens a long list of names as far as the tree allows that it has at hand. A short name may mean more here;
+    # what it means more is of a kind that has no tensor at all.
+    made = {_kind(name.removeprefix(remote_names.PEFT_PREFIX).partition(".lora_")[0]) for name in tensors}
+    targets = [native for native in targets if _kind(remote[native]) in made]
     if config.target_parameters:
         raise unusable(folder, f"{CONFIG} holds target_parameters, with names of the original repository")
 
@@ -205,6 +210,11 @@ def in_native_names(config: Any, network: Any, folder: Path) -> Any:
         }
         or None,
     )
+
+
+def _kind(name: str) -> str:
+    """A module's name without the numbers of its layers."""
+    return re.sub(r"\.\d+(?=\.|$)", ".N", name)
 
 
 def _spelled_out(pattern: Mapping[str, Any], names: Mapping[str, str], targets: Collection[str]) -> dict[str, Any]:

@@ -308,6 +308,7 @@ def trainable_count(model: Any) -> int:
 
 __all__: Sequence[str] = [
     "CARD",
+    "CONFIG",
     "TARGET_MODULES",
     "Adapted",
     "add_adapter",

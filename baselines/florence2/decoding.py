@@ -107,6 +107,8 @@ def generate(
     for hypothesis in found:
         kept = [token for token in hypothesis.tokens if token not in dropped]
         text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        sure = confidences(hypothesis) if kept else (None, None, None, None)
+        sure: tuple[float | None, float | None, float | None, float | None] = (None, None, None, None)
+        if kept:
+            sure = confidences(hypothesis)
         replies.append(Generated(text.strip(), *sure, len(hypothesis.tokens), token_log_probs(hypothesis)))
     return replies

@@ -87,7 +87,7 @@ def _named(
     if names == "native":
         return with_known_patterns(config, [name for name, _ in network.named_modules()], folder), tensors
     try:
-        return in_native_names(config, network, folder), remote_names.native_tensors(tensors)
+        return in_native_names(config, network, list(tensors), folder), remote_names.native_tensors(tensors)
     except ValueError as error:
         raise unusable(folder, str(error)) from error
 

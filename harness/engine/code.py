@@ -31,10 +31,14 @@ def code_of(entry: ModelEntry, suite: Suite, command: str) -> Code:
     )
 
 
-def with_prompts(code: Code, model: Any) -> Code:
-    """The code with the prompts of the model that was built, where it says them."""
+def with_model(code: Code, entry: ModelEntry, suite: Suite, model: Any) -> Code:
+    """The code once the model is built: with its prompts, where it says them, and with what it loaded by then."""
     prompts = getattr(model, "prompts", None)
-    return replace(code, prompts=dict(prompts)) if isinstance(prompts, Mapping) else code
+    return replace(
+        code,
+        plugins=dict(sorted({**_plugins(entry, suite), **code.plugins}.items())),
+        prompts={str(task): str(text) for task, text in prompts.items()} if isinstance(prompts, Mapping) else {},
+    )
 
 
 def _plugins(entry: ModelEntry, suite: Suite) -> dict[str, str]:
@@ -56,7 +60,9 @@ def _file_plugin(name: str, path: Path) -> dict[str, str]:
     """A plugin file as it was when it was loaded, and the modules beside it that are loaded by now."""
     folder = path.resolve().parent
     found = {path.name: plugin_digest(name) or ""}
-    for other in list(sys.modules.values()):
+    for called, other in list(sys.modules.items()):
+        if plugin_digest(called):  # another plugin, or this one as it was loaded before
+            continue
         place = getattr(other, "__file__", None)
         beside = Path(place).resolve() if isinstance(place, str) and place.endswith(".py") else None
         if beside is not None and beside != path.resolve() and folder in beside.parents and not _is_installed(beside):
@@ -70,7 +76,7 @@ def _package_plugin(name: str, path: Path) -> dict[str, str]:
     package = getattr(sys.modules.get(top), "__path__", None)
     if package is None:
         return {path.name: file_digest(path)}
-    digests = "".join(provenance.folder_digest(Path(folder)) for folder in sorted(package))
+    digests = "".join(provenance.folder_digest(Path(folder), ".py") for folder in sorted(package))
     return {top: hashlib.sha256(digests.encode()).hexdigest()}
 
 
@@ -130,4 +136,4 @@ def taken_up(folder: Path, earlier: Manifest | None, code: Code, *, accept: bool
 
 _FINISHED = "predictions were made by other code than is here now"
 
-__all__ = ["changes", "code_of", "taken_up", "with_prompts"]
+__all__ = ["changes", "code_of", "taken_up", "with_model"]

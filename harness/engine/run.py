@@ -11,7 +11,7 @@ from typing import Any
 from gi_bench import __version__
 from gi_bench.harness import files
 from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
-from gi_bench.harness.engine.code import code_of, with_prompts
+from gi_bench.harness.engine.code import code_of, with_model
 from gi_bench.harness.engine.entries import bounds_of, check_built, entries_of, recipe_settings
 from gi_bench.harness.engine.execute import BatchSize, execute_part
 from gi_bench.harness.engine.finished import Request, request
@@ -197,7 +197,8 @@ def _done(job: _Job, output: Path, settings: Settings, say: Callable[[str], None
         return _found(job.entry, job.made, job.context.suite, say)
     model = job.made or _built(job.entry, job.context, settings)
     try:
-        done = _run(replace(job, made=model, code=with_prompts(job.code, model)), model, output, settings, say)
+        code = with_model(job.code, job.entry, job.context.suite, model)
+        done = _run(replace(job, made=model, code=code), model, output, settings, say)
         job.request.finished(done.path)
         return done
     finally:

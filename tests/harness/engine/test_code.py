@@ -1,4 +1,4 @@
-"""The code behind a run: in the manifest, refused where an unfinished run changed hands, told beside finished scores."""
+"""The code behind a run: in the manifest, refused where an unfinished run changed hands, told beside the scores."""
 
 from __future__ import annotations
 
