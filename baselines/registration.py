@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gi_bench.harness.checking import checked
-from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.errors import CheckpointError, GiBenchError
 from gi_bench.harness.files import read_toml
+from gi_bench.harness.hub import cached_snapshot
 from gi_bench.harness.registry import ModelEntry, Role
 from gi_bench.harness.schema import TASKS, Task
 
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.specs import SuiteSpec
 
 HERE = Path(__file__).parent
+Kind = Literal[
+    "florence2",
+    "prior",
+    "region prior",
+    "explanation prior",
+    "template prior",
+    "fact oracle",
+    "token oracle",
+    "pixel oracle",
+    "annotator oracle",
+]
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,15 @@ class VariantDefinition:
     """
 
     name: str
-    kind: str
+    kind: Kind
     summary: str
     rank: int = 0
     train: tuple[Task, ...] = ()
     adapter: bool = True
     negatives: bool = False
-    layers: str = "all"
-    task_tokens: str = "text"
-    masks: str = "suite"
+    layers: Literal["all", "language"] = "all"
+    task_tokens: Literal["text", "added"] = "text"
+    masks: Literal["suite", "sam"] = "suite"
     published: str = ""
     published_note: str = ""
 
@@ -95,8 +107,21 @@ class _File:
 def _content() -> _File:
     path = HERE / "variants.toml"
     content = read_toml(path)
-    named = {name: {"name": name, **table} for name, table in content.get("variants", {}).items()}
-    return checked({**content, "variants": named}, _File, path)
+    tables = content.get("variants")
+    if isinstance(tables, dict):  # anything else is told by the check
+        tables = {name: {"name": name, **table} if isinstance(table, dict) else table for name, table in tables.items()}
+    found = checked({**content, "variants": tables}, _File, path)
+    if not any(table.default for table in found.backbones.values()):
+        raise GiBenchError("no backbone is the default", where=path, do="set default = true in one [backbones] table")
+    for name, variant in found.variants.items():
+        if variant.kind == "florence2" and variant.adapter and variant.rank < 1:
+            raise GiBenchError(f"variants.{name} has no rank", where=path, do="give it a rank from 1")
+        if variant.name != name:
+            raise GiBenchError(f"variants.{name} calls itself {variant.name}", where=path, do="take the name out")
+    for name, backbone in found.backbones.items():
+        if backbone.pixels < 1:
+            raise GiBenchError(f"backbones.{name} sees {backbone.pixels} pixels", where=path, do="give a side from 1")
+    return found
 
 
 def definitions() -> dict[str, VariantDefinition]:
@@ -148,18 +173,51 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
         "bundled": variant.bundled("tiny").is_dir() or not variant.adapter,
     }
     return ModelEntry(
-        variant.name, variant.summary, TASKS, lambda c: _build_florence2(variant, c), details, partial(_files, variant),
+        variant.name,
+        variant.summary,
+        TASKS,
+        lambda c: _build_florence2(variant, c),
+        details,
+        partial(_files, variant),
         script=partial(_script, variant),
-    )  # fmt: skip
+        check=partial(_check_florence2, variant),
+    )
 
 
 def _files(variant: VariantDefinition, context: BuildContext) -> list[Path] | None:
-    """The checkpoint's files; None where it has to be looked for on the Hub, or is not there."""
+    """The checkpoint's folders, on disk or in the Hub's cache; None where one is not there."""
     name, source = backbone_source(context.backbone, context.suite.spec)
-    folders = [Path(source)]
+    wanted: list[str | Path] = [source]
     if variant.adapter:
-        folders.append(variant.bundled(name) if context.checkpoint is None else Path(context.checkpoint))
-    return folders if all(folder.is_dir() for folder in folders) else None
+        wanted.append(_adapter_source(variant, name, context.checkpoint) or "")
+    folders = [Path(one) if Path(one).is_dir() else cached_snapshot(str(one)) for one in wanted if str(one)]
+    return [one for one in folders if one is not None] if len(wanted) == len(folders) and all(folders) else None
+
+
+def _adapter_source(variant: VariantDefinition, backbone: str, checkpoint: str | Path | None) -> str | Path | None:
+    """Where a variant's adapter for a backbone is to be had: given by the user, made here, or the authors'."""
+    if checkpoint is not None:
+        return checkpoint
+    folder = variant.bundled(backbone)
+    if folder.is_dir():
+        return folder
+    return variant.published if variant.published and backbone == "base" else None
+
+
+def _check_florence2(variant: VariantDefinition, context: BuildContext) -> None:
+    """Refuse what cannot be built, as far as that shows without loading weights.
+
+    Raises:
+        CheckpointError: a folder is not there, or lacks or damages what is needed.
+    """
+    from gi_bench.baselines.florence2.adapters import check_adapter
+    from gi_bench.baselines.florence2.backbone import check_backbone
+
+    name, source = backbone_source(context.backbone, context.suite.spec)
+    folder = adapter_folder(variant, name, context.checkpoint)[0] if variant.adapter else None
+    check_backbone(source, ignore_rules=context.ignore_rules)
+    if folder is not None:
+        check_adapter(folder)
 
 
 # Floors and ceilings: kind -> (role, tasks, what it learns from, module and function that build it).
@@ -208,14 +266,10 @@ def adapter_folder(variant: VariantDefinition, backbone: str, checkpoint: str | 
     """
     from gi_bench.baselines.florence2.backbone import resolve
 
-    if checkpoint is not None:
-        note = variant.published_note if str(checkpoint) == variant.published else ""
-        return resolve(checkpoint, what="adapter"), note
-    folder = variant.bundled(backbone)
-    if folder.is_dir():
-        return folder, ""
-    if variant.published and backbone == "base":
-        return resolve(variant.published, what="adapter"), variant.published_note
+    source = _adapter_source(variant, backbone, checkpoint)
+    if source is not None:
+        note = variant.published_note if str(source) == variant.published else ""
+        return resolve(source, what="adapter"), note
     extra = "" if backbone == "tiny" else f" --backbone {backbone} --suite kvasir-vqa-x1/train --data DIR"
     if variant.masks == "sam":
         do = "it needs masks refined by SAM: train it elsewhere and give --checkpoint DIR"
@@ -243,32 +297,46 @@ def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model
     folder, note = adapter_folder(variant, name, context.checkpoint) if variant.adapter else (None, "")
     from gi_bench.baselines.florence2.adapters import read_training_images, with_adapter
     from gi_bench.baselines.florence2.backbone import load_backbone
-    from gi_bench.baselines.florence2.decoding import checkpoint_rules
     from gi_bench.baselines.florence2.model import Decoding, Florence2Model
+    from gi_bench.baselines.florence2.rules import DEFAULT_BEAMS
 
-    key = f"florence2 {source} {context.device} {context.dtype}"
+    key = f"florence2 {source} {context.device} {context.dtype} {context.ignore_rules}"
     if key not in context.shared:
-        context.shared[key] = load_backbone(source, device=context.device, dtype=context.dtype)
+        context.shared[key] = load_backbone(
+            source, device=context.device, dtype=context.dtype, ignore_rules=context.ignore_rules
+        )
     backbone = context.shared[key]
-    network, names, digest, images = backbone.network, "native", None, None
+    network, names, told, images = backbone.network, "native", {}, None
+    notes = [note] if note else []
     if folder is not None:
-        adapted = with_adapter(backbone, folder, rank=variant.rank)
-        network, names, digest = adapted.network, adapted.names, adapted.digest
+        adapted = with_adapter(backbone, folder)
+        network, names, told = adapted.network, adapted.names, adapted.describe()
         backbone = replace(backbone, tokenizer=adapted.tokenizer)
         images = read_training_images(folder)
-    decoding = Decoding(beams=context.beams or Decoding.beams, microsoft_prompts=names == "microsoft")
+        notes += _other_adapter(variant, adapted.rank, adapted.alpha)
+    ignored = backbone.rules.ignored
+    if ignored is not None:
+        notes.append(f"decoding rules of the checkpoint were ignored: {', '.join(ignored) or 'it has none'}")
+    beams = context.beams or backbone.rules.beams or DEFAULT_BEAMS
+    decoding = Decoding(beams=beams, microsoft_prompts=names == "microsoft")
     settings: dict[str, Any] = {
         "backbone": name if name != "custom" else str(source),
         "backbone_digest": backbone.digest,
+        "backbone_files": dict(backbone.files),
         "rank": variant.rank,
         "alpha": variant.alpha,
         "trained_on": list(variant.train),
         "negatives": variant.negatives,
         "masks": variant.masks,
-        "decoding": decoding.describe() | checkpoint_rules(backbone.network),
-    }
-    if digest is not None:
-        settings["adapter_digest"] = digest
-    if note:
-        settings["note"] = note
+        "decoding": decoding.describe() | backbone.rules.describe(),
+    } | told
+    if notes:
+        settings["note"] = "; ".join(notes)
     return Florence2Model(backbone, network, settings, decoding, training_images=images)
+
+
+def _other_adapter(variant: VariantDefinition, rank: int, alpha: float) -> list[str]:
+    """What must be said beside scores of an adapter that is not of the variant's size."""
+    if (rank, alpha) == (variant.rank, variant.alpha):
+        return []
+    return [f"the adapter has rank {rank} and alpha {alpha:g}, {variant.name} has {variant.rank} and {variant.alpha}"]

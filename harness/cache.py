@@ -11,10 +11,11 @@ import contextlib
 import hashlib
 import math
 import os
+import re
 import sqlite3
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gi_bench.harness.files import file_digest
@@ -31,6 +32,7 @@ _WAIT_S = 10.0
 _ASKED_TOGETHER = 900
 # A file changed less than this ago may change again within one tick of its clock.
 _SETTLED_NS = 2_000_000_000
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def cache_folder() -> Path:
@@ -238,16 +240,77 @@ def file_digests(paths: Sequence[Path], folder: Path | None = None) -> list[str]
     found = []
     for path, state in zip(paths, states, strict=True):
         stored = known.get(state)
-        if stored is not None:
-            found.append(stored.hex())
-            continue
-        digest = file_digest(path)
+        digest = stored.hex() if stored is not None else hub_digest(path)
+        if digest is None:
+            digest = file_digest(path)
+            if _is_settled([path], [state]):
+                fresh[state] = bytes.fromhex(digest)
         found.append(digest)
-        # A write within the clock's tick would leave the state as it is: such a file is read again next time.
-        if time.time_ns() - path.stat().st_mtime_ns > _SETTLED_NS and file_state(path) == state:
-            fresh[state] = bytes.fromhex(digest)
     cache.put_many(fresh)
     return found
 
 
-__all__ = ["FOLDER_VARIABLE", "Cache", "Pair", "PairValues", "cache_folder", "file_digests", "file_state"]
+def kept_digest(what: str, paths: Sequence[Path], make: Callable[[], str], folder: Path | None = None) -> str:
+    """A SHA-256 over several files that is not made again while their names and :func:`file_state` are the same.
+
+    Args:
+        what: tells digests that are made in different ways from the same files apart.
+        paths: the files that it is made from.
+        make: gives the digest in hexadecimal.
+        folder: of the cache; None for :func:`cache_folder`.
+
+    Raises:
+        OSError: a file is not there, or cannot be read.
+    """
+    cache = Cache((folder or cache_folder()) / "files.sqlite3")
+    states = [file_state(path) for path in paths]
+    key = "\0".join([what, *(path.name for path in paths), *states])
+    stored = cache.get(key)
+    if stored is not None:
+        return stored.hex()
+    digest = make()
+    if _is_settled(paths, states):
+        cache.put(key, bytes.fromhex(digest))
+    return digest
+
+
+def _is_settled(paths: Sequence[Path], states: Sequence[str]) -> bool:
+    """Whether files still have the states that they had before they were read, and would lose them by being written.
+
+    A write within the clock's tick would leave the state as it is: such a file is read again next time.
+    """
+    now = time.time_ns()
+    return all(
+        now - path.stat().st_mtime_ns > _SETTLED_NS and file_state(path) == state
+        for path, state in zip(paths, states, strict=True)
+    )
+
+
+def hub_digest(path: Path) -> str | None:
+    """The SHA-256 by which the Hugging Face cache names a large file; None for every other file.
+
+    A snapshot's file is a link to ``blobs/NAME``, and a large file's name is its SHA-256. The link is made when the
+    blob is whole; a blob that was written or moved after it is read like any other file.
+
+    Raises:
+        OSError: the file is not there.
+    """
+    if not path.is_symlink():
+        return None
+    blob = path.resolve(strict=True)
+    if blob.parent.name != "blobs" or not _SHA256.fullmatch(blob.name):
+        return None
+    return blob.name if blob.stat().st_ctime_ns <= path.lstat().st_ctime_ns else None
+
+
+__all__ = [
+    "FOLDER_VARIABLE",
+    "Cache",
+    "Pair",
+    "PairValues",
+    "cache_folder",
+    "file_digests",
+    "file_state",
+    "hub_digest",
+    "kept_digest",
+]

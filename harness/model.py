@@ -151,6 +151,8 @@ class Model(Protocol):
     A variant that is a bound instead of a model says so in its settings: ``role`` is ``floor`` for one that never
     looks, ``ceiling`` for one that knows the references.
 
+    A model that takes prompts may say which in an attribute ``prompts`` (task to its prompt); the manifest keeps them.
+
     A model that knows which images it was trained on says so in an attribute ``training_images`` (a frozenset of
     ids): scores are then given for seen and unseen images apart.
     """
@@ -197,6 +199,7 @@ class BuildContext:
         checkpoint: folder or Hub id given by the user instead of the registered one.
         backbone: folder or Hub id given by the user instead of the registered one.
         beams: beam count given by the user instead of the registered one.
+        ignore_rules: whether to go on without the decoding rules that a checkpoint brings along.
         shared: kept between the models of one call; a backbone that several variants use lives here.
     """
 
@@ -208,4 +211,5 @@ class BuildContext:
     checkpoint: Path | str | None = None
     backbone: Path | str | None = None
     beams: int | None = None
+    ignore_rules: bool = False
     shared: dict[str, Any] = field(default_factory=dict)

@@ -23,20 +23,62 @@ _DISTRIBUTION, _PACKAGE = "gi-bench", "gi_bench"
 _NO_CODE = {"weights", "__pycache__"}
 
 
+_TOP = Path(__file__).parents[1]  # not resolved: in a checkout the rooms are links in the package
+
+
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """SHA-256 over the code and data of this package, the versions of all packages installed, and Python's."""
+    content = [package_digest(), sys.version, sys.platform, _installed()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def package_digest() -> str:
+    """SHA-256 over the code and data of this package, without checkpoints."""
+    return folder_digest(_TOP)
+
+
+def folder_digest(top: Path, ending: str = "") -> str:
+    """SHA-256 over the code and data in the folder of a package, without checkpoints.
+
+    Args:
+        top: the folder.
+        ending: only files of this ending.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     digest = hashlib.sha256()
-    top = Path(__file__).parents[1]  # not resolved: in a checkout the rooms are links in the package
     for folder, folders, names in os.walk(top, followlinks=True):
         folders[:] = sorted(set(folders) - _NO_CODE)
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix != ".pyc":
+            if path.suffix != ".pyc" and name.endswith(ending):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(top).as_posix()}\0{content}\n".encode())
-    digest.update(json.dumps([sys.version, sys.platform, _installed()]).encode())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def git_commit() -> str:
+    """The commit of the checkout that this package runs from; empty where it is installed like any other package."""
+    try:
+        git = _TOP.parent / ".git"
+        if git.is_file():  # a work tree beside the repository
+            git = _TOP.parent / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref:"):
+            return head[:40]
+        name = head.removeprefix("ref:").strip()
+        shared = git / (git / "commondir").read_text(encoding="utf-8").strip() if (git / "commondir").exists() else git
+        for place in (git / name, shared / name):
+            if place.is_file():
+                return place.read_text(encoding="utf-8").strip()[:40]
+        packed = (shared / "packed-refs").read_text(encoding="utf-8").splitlines()
+        return next((line[:40] for line in packed if line.endswith(f" {name}")), "")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _installed() -> list[str]:
@@ -116,4 +158,16 @@ def _cache() -> Cache:
     return Cache(cache_folder() / "made.sqlite3")
 
 
-__all__ = ["code_digest", "content_of", "digest_of", "is_current", "is_ours", "keep", "recall", "remember"]
+__all__ = [
+    "code_digest",
+    "content_of",
+    "digest_of",
+    "folder_digest",
+    "git_commit",
+    "is_current",
+    "is_ours",
+    "keep",
+    "package_digest",
+    "recall",
+    "remember",
+]

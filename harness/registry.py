@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gi_bench.harness.errors import GiBenchError, UnknownNameError
+from gi_bench.harness.files import file_digest
 from gi_bench.harness.model import BuildContext, Model
 from gi_bench.harness.schema import Task
 
@@ -60,6 +61,8 @@ class ModelEntry:
         learns_from: what it learns from the suite's training suite: ``rows``, ``masks``, or nothing.
         bounds: tasks that a floor or ceiling bounds; None for all that it has.
         script: how the variant answers without gi-bench, for challenges that run scripts; None if it cannot say.
+        check: raises a :class:`GiBenchError` for what ``build`` would refuse, as far as that shows without loading
+            much: of several models the last is looked at before the first starts. None where only ``build`` can tell.
 
     Raises:
         GiBenchError: the details hold what has a field of its own.
@@ -76,6 +79,7 @@ class ModelEntry:
     learns_from: Literal["", "rows", "masks"] = ""
     bounds: tuple[Task, ...] | None = None
     script: Callable[[ScriptRequest], Script] | None = None
+    check: Callable[[BuildContext], None] | None = None
 
     def __post_init__(self) -> None:
         for key, declared in _DECLARED.items():
@@ -117,6 +121,13 @@ class CommandEntry:
 
 
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
+# Module name of a plugin file -> SHA-256 of the file that was executed, whatever becomes of it on disk.
+_plugin_digests: dict[str, str] = {}
+
+
+def plugin_digest(module: str) -> str | None:
+    """SHA-256 of the plugin file that a module was made from; None for a module that is no plugin file."""
+    return _plugin_digests.get(module)
 
 
 def load_plugin(path: Path | str) -> None:
@@ -135,6 +146,7 @@ def load_plugin(path: Path | str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
+        _plugin_digests[name] = file_digest(path)
         spec.loader.exec_module(module)
     except Exception as error:
         raise GiBenchError(f"plugin failed: {type(error).__name__}: {error}", where=path) from error

@@ -360,6 +360,27 @@ class Hardware:
 
 
 @dataclass(frozen=True)
+class Code:
+    """The code that made predictions. It is no part of the recipe, so that a fix does not move a run's folder.
+
+    Attributes:
+        version: of gi-bench.
+        package: SHA-256 over the code and data of the installed package.
+        plugins: SHA-256 of what a plugin brought to the run, by file or package: its file and the modules beside it.
+        commit: of the checkout that the package ran from; empty where it is installed.
+        command: the command line; empty where the run was started from Python.
+        prompts: what the model is asked, by task, with places for question and phrase; empty where it does not say.
+    """
+
+    version: str = ""
+    package: str = ""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    command: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Content of a run's ``manifest.json``: what was run, on what, and what came of it.
 
@@ -383,6 +404,9 @@ class Manifest:
         parts: SHA-256 of every finished part of the predictions by file name; checked when a part is read. Empty in
             runs that do not say, and a part that is not named is not checked.
         references: SHA-256 of the tables of questions and phrases by file name, likewise.
+        code: what made the predictions; empty in runs that do not say.
+        remarks: what must be said beside the scores: predictions that were made by other code than was there when the
+            run was asked for again, or by code of several versions.
     """
 
     recipe: Recipe
@@ -402,6 +426,8 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    code: Code = field(default_factory=Code)
+    remarks: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 

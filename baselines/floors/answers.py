@@ -197,7 +197,7 @@ def build_prior(kind: str, context: BuildContext) -> PriorModel:
     rows = [row for row in teacher.suite.questions if row.answer]
     if not rows:
         raise GiBenchError(f"{kind} found no training row with an answer", where=teacher.suite.name)
-    digest = rows_digest((row.img_id, row.question, row.answer or "") for row in rows)
+    digest = rows_digest((row.img_id, row.question, row.answer or "", *row.question_class) for row in rows)
     settings = {"role": "floor", **teacher.settings(kind, rows, "rows", digest)}
     texts, images = _learnt(kind, rows, teacher.key), teacher.images(rows)
     _keep(kind, teacher, settings, texts, images)

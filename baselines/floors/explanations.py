@@ -109,6 +109,12 @@ def _atomic(teacher: Teacher) -> Iterator[tuple[str, str, str]]:
                 yield fact
 
 
+def _taught(row: Question) -> tuple[str, ...]:
+    """Everything of a row that one of the floors learns from."""
+    facts = [text for pair in row.original for text in (pair.question, pair.answer)]
+    return (row.img_id, row.question, row.answer or "", row.explanation or "", *row.question_class, "", *facts)
+
+
 def _built(
     kind: str,
     teacher: Teacher,
@@ -118,6 +124,7 @@ def _built(
     rows = [row for row in teacher.suite.questions if row.answer]
     if not rows:
         raise GiBenchError(f"{kind} found no training row with an answer", where=teacher.suite.name)
-    digest = rows_digest((row.img_id, row.question, row.answer or "", row.explanation or "") for row in rows)
+    # All rows: explanations and facts are learnt from those without an answer too.
+    digest = rows_digest(_taught(row) for row in teacher.suite.questions)
     settings = {"role": "floor", **more, **teacher.settings(kind, rows, "rows", digest)}
     return ExplanationPrior(rows, teacher, settings, explain)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gi_bench.baselines.florence2 import remote_names
-from gi_bench.baselines.florence2.backbone import Backbone, weights_digest
+from gi_bench.baselines.florence2.adapter_config import CONFIG, WEIGHTS, read_config, unusable
+from gi_bench.baselines.florence2.backbone import Backbone, check_finite, content_digests, weights_digest
+from gi_bench.baselines.florence2.merging import merge
 from gi_bench.baselines.florence2.prompts import ANSWER_TOKEN, EXPLAIN_TOKEN
 from gi_bench.harness.errors import CheckpointError
 
@@ -25,8 +26,6 @@ TARGET_MODULES = ("qkv", "proj", "fc1", "fc2", "q_proj", "k_proj", "v_proj", "ou
 _LANGUAGE_MODULES = r".*\blanguage_model\..*\.(fc1|fc2|q_proj|k_proj|v_proj|out_proj)"
 DROPOUT = 0.05
 CARD = "card.json"
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 TRAINING_IMAGES = "training_images.txt"
 
 
@@ -118,7 +117,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """The card beside the weights; empty if there is none (adapters made elsewhere)."""
     try:
         content = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -145,143 +144,161 @@ class Adapted:
         digest: of the adapter's weights.
         names: ``native``, or ``microsoft`` for an adapter that was trained on the original repository's code.
         tokenizer: the backbone's, with the tokens that the adapter was trained with.
+        files: short SHA-256 of every file of the adapter that decides a prediction, by name.
+        rank, alpha: as its configuration says.
+        ranks, alphas: those of its modules, smallest first; one each where no pattern changes them.
+        added_tokens: tokens that its card says were added.
     """
 
     network: Any
     digest: str
     names: str
     tokenizer: Any
+    files: Mapping[str, str]
+    rank: int
+    alpha: float
+    ranks: tuple[int, ...]
+    alphas: tuple[float, ...]
+    added_tokens: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """What the recipe says of the adapter."""
+        told: dict[str, Any] = {"rank": self.rank, "alpha": self.alpha}
+        if self.ranks not in ((), (self.rank,)):
+            told["ranks"] = list(self.ranks)
+        if self.alphas not in ((), (float(self.alpha),)):
+            told["alphas"] = list(self.alphas)
+        if self.added_tokens:
+            told["added_tokens"] = list(self.added_tokens)
+        return told | {"adapter_digest": self.digest, "adapter_files": dict(self.files)}
 
 
-def with_adapter(backbone: Backbone, folder: Path, *, rank: int | None = None) -> Adapted:
+def with_adapter(backbone: Backbone, folder: Path) -> Adapted:
     """A copy of the backbone's network with an adapter merged into it.
 
     The backbone itself stays as it is, so that several variants can share it. Every tensor of the adapter finds its
-    place and every place its tensor, or the adapter is refused.
-
-    Args:
-        rank: refuse adapters of another rank; None takes any.
+    place and every place its tensor, and what is merged computes what the adapter computes unmerged; or the adapter is
+    refused.
 
     Raises:
-        CheckpointError: the adapter is damaged, or was made for another backbone or rank.
+        CheckpointError: the adapter is damaged, was made for another backbone, or is of a kind that is not understood.
     """
-    from safetensors.torch import load_file
-
-    digest = weights_digest(folder)
-    card = read_card(folder)
-    made_for = card.get("backbone_digest")
-    if made_for is not None and made_for != backbone.digest:
-        raise CheckpointError(
-            f"the adapter was trained on backbone {made_for}, not on {backbone.digest}",
-            where=folder,
-            do="give the backbone that it belongs to with --backbone",
-        )
-    config = _read_config(folder, rank)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except Exception as error:  # safetensors has its own kinds for missing, cut and foreign files
-        raise _unusable(folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}") from error
-    names = "microsoft" if any(remote_names.is_remote(name) for name in tensors) else "native"
-    if names == "microsoft":
-        try:
-            tensors = remote_names.native_tensors(tensors)
-        except ValueError as error:
-            raise _unusable(folder, str(error)) from error
-        config.target_modules = {_module(name) for name in tensors}
+    # Before the files are read: what is changed meanwhile is another content the next time.
+    digest, files = weights_digest(folder), content_digests(folder, (CONFIG, WEIGHTS))
+    card = check_adapter(folder, backbone_digest=backbone.digest)
+    config = read_config(folder)
+    tensors = _tensors(folder)
     network, tokenizer = copy.deepcopy(backbone.network), backbone.tokenizer
     if added := _added_tokens(card, folder):
         tokenizer = copy.deepcopy(tokenizer)
         add_task_tokens(network, tokenizer, added)
-    merged = _merge(network, folder, config, tensors)
-    return Adapted(merged.to(backbone.network.dtype).eval(), digest, names, tokenizer)
+    merged = merge(network, config, tensors, folder, partial(_probe, backbone, folder))
+    found = merged.network.eval()
+    check_finite(
+        found.state_dict().items(),
+        f"the adapter merged into the backbone (as {str(found.dtype).removeprefix('torch.')})",
+        folder,
+        do="use --dtype float32, or train the adapter again",
+    )
+    return Adapted(
+        found,
+        digest,
+        merged.names,
+        tokenizer,
+        files,
+        config.r,
+        config.lora_alpha,
+        merged.ranks,
+        merged.alphas,
+        tuple(added),
+    )
+
+
+def check_adapter(folder: Path, *, backbone_digest: str | None = None) -> dict[str, Any]:
+    """Everything that can be seen of an adapter without its backbone's weights.
+
+    Args:
+        folder: of the adapter.
+        backbone_digest: of the backbone that it is for; None where that is not known yet.
+
+    Returns:
+        Its card.
+
+    Raises:
+        CheckpointError: files are missing or damaged, or it was made for another backbone.
+    """
+    from safetensors import safe_open
+
+    card = read_card(folder)
+    made_for = card.get("backbone_digest")
+    if made_for is not None and backbone_digest not in (None, made_for):
+        raise CheckpointError(
+            f"the adapter was trained on backbone {str(made_for)[:64]}, not on {backbone_digest}",
+            where=folder,
+            do="give the backbone that it belongs to with --backbone",
+        )
+    _added_tokens(card, folder)
+    try:
+        with safe_open(folder / WEIGHTS, framework="numpy") as stream:
+            if not stream.keys():
+                raise ValueError(f"{WEIGHTS} holds no tensor")
+    except Exception as error:  # safetensors has its own kinds for missing, cut and foreign files
+        raise unusable(folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}") from error
+    return card
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    """The adapter's tensors.
+
+    Raises:
+        CheckpointError: damaged, or with a tensor that holds NaN or infinity.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Any] = load_file(folder / WEIGHTS)
+    except Exception as error:
+        raise unusable(folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}") from error
+    check_finite(sorted(tensors.items()), "the adapter", folder)
+    return tensors
+
+
+def _probe(backbone: Backbone, folder: Path, network: Any) -> Any:
+    """Logits for a made-up picture and all kinds of tokens, the same every time: (1, tokens, vocabulary).
+
+    Args:
+        backbone: whose size of pictures and image tokens they are for.
+        folder: for messages.
+        network: the copy of the backbone's network, with the adapter beside or in its weights.
+    """
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    config = backbone.network.config
+    device, dtype = next(network.parameters()).device, next(network.parameters()).dtype
+    size = (1, 3, backbone.pictures.height, backbone.pictures.width)
+    pixels = torch.randn(size, generator=random).to(device, dtype)
+    vocabulary = network.get_input_embeddings().weight.shape[0]
+    others = torch.arange(3, vocabulary)
+    others = others[others != config.image_token_id]
+    chosen = others[torch.randperm(len(others), generator=random)[:32]]
+    # The last of a vocabulary are those that were added, and trained.
+    text = torch.cat([torch.tensor([0]), chosen, others[-8:], torch.tensor([2])])[None].to(device)
+    picture = torch.full((1, backbone.image_tokens), config.image_token_id, device=device)
+    with torch.inference_mode():
+        found = network(
+            input_ids=torch.cat([picture, text], dim=1), pixel_values=pixels, decoder_input_ids=text, use_cache=False
+        )
+    return found.logits.float()
 
 
 def _added_tokens(card: Mapping[str, Any], folder: Path) -> list[str]:
     """Tokens that the adapter's card says were added; only our own task tokens are."""
     added = card.get("added_tokens") or []
-    if not isinstance(added, list) or not set(added) <= {ANSWER_TOKEN, EXPLAIN_TOKEN}:
-        raise _unusable(folder, f"{CARD} names tokens that are no task tokens")
+    known = {ANSWER_TOKEN, EXPLAIN_TOKEN}
+    if not isinstance(added, list) or not all(isinstance(one, str) and one in known for one in added):
+        raise unusable(folder, f"{CARD} names tokens that are no task tokens")
     return added
-
-
-def _unusable(folder: Path, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"cannot load the adapter: {why}",
-        where=folder,
-        do=f"give a peft adapter folder ({CONFIG} and {WEIGHTS})",
-    )
-
-
-def _module(name: str) -> str:
-    """``base_model.model.a.b.lora_A.weight`` -> ``a.b``."""
-    return name.removeprefix(remote_names.PEFT_PREFIX).rsplit(".lora_", 1)[0]
-
-
-def _read_config(folder: Path, rank: int | None) -> Any:
-    """The adapter's peft configuration, read as data."""
-    from peft import LoraConfig
-
-    try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if content.get("peft_type") != "LORA":
-            raise ValueError(f"peft_type {content.get('peft_type')!r}, LORA is needed")
-        known = {f.name for f in dataclasses.fields(LoraConfig)}
-        kept = {key: value for key, value in content.items() if key in known and value is not None}
-        for key in ("auto_mapping", "peft_type", "eva_config", "corda_config"):
-            kept.pop(key, None)
-        kept["inference_mode"] = True
-        config = LoraConfig(**kept)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise _unusable(folder, f"{CONFIG}: {(str(error).splitlines() or [''])[0][:200]}") from error
-    if rank is not None and config.r != rank:
-        raise CheckpointError(
-            f"the adapter has rank {config.r}, the variant rank {rank}",
-            where=folder,
-            do="choose the variant of that rank (list them with: gi-bench models), or another --checkpoint",
-        )
-    return config
-
-
-def _merge(network: Any, folder: Path, config: Any, tensors: Mapping[str, Any]) -> Any:
-    """Put every tensor in its place in the network, and merge."""
-    import torch
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-
-    other = "the adapter was made for another backbone"
-    do = "give the backbone that it belongs to with --backbone"
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers for a name that it has renamed; nothing that a user could act on.
-            warnings.simplefilter("ignore")
-            model = get_peft_model(network, config)
-            places = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
-            _account(places, {name: value.shape for name, value in tensors.items()}, folder)
-            exact = {name: value.to(torch.float32) for name, value in tensors.items()}
-            set_peft_model_state_dict(model, exact)
-            return model.merge_and_unload()
-    except CheckpointError:
-        raise
-    except Exception as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise CheckpointError(f"{other}: {first}", where=folder, do=do) from error
-
-
-def _account(places: Mapping[str, Any], tensors: Mapping[str, Any], folder: Path) -> None:
-    """Refuse an adapter with a tensor too many, too few, or of another shape."""
-    left = sorted(set(tensors) - set(places))
-    empty = sorted(set(places) - set(tensors))
-    shaped = sorted(name for name in places if name in tensors and places[name] != tensors[name])
-    for found, what in (
-        (left, "tensors have no place in this backbone"),
-        (empty, "places of this backbone have no tensor"),
-        (shaped, "tensors have another shape than this backbone's"),
-    ):
-        if found:
-            raise CheckpointError(
-                f"the adapter was made for another backbone: {len(found)} of {len(tensors)} {what}, first {found[0]}",
-                where=folder,
-                do="give the backbone that it belongs to with --backbone",
-            )
 
 
 def trainable_count(model: Any) -> int:
@@ -291,10 +308,12 @@ def trainable_count(model: Any) -> int:
 
 __all__: Sequence[str] = [
     "CARD",
+    "CONFIG",
     "TARGET_MODULES",
     "Adapted",
     "add_adapter",
     "add_task_tokens",
+    "check_adapter",
     "new_task_tokens",
     "read_card",
     "read_training_images",

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gi_bench.baselines.florence2 import rules
+from gi_bench.baselines.florence2.rules import CheckpointRules
+from gi_bench.harness.cache import file_digests, kept_digest
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.hub import hub_failure
 
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 HUB_ID = "florence-community/Florence-2-base"
+# What may lie in a checkpoint's folder and decides a prediction; and what has the same endings and decides none.
+_DECIDING = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})
+_TOLD = frozenset({"card.json", "training_images.txt"})
+# Twice the side of the largest Florence-2: what is far beyond it is damage, and would take hours and all memory.
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,42 @@ class PictureSettings:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             size = content["size"]
-            return PictureSettings(
+            found = PictureSettings(
                 int(size["height"]),
                 int(size["width"]),
-                tuple(content["image_mean"]),
-                tuple(content["image_std"]),
+                _three(content["image_mean"]),
+                _three(content["image_std"]),
                 int(content.get("resample", 3)),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found._check(content)
+            return found
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise CheckpointError(
                 f"cannot read the picture settings: {type(error).__name__}: {error}",
                 where=path,
                 do=f"give a folder in the layout of {HUB_ID}",
             ) from error
+
+    def _check(self, content: Mapping[str, Any]) -> None:
+        """Refuse values that make no picture, and steps of preparation that are not ours.
+
+        Raises:
+            ValueError: names the key.
+        """
+        if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
+            raise ValueError(f"size is {self.height} x {self.width}, sides of 1 to {_LARGEST_SIDE} pixels are read")
+        if not all(map(math.isfinite, (*self.mean, *self.std))):
+            raise ValueError("image_mean and image_std need numbers")
+        if min(self.std) <= 0:
+            raise ValueError("image_std has to be above 0")
+        if self.resample not in range(6):
+            raise ValueError(f"resample is {self.resample}, 0 to 5 are known")
+        for key, ours in (("do_resize", True), ("do_rescale", True), ("do_normalize", True), ("do_center_crop", False)):
+            if content.get(key) not in (None, ours):
+                raise ValueError(f"{key} is {content[key]}, only {ours} is supported")
+        factor = content.get("rescale_factor")
+        if factor is not None and abs(float(factor) * 255 - 1) > 1e-6:
+            raise ValueError(f"rescale_factor is {factor}, only 1/255 is supported")
 
     def resize(self, image: Image) -> npt.NDArray[np.uint8]:
         """The picture at the backbone's size, RGB of shape (height, width, 3)."""
@@ -75,6 +107,12 @@ class PictureSettings:
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
+def _three(values: Sequence[Any]) -> tuple[float, float, float]:
+    """One number a colour."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
 @dataclass
 class Backbone:
     """A loaded backbone.
@@ -84,6 +122,9 @@ class Backbone:
         tokenizer: with the task tokens added where the checkpoint has them.
         pictures: preparation of pictures.
         digest: SHA-256 over the weight files, short.
+        device: that it is on.
+        files: short SHA-256 of every file that decides a prediction, by name.
+        rules: decoding rules that it brings along.
     """
 
     network: Any
@@ -91,6 +132,8 @@ class Backbone:
     pictures: PictureSettings
     digest: str
     device: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    rules: CheckpointRules = field(default_factory=CheckpointRules)
 
     @property
     def image_tokens(self) -> int:
@@ -166,34 +209,123 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def weights_digest(folder: Path) -> str:
-    """SHA-256 over the safetensors files of a folder, the first 16 hex digits.
+    """SHA-256 over the safetensors files of a folder, the first 16 hex digits; unchanged files are read once.
 
     Raises:
-        CheckpointError: the folder holds no safetensors file.
+        CheckpointError: the folder holds no safetensors file, or one that cannot be read.
     """
-    digest = hashlib.sha256()
-    for path in weight_files(folder):
-        digest.update(path.name.encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
+    files = weight_files(folder)
+
+    def make() -> str:
+        digest = hashlib.sha256()
+        for path in files:
+            digest.update(path.name.encode())
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    try:
+        return kept_digest("weights", files, make)[:16]
+    except OSError as error:
+        raise _unreadable(error, folder) from error
 
 
-def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "float32") -> Backbone:
-    """Load a backbone from a folder or Hub id.
+def content_digests(folder: Path, names: Iterable[str] | None = None) -> dict[str, str]:
+    """The first 16 hex digits of the SHA-256 of every file of a checkpoint that decides a prediction, by name.
+
+    Args:
+        folder: of the checkpoint.
+        names: of the files that are read of it; None for all that may be.
 
     Raises:
-        CheckpointError: files are missing, damaged or of another architecture.
+        CheckpointError: a file cannot be read.
+    """
+    try:
+        if names is None:
+            paths = [path for path in folder.iterdir() if path.suffix in _DECIDING and path.name not in _TOLD]
+        else:
+            paths = [folder / name for name in names]
+        paths = sorted(path for path in paths if path.is_file())
+        return {path.name: digest[:16] for path, digest in zip(paths, file_digests(paths), strict=True)}
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+
+
+def _unreadable(error: OSError, folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"cannot read the checkpoint: {error.strerror or error}", where=error.filename or folder, do="check the file"
+    )
+
+
+def check_finite(tensors: Iterable[tuple[str, Any]], what: str, folder: Path, *, do: str = "") -> None:
+    """Refuse weights that hold NaN or infinity: whatever they answer is no answer.
+
+    Args:
+        tensors: by name.
+        what: whose they are, for the message.
+        folder: of the checkpoint.
+        do: what the user can do.
+
+    Raises:
+        CheckpointError: names the first such tensor.
     """
     import torch
-    from transformers import AutoTokenizer, Florence2ForConditionalGeneration
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    folder = resolve(source)
+    for name, value in tensors:
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{what} holds NaN or infinity, first in {name}", where=folder, do=do or "train or download it again"
+            )
+
+
+def load_backbone(
+    source: str | Path, *, device: str = "cpu", dtype: str = "float32", ignore_rules: bool = False
+) -> Backbone:
+    """Load a backbone from a folder or Hub id.
+
+    Args:
+        source: folder or Hub id.
+        device, dtype: where and in which precision it computes.
+        ignore_rules: go on without the decoding rules that it brings along.
+
+    Raises:
+        CheckpointError: files are missing, damaged or of another architecture; a weight is missing, has no place or
+            is no number; a decoding rule is not ours.
+    """
+    folder = check_backbone(source, ignore_rules=ignore_rules)
+    # Before the files are read: what is changed meanwhile is another content the next time.
+    digest, files = weights_digest(folder), content_digests(folder)
+    network, tokenizer, report = _load(folder, dtype)
+    _check_report(report, folder)
+    check_finite(
+        network.state_dict().items(),
+        f"the backbone (as {dtype})",
+        folder,
+        do="download it again, or use --dtype float32 where the file itself is whole",
+    )
+    _check_tokenizer(tokenizer, network, folder)
+    content = rules.read_file(folder) if not ignore_rules else None
+    if content is None:  # then the library reads what config.json says of them
+        content = network.generation_config.to_diff_dict()
+        content.pop("early_stopping", None)
+    if not ignore_rules:
+        start = network.config.text_config.decoder_start_token_id
+        rules.check_tokens(content, folder, end=tokenizer.eos_token_id, start=start)
+    kept = rules.checkpoint_rules(content, folder, ignore=ignore_rules)
     pictures = PictureSettings.read(folder)
-    digest = weights_digest(folder)
+    return Backbone(network.to(device).eval(), tokenizer, pictures, digest, device, files, kept)
+
+
+def check_backbone(source: str | Path, *, ignore_rules: bool = False) -> Path:
+    """The folder of a backbone, after everything that can be seen without loading its weights.
+
+    Raises:
+        CheckpointError: files are missing, of another architecture, or hold decoding rules that are not ours.
+    """
+    folder = resolve(source)
+    PictureSettings.read(folder)
+    weight_files(folder)
     kind = _architecture(folder)
     if kind != "Florence2ForConditionalGeneration":
         raise CheckpointError(
@@ -201,19 +333,66 @@ def load_backbone(source: str | Path, *, device: str = "cpu", dtype: str = "floa
             where=folder,
             do=f"give {HUB_ID} or a folder in its layout; microsoft/Florence-2-base needs foreign code",
         )
-    try:
-        network = Florence2ForConditionalGeneration.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True
+    if (folder / "adapter_config.json").exists():  # the library would load another backbone, that this file names
+        raise CheckpointError(
+            "the folder holds an adapter beside the backbone",
+            where=folder / "adapter_config.json",
+            do="move the adapter into a folder of its own and give it with --checkpoint",
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if not ignore_rules:
+        rules.checkpoint_rules(rules.read_file(folder) or {}, folder)
+    return folder
+
+
+def _load(folder: Path, dtype: str) -> tuple[Any, Any, Mapping[str, Any]]:
+    """Network, tokenizer and the library's report of what it found in the weights."""
+    import torch
+    from transformers import AutoTokenizer, Florence2ForConditionalGeneration
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it warns of is in the report
+    try:
+        network, report = Florence2ForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise CheckpointError(
-            f"cannot load the backbone: {type(error).__name__}: {str(error).splitlines()[0][:200]}",
+            f"cannot load the backbone: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
             where=folder,
             do=f"give a folder in the layout of {HUB_ID}",
         ) from error
-    _check_tokenizer(tokenizer, network, folder)
-    return Backbone(network.to(device).eval(), tokenizer, pictures, digest, device)
+    finally:
+        logging.set_verbosity(told)
+    return network, tokenizer, report
+
+
+def _check_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights that do not fill the network: the library would put random numbers where one is missing.
+
+    Raises:
+        CheckpointError: names the first tensor.
+    """
+    for key, what in (
+        ("missing_keys", "weights are missing"),
+        ("mismatched_keys", "weights have another shape than the network's"),
+        ("unexpected_keys", "weights have no place in the network"),
+        ("error_msgs", "weights cannot be loaded"),
+    ):
+        found = sorted(one if isinstance(one, str) else str(one[0]) for one in report.get(key) or ())
+        if found:
+            raise CheckpointError(
+                f"the backbone does not fit its config.json: {len(found)} {what}, first {found[0][:200]}",
+                where=folder,
+                do="download it again, or save it again with the library that made it",
+            )
 
 
 def _architecture(folder: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2.decoder import StepDecoder
+from gi_bench.baselines.florence2.rules import CheckpointRules
 from gi_bench.baselines.florence2.search import Rules, confidences, search, token_log_probs
 
 if TYPE_CHECKING:
@@ -26,30 +27,17 @@ class Generated:
         entropy: mean entropy of the tokens' distributions over that of a uniform one, in [0, 1].
         token_count: generated tokens, the end token included.
         token_log_probs: log-probability of each of them, at most 0.
+
+    A reply without a token beside begin, end and padding says nothing: its four confidences are None.
     """
 
     text: str
-    confidence: float
-    log_prob: float
-    margin: float
-    entropy: float
+    confidence: float | None
+    log_prob: float | None
+    margin: float | None
+    entropy: float | None
     token_count: int
     token_log_probs: tuple[float, ...]
-
-
-def checkpoint_rules(network: Any) -> dict[str, Any]:
-    """The decoding rules that a checkpoint brings along (``generation_config.json``).
-
-    Florence-2-base forbids repeated trigrams and forces the first token; the paper's code ran with the
-    checkpoint's own rules, so we do.
-    """
-    config = network.generation_config
-    return {
-        "forced_first": config.forced_bos_token_id,
-        "forced_last": config.forced_eos_token_id,
-        "no_repeat": config.no_repeat_ngram_size or 0,
-        "length_penalty": 1.0 if config.length_penalty is None else float(config.length_penalty),
-    }
 
 
 def encode_prompts(
@@ -89,6 +77,7 @@ def generate(
     *,
     max_new_tokens: int,
     beams: int = 1,
+    checkpoint_rules: CheckpointRules = CheckpointRules(),  # noqa: B008 -- frozen
 ) -> list[Generated]:
     """Generate one reply a prompt, without sampling.
 
@@ -97,6 +86,7 @@ def generate(
         prompts: n prompts.
         max_new_tokens: longest reply.
         beams: 1 for greedy search.
+        checkpoint_rules: what the checkpoint decides of the search.
     """
     import torch
 
@@ -106,7 +96,7 @@ def generate(
         limit=min(max_new_tokens, room),
         start=network.config.text_config.decoder_start_token_id,
         end=tokenizer.eos_token_id,
-        **checkpoint_rules(network),
+        **checkpoint_rules.of_search(),
     )
     decoder = StepDecoder(network)
     with torch.inference_mode():
@@ -117,7 +107,8 @@ def generate(
     for hypothesis in found:
         kept = [token for token in hypothesis.tokens if token not in dropped]
         text = tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        replies.append(
-            Generated(text.strip(), *confidences(hypothesis), len(hypothesis.tokens), token_log_probs(hypothesis))
-        )
+        sure: tuple[float | None, float | None, float | None, float | None] = (None, None, None, None)
+        if kept:
+            sure = confidences(hypothesis)
+        replies.append(Generated(text.strip(), *sure, len(hypothesis.tokens), token_log_probs(hypothesis)))
     return replies

@@ -51,6 +51,7 @@ class Florence2Model:
         training_images: frozenset[str] | None = None,
     ) -> None:
         self._backbone, self._network, self._decoding = backbone, network, decoding_settings
+        self.prompts = prompts.told(microsoft=decoding_settings.microsoft_prompts)
         self.settings, self.training_images = settings, training_images
         self.batch_size = 64 if backbone.pictures.width <= 128 else 24
 
@@ -76,6 +77,7 @@ class Florence2Model:
             asked,
             max_new_tokens=limit,
             beams=self._decoding.beams,
+            checkpoint_rules=self._backbone.rules,
         )
 
     def answer(self, features: Sequence[torch.Tensor], asks: Sequence[Ask]) -> list[Answer]:

@@ -38,3 +38,12 @@ def ground_prompt(phrase: str, *, microsoft: bool = False) -> str:
     """
     gap = "  " if microsoft else " "
     return f"Locate{gap}{phrase.strip()} in the image with mask"
+
+
+def told(*, microsoft: bool = False) -> dict[str, str]:
+    """The prompt of every task with a place for what is asked, as a manifest keeps it."""
+    return {
+        "answer": answer_prompt("{question}"),
+        "explain": explain_prompt("{question}"),
+        "ground": ground_prompt("{phrase}", microsoft=microsoft),
+    }

@@ -56,6 +56,41 @@ def native_name(name: str) -> str:
     return prefix + bare
 
 
+# The way back, for what a configuration says of modules by name; every name survives the round trip.
+_BACK: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^model\.language_model\.", "language_model.model."),
+        (r"^lm_head\b", "language_model.lm_head"),
+        (r"^model\.multi_modal_projector\.image_proj_norm\b", "image_proj_norm"),
+        (r"^model\.multi_modal_projector\.image_position_embed\b", "image_pos_embed"),
+        (r"^model\.multi_modal_projector\.visual_temporal_embed\b", "visual_temporal_embed"),
+        (r"^model\.vision_tower\.convs\.(\d+)\.conv\b", r"vision_tower.convs.\1.proj"),
+        (r"^model\.vision_tower\.", "vision_tower."),
+        (r"(_block)\.(conv[12])\b", r"\1.\2.fn.dw"),
+        (r"\.spatial_block\.norm1\b", ".spatial_block.window_attn.norm"),
+        (r"\.channel_block\.norm1\b", ".channel_block.channel_attn.norm"),
+        (r"\.((?:window|channel)_attn)\.(qkv|proj)\b", r".\1.fn.\2"),
+        (r"\.norm2\b", ".ffn.norm"),
+        (r"\.ffn\.(fc[12])\b", r".ffn.fn.net.\1"),
+    )
+)
+
+
+def remote_name(native: str) -> str | None:
+    """The original name of a native module; None for one that the original does not have as a module.
+
+    >>> remote_name("model.vision_tower.blocks.0.0.spatial_block.window_attn.qkv")
+    'vision_tower.blocks.0.0.spatial_block.window_attn.fn.qkv'
+    >>> remote_name("model.multi_modal_projector.image_projection") is None  # a bare parameter there
+    True
+    """
+    name = native
+    for pattern, replacement in _BACK:
+        name = pattern.sub(replacement, name)
+    return name if is_remote(name) and native_name(name) == native else None
+
+
 def native_names(names: Iterable[str]) -> dict[str, str]:
     """Original name -> native name.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2 import prompts, remote_names
-from gi_bench.baselines.florence2.adapters import CARD, CONFIG, WEIGHTS, read_card
+from gi_bench.baselines.florence2.adapter_config import CONFIG, WEIGHTS
+from gi_bench.baselines.florence2.adapters import CARD, read_card
 from gi_bench.baselines.florence2.backbone import HUB_ID, resolve, weights_digest
 from gi_bench.harness.errors import CheckpointError, UnfitRunError
 from gi_bench.harness.files import file_digest

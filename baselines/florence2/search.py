@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gi_bench.harness.errors import RunError
+
 if TYPE_CHECKING:
     import torch
 
@@ -88,7 +90,11 @@ class _Candidates:
 
 
 def search(decoder: StepDecoder, memory: Memory, rules: Rules) -> list[Hypothesis]:
-    """The best reply to every prompt of ``memory``."""
+    """The best reply to every prompt of ``memory``.
+
+    Raises:
+        RunError: the network computes NaN or infinity.
+    """
     import torch
 
     count, beams = memory.keys[0].shape[0], rules.beams
@@ -133,6 +139,11 @@ def _candidates(logits: torch.Tensor, live: _Live, rules: Rules, length: int) ->
     count, beams, vocabulary = logits.shape
     wanted = min(2 * beams, vocabulary)
     total = logits.logsumexp(dim=-1, keepdim=True)
+    if not bool(torch.isfinite(total).all()):
+        raise RunError(
+            "the model computes NaN or infinity instead of probabilities",
+            do="use --dtype float32 (float16 overflows where bfloat16 and float32 do not)",
+        )
     top = logits.topk(min(max(wanted, TOP_K), vocabulary), dim=-1)
     likeliest = (top.values - total).exp()
     mass = likeliest[..., :TOP_K].sum(-1)

@@ -48,7 +48,7 @@ class Florence2:
         import json
 
         from tokenizers import AddedToken
-        from transformers import AutoTokenizer, Florence2ForConditionalGeneration
+        from transformers import AutoTokenizer, Florence2ForConditionalGeneration, GenerationConfig
 
         wanted = getattr(torch, dtype)
         self.device = device
@@ -65,6 +65,14 @@ class Florence2:
 
             self.network = PeftModel.from_pretrained(self.network, str(adapter)).merge_and_unload()
         self.network = self.network.to(device, dtype=wanted).eval()
+        tokens = self.network.generation_config
+        # All rules of the search stand in GENERATION; of the checkpoint's file only the tokens are taken.
+        self.network.generation_config = GenerationConfig(
+            bos_token_id=tokens.bos_token_id,
+            eos_token_id=tokens.eos_token_id,
+            pad_token_id=tokens.pad_token_id,
+            decoder_start_token_id=tokens.decoder_start_token_id,
+        )
 
     def features(self, image: Any) -> torch.Tensor:
         """Features (image tokens, width) of one picture."""

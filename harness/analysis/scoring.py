@@ -194,6 +194,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield run.manifest.suite_note
     if run.recipe.model.get("note"):
         yield str(run.recipe.model["note"])
+    yield from run.manifest.remarks
     if run.seen_images:
         yield f"{len(run.seen_images):,} of {run.manifest.counts.images:,} images were seen in training"
     if run.role == "ceiling":

@@ -16,6 +16,10 @@ ThreadsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
+AcceptChangedOption = Annotated[
+    bool,
+    typer.Option("--accept-changed", help="Go on with what other code has begun or somebody changed, and say so."),
+]
 
 
 def load_plugins(plugins: list[Path] | None) -> None:

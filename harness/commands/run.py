@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import PluginOption, ThreadsOption, load_plugins
+from gi_bench.harness.commands.options import AcceptChangedOption, PluginOption, ThreadsOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 
@@ -48,6 +50,13 @@ EverythingOption = Annotated[bool, typer.Option("--all", help="Print all metrics
 BoundsOption = Annotated[
     bool, typer.Option("--bounds", help="Also run the floors and ceilings of these tasks that there are.")
 ]
+IgnoreRulesOption = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-generation-config",
+        help="Go on without the decoding rules that a checkpoint brings along (generation_config.json).",
+    ),
+]
 
 
 def run(
@@ -71,6 +80,8 @@ def run(
     everything: EverythingOption = False,
     bounds: BoundsOption = False,
     threads: ThreadsOption = None,
+    ignore_generation_config: IgnoreRulesOption = False,
+    accept_changed: AcceptChangedOption = False,
     plugin: PluginOption = None,
 ) -> None:
     """Run model variants on a suite: predictions, scores and report."""
@@ -91,6 +102,9 @@ def run(
         split=split,
         bounds=bounds,
         threads=threads,
+        ignore_generation_config=ignore_generation_config,
+        accept_changed=accept_changed,
+        command=shlex.join(["gi-bench", *sys.argv[1:]]),
     )
     finished = evaluate(
         model,

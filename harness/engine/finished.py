@@ -75,6 +75,7 @@ def request(
             [context.suite.name, context.suite.fingerprint],
             taught,
             [context.device, context.dtype, context.seed, context.checkpoint, context.backbone, context.beams],
+            context.ignore_rules,
             asked,
             content,
             str(output.resolve()),

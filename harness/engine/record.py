@@ -10,10 +10,11 @@ from pathlib import Path
 from gi_bench.harness import files, migration, store
 from gi_bench.harness.devices import use_threads
 from gi_bench.harness.engine import machine
+from gi_bench.harness.engine.code import taken_up
 from gi_bench.harness.engine.execute import BatchSize, PartResult
 from gi_bench.harness.engine.plan import Part, Plan
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.schema import Counts, Manifest, Recipe, Timing
+from gi_bench.harness.schema import Code, Counts, Manifest, Recipe, Timing
 from gi_bench.harness.suites.base import Suite
 
 
@@ -24,27 +25,40 @@ class Record:
         folder: the run folder.
         plan: its parts.
         recipe: what it is bound to.
+        remarks: what must be said beside the scores of predictions that were there before.
     """
 
     def __init__(self, folder: Path, plan: Plan, manifest: Manifest, earlier: Manifest | None) -> None:
         self.folder, self.plan, self.recipe = folder, plan, manifest.recipe
         self._manifest, self._earlier = manifest, earlier
+        self.remarks = manifest.remarks
         self._executed = 0
 
     @staticmethod
     def open(
-        folder: Path, recipe: Recipe, suite: Suite, plan: Plan, device: str, *, threads: int | None = None
+        folder: Path,
+        recipe: Recipe,
+        suite: Suite,
+        plan: Plan,
+        device: str,
+        *,
+        threads: int | None = None,
+        code: Code = Code(),  # noqa: B008 -- frozen
+        accept_changed: bool = False,
     ) -> Record:
         """Bind a folder to a recipe, or take up the run of this recipe that is in it.
 
         Args:
             threads: given by the user; None goes on with as many as the run was begun with, since not every library
                 gives the same last digits on another number.
+            code: what the predictions are made with.
+            accept_changed: go on with an unfinished run that other code has begun.
 
         Raises:
-            RunError: the folder holds another recipe, or something that is no run.
+            RunError: the folder holds another recipe, something that is no run, or an unfinished run of other code.
         """
         earlier = bind(folder, recipe)
+        code, remarks = taken_up(folder, earlier, code, accept=accept_changed)
         if threads is None and earlier is not None and earlier.hardware.threads is not None:
             use_threads(earlier.hardware.threads)
         manifest = Manifest(
@@ -59,6 +73,8 @@ class Record:
             hardware=machine.hardware(device),
             system=machine.system(),
             packages=machine.packages(),
+            code=code,
+            remarks=remarks,
         )
         return Record(folder, plan, manifest, earlier)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gi_bench import __version__
 from gi_bench.harness import files
 from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
+from gi_bench.harness.engine.code import code_of, with_model
 from gi_bench.harness.engine.entries import bounds_of, check_built, entries_of, recipe_settings
 from gi_bench.harness.engine.execute import BatchSize, execute_part
 from gi_bench.harness.engine.finished import Request, request
@@ -21,9 +22,11 @@ from gi_bench.harness.engine.record import Record
 from gi_bench.harness.engine.teachers import Teachers
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import BuildContext, Model
+from gi_bench.harness.provenance import is_ours
 from gi_bench.harness.registry import ModelEntry, load_suite
-from gi_bench.harness.schema import TASKS, Recipe, Scores, SeenImages, Task
+from gi_bench.harness.schema import TASKS, Code, Recipe, Scores, SeenImages, Task
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.image_lists import read_image_ids
 
 # Where --batch-size auto stops growing; a part of 240 rows cannot fill more.
 GPU_CEILING = 256
@@ -46,6 +49,9 @@ class Settings:
         bounds: also run the registered floors and ceilings of the models' tasks; those that the suite has nothing for
             are left out, and said.
         threads: threads of torch on a CPU; None for as many as there are free cores. No part of the recipe.
+        ignore_generation_config: go on without the decoding rules that a checkpoint brings along.
+        accept_changed: go on with an unfinished run that other code has begun.
+        command: the command line, for the manifest; empty from Python.
     """
 
     tasks: tuple[Task, ...] | None = None
@@ -61,6 +67,28 @@ class Settings:
     split: str | None = None
     bounds: bool = False
     threads: int | None = None
+    ignore_generation_config: bool = False
+    accept_changed: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model of a call, with everything that can be known before the first of them runs.
+
+    Attributes:
+        entry: the model.
+        context: what it is built from.
+        request: what the call asks of it.
+        code: what it runs on.
+        made: the folder of its finished run, or the model where it is built already; None to build it at its turn.
+    """
+
+    entry: ModelEntry
+    context: BuildContext
+    request: Request
+    code: Code
+    made: Path | Model | None
 
 
 @dataclass(frozen=True)
@@ -116,30 +144,65 @@ def evaluate(
     opened = _opened(suite, data, settings.split)
     if settings.device != "auto":
         choose_device(settings.device)
-    shared: dict[str, Any] = {}
+    if settings.training_images is not None:
+        read_image_ids(settings.training_images)
     teachers = Teachers(opened, train_suite, data, train_data)
     optional = bounds_of(entries, settings.tasks) if settings.bounds else []
+    shared: dict[str, Any] = {}
+    jobs: list[_Job] = []
     finished = []
-    for entry in [*entries, *optional]:
-        context = _context(entry, opened, settings, shared)
-        try:
-            context.train_suite = teachers.of(entry)
-            asked = _request(entry, context, settings, Path(output))
-            model = asked.find() or _built(entry, context, settings)
-        except GiBenchError as error:
-            if entry not in optional:
-                raise
-            say(f"{entry.name} left out: {error.what}")
-            continue
-        if isinstance(model, Path):
-            finished.append(_found(entry, model, opened, say))
-            continue
-        try:
-            finished.append(_run(entry, model, context, Path(output), settings, say))
-            asked.finished(finished[-1].path)
-        finally:
-            model.close()
+    try:
+        for entry in [*entries, *optional]:
+            try:
+                jobs.append(_job(entry, opened, teachers, settings, shared, Path(output)))
+            except GiBenchError as error:
+                if entry not in optional:
+                    raise
+                say(f"{entry.name} left out: {error.what}")
+        for job in jobs:
+            finished.append(_done(job, Path(output), settings, say))
+    finally:
+        for job in jobs[len(finished) :]:
+            if job.made is not None and not isinstance(job.made, Path):
+                job.made.close()
     return finished
+
+
+def _job(
+    entry: ModelEntry, suite: Suite, teachers: Teachers, settings: Settings, shared: dict[str, Any], output: Path
+) -> _Job:
+    """Everything about one model that can be known before the first runs.
+
+    Raises:
+        GiBenchError: it cannot run here.
+    """
+    context = _context(entry, suite, settings, shared)
+    context.train_suite = teachers.of(entry)
+    asked = _request(entry, context, settings, output)
+    made: Path | Model | None = asked.find()
+    if made is None:
+        if entry.needs_image and is_ours(entry.build):  # a plugin's model may turn out to be blind
+            _check_images(entry, suite)
+        if entry.check is not None:
+            entry.check(context)
+        suite.fingerprint  # noqa: B018 -- reads every row and image that is not pinned
+        if not entry.needs_image:
+            made = _built(entry, context, settings)  # takes seconds, and nothing else can tell what is missing
+    return _Job(entry, context, asked, code_of(entry, suite, settings.command), made)
+
+
+def _done(job: _Job, output: Path, settings: Settings, say: Callable[[str], None]) -> Finished:
+    """The run of a model: found, or made."""
+    if isinstance(job.made, Path):
+        return _found(job.entry, job.made, job.context.suite, say)
+    model = job.made or _built(job.entry, job.context, settings)
+    try:
+        code = with_model(job.code, job.entry, job.context.suite, model)
+        done = _run(replace(job, made=model, code=code), model, output, settings, say)
+        job.request.finished(done.path)
+        return done
+    finally:
+        model.close()
 
 
 def _built(entry: ModelEntry, context: BuildContext, settings: Settings) -> Model:
@@ -149,6 +212,14 @@ def _built(entry: ModelEntry, context: BuildContext, settings: Settings) -> Mode
     model = entry.build(context)
     check_built(entry, model, settings.tasks)
     return model
+
+
+def _check_images(entry: ModelEntry, suite: Suite) -> None:
+    if not suite.has_images:
+        raise GiBenchError(
+            f"{entry.name} looks at images, and {suite.name} has none here",
+            do="give --data a folder with images/, or run a blind variant",
+        )
 
 
 def _opened(suite: str | Suite, data: Path | str | None, split: str | None) -> Suite:
@@ -172,6 +243,7 @@ def _context(entry: ModelEntry, suite: Suite, settings: Settings, shared: dict[s
         checkpoint=settings.checkpoint,
         backbone=settings.backbone,
         beams=settings.beams,
+        ignore_rules=settings.ignore_generation_config,
         shared=shared,
     )
 
@@ -193,20 +265,11 @@ def _found(entry: ModelEntry, folder: Path, suite: Suite, say: Callable[[str], N
     return Finished(folder, scores or score_run(folder), 0.0)
 
 
-def _run(
-    entry: ModelEntry,
-    model: Model,
-    context: BuildContext,
-    output: Path,
-    settings: Settings,
-    say: Callable[[str], None],
-) -> Finished:
+def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callable[[str], None]) -> Finished:
+    entry, context = job.entry, job.context
     suite = context.suite
-    if model.needs_image and not suite.has_images:
-        raise GiBenchError(
-            f"{entry.name} looks at images, and {suite.name} has none here",
-            do="give --data a folder with images/, or run a blind variant",
-        )
+    if model.needs_image:
+        _check_images(entry, suite)
     tasks: tuple[Task, ...] = tuple(
         task for task in (settings.tasks or TASKS) if task in model.tasks and task in entry.tasks
     )
@@ -229,14 +292,23 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    record = Record.open(folder, recipe, suite, plan, context.device, threads=settings.threads)
+    record = Record.open(
+        folder,
+        recipe,
+        suite,
+        plan,
+        context.device,
+        threads=settings.threads,
+        code=job.code,
+        accept_changed=settings.accept_changed,
+    )
     say(f"{entry.name} on {suite.name}: {folder}")
     size = _batch_size(settings.batch_size, model, context.device)
     record.begin(size)
     write_pictures(folder, suite, plan.img_ids)
     _write_training(folder, model, settings, plan)
     start = time.perf_counter()
-    _execute(record, suite, model, size)
+    _execute(record, suite, model, size, say)
     seconds = time.perf_counter() - start
     record.finish(size)
     from gi_bench.harness.analysis.scoring import score_run
@@ -254,10 +326,15 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def _execute(record: Record, suite: Suite, model: Model, size: BatchSize) -> None:
-    """Do the parts that are not there yet."""
+def _execute(record: Record, suite: Suite, model: Model, size: BatchSize, say: Callable[[str], None]) -> None:
+    """Do the parts that are not there yet, and say what is remarkable about those that are."""
     plan = record.plan
     missing = record.missing()
+    for remark in record.remarks:
+        say(f"{record.recipe.variant}: {remark}")
+    if not missing:
+        say(f"{record.recipe.variant}: finished before, all {len(plan.parts)} parts are there")
+        return
     total = sum(part.row_count for part in plan.parts)
     with Progress(record.recipe.variant, total, total - sum(part.row_count for part in missing)) as progress:
         for part in missing:
@@ -271,13 +348,15 @@ def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) 
     trained: frozenset[str] | None = getattr(model, "training_images", None)
     source = "the model's own list"
     if settings.training_images is not None:
-        from gi_bench.harness.suites.image_lists import read_image_ids
-
         trained, source = frozenset(read_image_ids(settings.training_images)), settings.training_images.name
     if trained is None:
         return
     seen = sorted(trained.intersection(plan.img_ids))
-    files.write_json(folder / "training.json", asdict(SeenImages(tuple(seen), source, len(trained))))
+    count = len(trained)
+    if settings.training_images is None:
+        # A floor learns from images that are asked about too, of which none speaks about itself.
+        count = max(count, int(model.settings.get("training_image_count", 0)))
+    files.write_json(folder / "training.json", asdict(SeenImages(tuple(seen), source, count)))
 
 
 __all__ = ["Finished", "Settings", "evaluate"]

@@ -125,9 +125,9 @@ class SuiteEntry:
         """Load the suite; ``data`` is the folder given by the user, if any."""
         suite = self.load(data)
         assert isinstance(suite, Suite)
+        suite.is_embedded = suite.is_embedded or suite.spec.is_embedded or self.spec.is_embedded
         if suite.spec == SuiteSpec():
             suite.spec = self.spec
             suite.train_suite = suite.train_suite or self.spec.train_suite
             suite.mask_suite = suite.mask_suite or self.spec.mask_suite
-            suite.is_embedded = suite.is_embedded or self.spec.is_embedded
         return suite

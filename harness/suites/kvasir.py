@@ -52,6 +52,7 @@ class KvasirSuite(Suite):
         self.train_suite = spec.train_suite
         self._folder = folder
         self._paths: dict[str, Path] = {}
+        self._missing: list[str] = []
         self._notes: list[str] = []
         self.phrases: Sequence[Phrase] = ()
         self.has_images = (folder / "images").is_dir()
@@ -79,16 +80,9 @@ class KvasirSuite(Suite):
             self._notes.append("not the official subset (its hash differs): not comparable with published numbers")
 
     def _find_images(self) -> None:
-        missing = []
-        for img_id in dict.fromkeys(question.img_id for question in self.questions):
-            if not self._find_image(img_id):
-                missing.append(img_id)
-        if missing:
-            raise DataError(
-                f"{len(missing):,} images are missing, the first is {missing[0]}",
-                where=self._folder / "images",
-                do="add them, or move the folder images/ away to run blind variants",
-            )
+        """Remember where the images lie. Which are missing is told to whoever asks for one: a prior needs none."""
+        ids = dict.fromkeys(question.img_id for question in self.questions)
+        self._missing = [img_id for img_id in ids if not self._find_image(img_id)]
 
     def _find_image(self, img_id: str) -> bool:
         """Remember where an image lies; False if it is not there."""
@@ -155,6 +149,12 @@ class KvasirSuite(Suite):
 
     def _bytes(self, img_id: str) -> bytes:
         path = self._paths.get(img_id)
+        if path is None and self._missing:
+            raise DataError(
+                f"{len(self._missing):,} images are missing, the first is {self._missing[0]}",
+                where=self._folder / "images",
+                do="add them, or move the folder images/ away to run blind variants",
+            )
         if path is None:
             raise DataError("image not found", where=img_id, do="add it to images/")
         try:

@@ -137,7 +137,7 @@ def test_greedy_is_an_option_and_part_of_the_recipe(gi_bench: CommandLine, tmp_p
         (("-m", "multitask_r128", "--checkpoint", "nobody/nothing"), "not in the cache and HF_HUB_OFFLINE is set"),
         (("-m", "florence2_zero_shot", "--backbone", "nobody/nothing"), "cannot get the backbone"),
         (("-m", "florence2_zero_shot", "--backbone", f"{BACKBONE}@no-such-revision"), "cannot get the backbone"),
-        (("-m", "multitask_r32", "--checkpoint", ADAPTER), "rank 128, the variant rank 32"),
+        (("-m", "multitask_r32", "--checkpoint", ADAPTER), None),
         (
             (
                 "-m",

@@ -98,7 +98,7 @@ def test_every_tensor_lands_where_it_belongs(backbone: Backbone, published: Path
     tensors = load_file(published / "adapter_model.safetensors")
     assert len(tensors) == 2 * len(names)
     assert all(remote_names.is_remote(name) for name in tensors)
-    adapted = with_adapter(backbone, published, rank=128)
+    adapted = with_adapter(backbone, published)
     assert adapted.names == "microsoft"
     before, after = backbone.network.state_dict(), adapted.network.state_dict()
     for old, new in names.items():
@@ -178,9 +178,11 @@ def test_a_tensor_too_few_too_many_or_misshapen_is_refused(
         with_adapter(backbone, folder)
 
 
-def test_another_rank_is_refused(backbone: Backbone, published: Path) -> None:
-    with pytest.raises(CheckpointError, match="rank 128, the variant rank 32"):
-        with_adapter(backbone, published, rank=32)
+def test_another_rank_runs_and_is_told(published: Path) -> None:
+    suite = PhantomSuite("validation", 1)
+    model = model_entry("multitask_r32").build(BuildContext(suite=suite, checkpoint=published))
+    assert (model.settings["rank"], model.settings["alpha"]) == (128, 256)
+    assert model.settings["note"] == "the adapter has rank 128 and alpha 256, multitask_r32 has 32 and 64"
 
 
 def test_the_original_s_prompt_keeps_its_two_spaces(published: Path) -> None:

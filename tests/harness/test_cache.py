@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gi_bench.harness import cache as caching
-from gi_bench.harness.cache import Cache, cache_folder, file_digests
+from gi_bench.harness.cache import Cache, cache_folder, file_digests, kept_digest
 from gi_bench.harness.files import file_digest
 
 
@@ -192,3 +193,50 @@ def test_a_file_just_written_is_not_trusted_yet(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(caching, "file_digest", lambda path: read.append(path) or file_digest(path))
     file_digests([path], tmp_path / "cache")
     assert read == [path]
+
+
+def _hub_file(root: Path, content: bytes, name: str | None = None) -> Path:
+    """A file of a snapshot in the Hub's cache, a link to its blob."""
+    blob = root / "blobs" / (name or hashlib.sha256(content).hexdigest())
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(content)
+    link = root / "snapshots" / ("0" * 40) / "model.safetensors"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(os.path.relpath(blob, link.parent))
+    return link
+
+
+def test_a_large_file_of_the_hub_is_known_by_its_blob_s_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(caching, "file_digest", lambda path: read.append(path) or file_digest(path))
+    link = _hub_file(tmp_path / "models--a--b", b"fifteen gigabytes")
+    wanted = hashlib.sha256(b"fifteen gigabytes").hexdigest()
+    assert file_digests([link], tmp_path / "cache") == [wanted]
+    assert read == []
+    time.sleep(0.02)
+    link.resolve().write_bytes(b"something else!!!")
+    assert file_digests([link], tmp_path / "cache") == [hashlib.sha256(b"something else!!!").hexdigest()]
+    small = _hub_file(tmp_path / "models--a--c", b"{}", "9e26dfeeb6e641a33dae4961196235bdb965b21b")
+    assert file_digests([small], tmp_path / "cache") == [hashlib.sha256(b"{}").hexdigest()]
+    assert read == [link, small]
+
+
+def test_a_digest_over_several_files_is_kept(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    made: list[int] = []
+
+    def make() -> str:
+        made.append(1)
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+    for path in paths:
+        path.write_bytes(path.name.encode())
+        _age(path, 60)
+    first = kept_digest("one way", paths, make, tmp_path / "cache")
+    assert kept_digest("one way", paths, make, tmp_path / "cache") == first
+    assert len(made) == 1
+    kept_digest("another way", paths, make, tmp_path / "cache")
+    kept_digest("one way", paths[::-1], make, tmp_path / "cache")
+    assert len(made) == 3
+    paths[1].write_bytes(b"c")
+    assert kept_digest("one way", paths, make, tmp_path / "cache") != first

@@ -49,7 +49,9 @@ class SplitSuite(Suite):
         self._suite = suite
         self.split, self.side = split, side
         self.name = f"{suite.name}@{split.fingerprint[:8]}-{side}"
-        self.has_images, self.note, self.is_embedded = suite.has_images, suite.note, suite.is_embedded
+        self.has_images, self.note = suite.has_images, suite.note
+        # The same rows and pictures: computed as precisely as the whole suite.
+        self.is_embedded = suite.is_embedded or suite.spec.is_embedded
         self.spec = side_spec(suite.name, suite.spec)
         self.train_suite = None
         questions = [row for row in suite.questions if split.sides[row.img_id] == side]
