@@ -75,7 +75,7 @@ def _body(run: Run, edition: Edition, table: Rows, script: Script | None) -> str
         f"# {_plain(run.variant)} for {edition.title}, subtask 1",
         "",
         f"Answers to {len(run.questions):,} questions of `{table.dataset}` (`{table.split}`), made by "
-        f"`{_plain(run.variant)}` and submitted with [gi-bench](https://pypi.org/project/gi-bench/).",
+        f"`{_plain(run.variant)}` and submitted with gi-bench.",
         "",
         "| | |",
         "|---|---|",

@@ -94,7 +94,7 @@ def _head(made: Made) -> tuple[str, list[str]]:
     lines = [
         f"{code(table.lines)} holds {len(made.rows):,} rows of {code(table.dataset)} ({code(table.split)}) with "
         f"answer, explanation, regions and confidence, {code(table.visuals)} the pictures that it names, "
-        f"{code(table.script)} who submits; written by [gi-bench](https://pypi.org/project/gi-bench/) from a "
+        f"{code(table.script)} who submits; written by gi-bench from a "
         "stored run",
         "| | |",
         "|---|---|",

@@ -18,13 +18,13 @@ from gi_bench.submissions.editions import Edition, Task1
 from gi_bench.submissions.folder import check_replaceable, write_folder
 from gi_bench.submissions.info import Team
 from gi_bench.submissions.rows import asked_rows
-from gi_bench.submissions.template import info_block, notice, read_template, sections
+from gi_bench.submissions.template import BRING, info_block, notice, read_template, sections
 
 PUBLIC_SCORES = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
 REQUIREMENTS = "requirements.txt"
 # Two places in the script of a model that gi-bench cannot write out; they stop it until somebody fills them.
-LOADING = "BRING YOUR MODEL (1 of 2)"
-ANSWERING = "BRING YOUR MODEL (2 of 2)"
+LOADING = f"{BRING} (1 of 2)"
+ANSWERING = f"{BRING} (2 of 2)"
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _lines(run: Run, folder: Path, wanted: Wanted, script: Script | None) -> Map
     lines = [f"{edition.title}, subtask 1: {folder}"]
     if script is None:
         lines.append(
-            f"{run.variant} cannot be written out: fill the two places marked BRING YOUR MODEL in the script, and "
+            f"{run.variant} cannot be written out: fill the two places marked {BRING} in the script, and "
             "add what it needs to requirements.txt and to the repository"
         )
     lines += [f"note: {note}" for note in (*(script.notes if script is not None else ()), *edition.notes)]
@@ -227,7 +227,10 @@ def _lines(run: Run, folder: Path, wanted: Wanted, script: Script | None) -> Map
         lines.append("note: no card states a licence of these weights: give yours with --license")
     if run.manifest.peak_memory_mb is None:
         lines.append("note: the run does not say how much memory it took: memory is 0 in the file")
-    lines += [f"check it:  gi-bench submit check {folder}", f"push it:   gi-bench submit push {folder}"]
+    lines += [
+        f"check it:  gi-bench submit check {folder}",
+        f"push it:   gi-bench submit push {folder} --repo {wanted.repository}",
+    ]
     return dict.fromkeys(lines)
 
 

@@ -18,6 +18,8 @@ from gi_bench.harness.errors import GiBenchError
 from gi_bench.submissions.editions import Edition
 
 CLIENT = "medvqa"
+# Marks the places of a script that wait for a model.
+BRING = "BRING YOUR MODEL"
 NOTICE = (
     "# Made by gi-bench from the organisers' template ({competition}, {file}) of medvqa {version},\n"
     "# https://github.com/SushantGautam/MedVQA, MIT licence, by Sushant Gautam and the organisers at SimulaMet.\n"

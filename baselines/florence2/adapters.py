@@ -109,6 +109,8 @@ def save_adapter(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
     config = model.peft_config["default"]
     config.base_model_name_or_path = str(card.get("backbone", ""))
     config.inference_mode = True
+    if isinstance(config.target_modules, set):
+        config.target_modules = sorted(config.target_modules)  # a set's order differs between processes
     config.save_pretrained(folder)
     (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -55,6 +55,7 @@ ERRORS = {
     # scripts
     "script-syntax": "the script is not Python",
     "script-raises": "the script stops by itself",
+    "model-missing": "the script waits for its model",
     "info-missing": "the script has no SUBMISSION_INFO",
     "info-literal": "SUBMISSION_INFO is not written out",
     "info-field": "SUBMISSION_INFO is not filled in",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.official import fits
 from gi_bench.submissions.check.scripts import LONG_LINE
+from gi_bench.submissions.check.template import lines_missing
 from gi_bench.submissions.editions import Edition, Rows, Task1, Task2, edition_named, editions
+from gi_bench.submissions.folder import RECORD
 
 Pairs = Sequence[tuple[str, str]]
+_MOST_RECORD = 1 << 22
 # Names that were met for the files that the client looks for, and their kin.
 _ALIKE = {
     "script1": re.compile(r"submission[_-]?(?:sub)?(?:task)?[_-]?1(?:_\w+)?\.py"),
@@ -120,12 +124,25 @@ def choose(folder: Folder, wanted: str | None, more: Path | None, rows: Mapping[
     # Lines that are far longer than any that the organisers replace would take long to search.
     short = "\n".join(line for line in script.split("\n") if len(line) <= LONG_LINE)
 
-    def rank(edition: Edition) -> tuple[int, bool, int]:
-        return _fit(edition, rows, short, folder), "medico" in edition.competition.lower(), _year(edition)
+    recorded = _recorded(folder)
+
+    def rank(edition: Edition) -> tuple[int, bool, int, bool, int]:
+        missing = lines_missing(short, edition, edition.task1) if short and edition.task1 is not None else 0
+        is_medico = "medico" in edition.competition.lower()
+        return _fit(edition, rows, short, folder), edition.name == recorded, -missing, is_medico, _year(edition)
 
     best = max(known.values(), key=rank)
     why = "its rows or lines fit best" if rank(best)[0] else "no edition's rows fit, so the newest"
     return Choice(best, f"assumed: {why}; --edition NAME for another of {', '.join(known)}")
+
+
+def _recorded(folder: Folder) -> str:
+    """The edition that gi-bench wrote the folder for; empty where it did not. It only decides between equals."""
+    try:
+        content = json.loads(folder.read_text(RECORD, _MOST_RECORD, Findings()) or "")
+        return str(content["edition"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def _fit(edition: Edition, rows: Mapping[Subtask, Pairs], script: str, folder: Folder) -> int:

@@ -14,6 +14,7 @@ from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.info import check_info
 from gi_bench.submissions.editions import Patch, Task1
+from gi_bench.submissions.template import BRING
 
 MOST_BYTES = 2_000_000
 # The organisers' expressions take time in the square of a line's length; no line that they mean is that long.
@@ -94,6 +95,9 @@ def info_lines(tree: ast.Module) -> tuple[int, int]:
 
 def check_task1(script: Script, table: Task1, found: Findings) -> None:
     """Apply the organisers' changes as they do, and look at what is left."""
+    for number, line in enumerate(script.text.split("\n"), start=1):
+        if BRING in line and line.lstrip().startswith("raise"):
+            found.add("model-missing", line.strip(), script.name, number)
     for patch in table.patches:
         _check_patch(script, patch, found)
 

@@ -29,12 +29,7 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
     if folder is None:
         found.skip("the lines outside the edit sections: needs the organisers' client (pip install medvqa)")
         return
-    stem = Path(table.template).stem
-    best: list[tuple[int, _Line]] | None = None
-    for path in sorted(folder.glob(f"{stem}*.py")):  # the client has variants for other libraries
-        missing = _missing(_fixed_lines(path.read_text(encoding="utf-8")), script.text)
-        if best is None or len(missing) < len(best):
-            best = missing
+    best = _fewest(script.text, folder, table)
     if best is None:
         found.skip(
             f"the lines outside the edit sections: the installed client has no template for {edition.competition}"
@@ -43,6 +38,21 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
     for after, line in best:
         code = "template-changed" if line.must_stay else "template-other"
         found.add(code, f"missing after this line, or changed: {shown(line.text)}", script.name, after)
+
+
+def lines_missing(script: str, edition: Edition, table: Task1) -> int:
+    """How many lines of the edition's template a script lacks; 0 where that cannot be told."""
+    folder = _samples(edition) if table.template else None
+    return len(_fewest(script, folder, table) or []) if folder is not None else 0
+
+
+def _fewest(script: str, folder: Path, table: Task1) -> list[tuple[int, _Line]] | None:
+    """Missing lines of the template that fits best: the client has variants for other libraries. None without one."""
+    found = [
+        _missing(_fixed_lines(path.read_text(encoding="utf-8")), script)
+        for path in sorted(folder.glob(f"{Path(table.template).stem}*.py"))
+    ]
+    return min(found, key=len, default=None)
 
 
 def _samples(edition: Edition) -> Path | None:
@@ -99,4 +109,4 @@ def _folded(line: str) -> str:
     return re.sub(r"\s+|\\$", "", code).replace("'", '"')
 
 
-__all__ = ["check_template"]
+__all__ = ["check_template", "lines_missing"]

@@ -167,6 +167,24 @@ def test_a_model_that_cannot_be_written_out_leaves_two_places(
     assert text.count("# >>> BRING YOUR MODEL (1 of 2)") == text.count("# >>> BRING YOUR MODEL (2 of 2)") == 1
     with pytest.raises(AssertionError, match="BRING YOUR MODEL"):
         _run_script(made, tmp_path / "out", tmp_path)
+    found = gi_bench("submit", "check", tmp_path / "out", "--editions", made / "editions2026.toml", "--json")
+    assert found.returncode == 2
+    assert [one["code"] for one in json.loads(found.stdout)["errors"]].count("model-missing") >= 1
+
+
+def test_what_is_written_passes_the_check(made: Path, tmp_path: Path, gi_bench: CommandLine) -> None:
+    """Of the editions with equal rows, the one that the folder was written for."""
+    (tmp_path / "team.toml").write_text(
+        EXAMPLE.replace("Ada Example, Ben Example", "Ida Moe").replace("ada@example.org", "ida@moe.no")
+        .replace("Example Team", "Moe").replace("University of Somewhere", "UiO"), encoding="utf-8",
+    )  # fmt: skip
+    more = ("--edition", "made2030", "--editions", made / "editions2025.toml")
+    done = gi_bench("submit", "task1", made / "run", "--info", tmp_path / "team.toml", "--repo", "team/model",
+                    "-o", tmp_path / "out", "--license", "mit", *more)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = gi_bench("submit", "check", tmp_path / "out", *more, "--json")
+    assert found.returncode == 0, found.stdout
+    assert json.loads(found.stdout)["errors"] == []
 
 
 def test_the_repository_is_whole_and_holds_no_path_of_this_machine(
