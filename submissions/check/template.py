@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,19 +31,18 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
         found.skip("the lines outside the edit sections: needs the organisers' client (pip install medvqa)")
         return
     stem = Path(table.template).stem
-    best: list[tuple[int, _Line]] | None = None
+    best: list[_Change] | None = None
     for path in sorted(folder.glob(f"{stem}*.py")):  # the client has variants for other libraries
-        missing = _missing(_fixed_lines(path.read_text(encoding="utf-8")), script.text)
-        if best is None or len(missing) < len(best):
-            best = missing
+        changes = _changes(_fixed_lines(path.read_text(encoding="utf-8")), script.text)
+        if best is None or len(changes) < len(best):
+            best = changes
     if best is None:
         found.skip(
             f"the lines outside the edit sections: the installed client has no template for {edition.competition}"
         )
         return
-    for after, line in best:
-        code = "template-changed" if line.must_stay else "template-other"
-        found.add(code, f"missing after this line, or changed: {shown(line.text)}", script.name, after)
+    for one in best:
+        found.add(one.code, one.text, script.name, one.line)
 
 
 def _samples(edition: Edition) -> Path | None:
@@ -71,26 +71,49 @@ def _fixed_lines(template: str) -> list[_Line]:
     return lines
 
 
-def _missing(wanted: list[_Line], text: str) -> list[tuple[int, _Line]]:
-    """Lines that do not follow each other in a script as wanted, with the number of the line before each.
+@dataclass(frozen=True)
+class _Change:
+    """A difference from the template: the script's line before it, or with it, and what it is."""
 
-    Runs of several lines are looked for as one text each, so that a line that was broken up is not missing.
+    code: str
+    text: str
+    line: int
+
+
+def _changes(wanted: list[_Line], text: str) -> list[_Change]:
+    """Lines that do not follow each other in a script as wanted; below the last edit section also lines between them.
+
+    The script is searched as one text, so that a line that was broken up is not missing.
     """
-    spans, position = [], 0
-    whole = ""
+    starts, numbers, whole = [], [], ""
     for number, line in enumerate(text.split("\n"), start=1):
-        folded = _folded(line)
-        spans.append((len(whole), number))
-        whole += folded
-    missing = []
+        if folded := _folded(line):
+            starts.append(len(whole))
+            numbers.append(number)
+            whole += folded
+
+    def number_at(place: int) -> int:
+        return numbers[max(bisect_right(starts, place) - 1, 0)] if numbers else 1
+
+    changes, position, is_below = [], 0, False
     for one in wanted:
-        at = whole.find(_folded(one.text), position)
+        folded = _folded(one.text)
+        at = whole.find(folded, position)
         if at < 0:
-            number = max((number for start, number in spans if start <= max(position - 1, 0)), default=1)
-            missing.append((number, one))
-        else:
-            position = at + len(_folded(one.text))
-    return missing
+            code = "template-changed" if one.must_stay else "template-other"
+            told = f"missing after this line, or changed: {shown(one.text)}"
+            changes.append(_Change(code, told, number_at(max(position - 1, 0))))
+            continue
+        if is_below and whole[position:at].strip(","):
+            changes.append(_added(whole[position:at], number_at(position)))
+        position, is_below = at + len(folded), one.must_stay
+    if is_below and whole[position:].strip(","):
+        changes.append(_added(whole[position:], number_at(position)))
+    return changes
+
+
+def _added(text: str, line: int) -> _Change:
+    return _Change("template-changed", f"not in the template: {shown(text)}", line)
 
 
 def _folded(line: str) -> str:
