@@ -62,7 +62,7 @@ ERRORS = {
     "info-example": "SUBMISSION_INFO still holds an example",
     "patch-missing": "a line that the organisers replace is not there",
     "patch-breaks": "the script does not survive the organisers' changes",
-    "template-changed": "a line below DO NOT EDIT is not the template's",
+    "template-changed": "what stands below DO NOT EDIT is not the template's",
     "path-in-script": "the script needs a path of another machine",
     "requirement": "pip cannot read or fetch a requirement",
     "secret": "a secret is in the files",

@@ -15,7 +15,7 @@ from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.folder import Folder
 from gi_bench.submissions.check.official import fits
 from gi_bench.submissions.check.scripts import LONG_LINE
-from gi_bench.submissions.check.template import lines_missing
+from gi_bench.submissions.check.template import lines_changed
 from gi_bench.submissions.editions import Edition, Rows, Task1, Task2, edition_named, editions
 from gi_bench.submissions.folder import RECORD
 
@@ -127,7 +127,7 @@ def choose(folder: Folder, wanted: str | None, more: Path | None, rows: Mapping[
     recorded = _recorded(folder)
 
     def rank(edition: Edition) -> tuple[int, bool, int, bool, int]:
-        missing = lines_missing(short, edition, edition.task1) if short and edition.task1 is not None else 0
+        missing = lines_changed(short, edition, edition.task1) if short and edition.task1 is not None else 0
         is_medico = "medico" in edition.competition.lower()
         return _fit(edition, rows, short, folder), edition.name == recorded, -missing, is_medico, _year(edition)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,21 +36,20 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
             f"the lines outside the edit sections: the installed client has no template for {edition.competition}"
         )
         return
-    for after, line in best:
-        code = "template-changed" if line.must_stay else "template-other"
-        found.add(code, f"missing after this line, or changed: {shown(line.text)}", script.name, after)
+    for one in best:
+        found.add(one.code, one.text, script.name, one.line)
 
 
-def lines_missing(script: str, edition: Edition, table: Task1) -> int:
-    """How many lines of the edition's template a script lacks; 0 where that cannot be told."""
+def lines_changed(script: str, edition: Edition, table: Task1) -> int:
+    """How many lines differ from the edition's template; 0 where that cannot be told."""
     folder = _samples(edition) if table.template else None
     return len(_fewest(script, folder, table) or []) if folder is not None else 0
 
 
-def _fewest(script: str, folder: Path, table: Task1) -> list[tuple[int, _Line]] | None:
-    """Missing lines of the template that fits best: the client has variants for other libraries. None without one."""
+def _fewest(script: str, folder: Path, table: Task1) -> list[_Change] | None:
+    """What differs from the template that fits best: the client has variants for other libraries. None without one."""
     found = [
-        _missing(_fixed_lines(path.read_text(encoding="utf-8")), script)
+        _changes(_fixed_lines(path.read_text(encoding="utf-8")), script)
         for path in sorted(folder.glob(f"{Path(table.template).stem}*.py"))
     ]
     return min(found, key=len, default=None)
@@ -81,26 +81,49 @@ def _fixed_lines(template: str) -> list[_Line]:
     return lines
 
 
-def _missing(wanted: list[_Line], text: str) -> list[tuple[int, _Line]]:
-    """Lines that do not follow each other in a script as wanted, with the number of the line before each.
+@dataclass(frozen=True)
+class _Change:
+    """A difference from the template: the script's line before it, or with it, and what it is."""
 
-    Runs of several lines are looked for as one text each, so that a line that was broken up is not missing.
+    code: str
+    text: str
+    line: int
+
+
+def _changes(wanted: list[_Line], text: str) -> list[_Change]:
+    """Lines that do not follow each other in a script as wanted; below the last edit section also lines between them.
+
+    The script is searched as one text, so that a line that was broken up is not missing.
     """
-    spans, position = [], 0
-    whole = ""
+    starts, numbers, whole = [], [], ""
     for number, line in enumerate(text.split("\n"), start=1):
-        folded = _folded(line)
-        spans.append((len(whole), number))
-        whole += folded
-    missing = []
+        if folded := _folded(line):
+            starts.append(len(whole))
+            numbers.append(number)
+            whole += folded
+
+    def number_at(place: int) -> int:
+        return numbers[max(bisect_right(starts, place) - 1, 0)] if numbers else 1
+
+    changes, position, is_below = [], 0, False
     for one in wanted:
-        at = whole.find(_folded(one.text), position)
+        folded = _folded(one.text)
+        at = whole.find(folded, position)
         if at < 0:
-            number = max((number for start, number in spans if start <= max(position - 1, 0)), default=1)
-            missing.append((number, one))
-        else:
-            position = at + len(_folded(one.text))
-    return missing
+            code = "template-changed" if one.must_stay else "template-other"
+            told = f"missing after this line, or changed: {shown(one.text)}"
+            changes.append(_Change(code, told, number_at(max(position - 1, 0))))
+            continue
+        if is_below and whole[position:at].strip(","):
+            changes.append(_added(whole[position:at], number_at(position)))
+        position, is_below = at + len(folded), one.must_stay
+    if is_below and whole[position:].strip(","):
+        changes.append(_added(whole[position:], number_at(position)))
+    return changes
+
+
+def _added(text: str, line: int) -> _Change:
+    return _Change("template-changed", f"not in the template: {shown(text)}", line)
 
 
 def _folded(line: str) -> str:
@@ -109,4 +132,4 @@ def _folded(line: str) -> str:
     return re.sub(r"\s+|\\$", "", code).replace("'", '"')
 
 
-__all__ = ["check_template", "lines_missing"]
+__all__ = ["check_template", "lines_changed"]

@@ -154,7 +154,9 @@ def _filled(home: Path, competition: str, name: str) -> str:
     [
         ("", "", set()),
         ("'bleu'", '"bleu"', set()),
-        ("    assert isinstance", "    answer = answer.lower()\n    assert  isinstance", set()),
+        ("    # you have access", "    # YOU have access", set()),
+        ("# caulcualtes metrics", "predictions[0]['answer'] = ''", {"template-changed"}),
+        ('print(f"Time: {total_time}', "open('x', 'w')\nprint(f\"Time: {total_time}", {"template-changed"}),
         ('"predictions": predictions', '"predictions": predictions[:9]', {"template-changed"}),
         ("import platform\n", "", {"template-other"}),
         ('load_dataset("SimulaMet/', 'load_dataset("Me/', {"template-other", "patch-missing"}),
