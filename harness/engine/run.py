@@ -229,19 +229,19 @@ def _run(
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    record = Record.open(folder, recipe, suite, plan, context.device, threads=settings.threads)
-    say(f"{entry.name} on {suite.name}: {folder}")
-    size = _batch_size(settings.batch_size, model, context.device)
-    record.begin(size)
-    write_pictures(folder, suite, plan.img_ids)
-    _write_training(folder, model, settings, plan)
-    start = time.perf_counter()
-    _execute(record, suite, model, size)
-    seconds = time.perf_counter() - start
-    record.finish(size)
-    from gi_bench.harness.analysis.scoring import score_run
+    with Record.open(folder, recipe, suite, plan, context.device, threads=settings.threads) as record:
+        say(f"{entry.name} on {suite.name}: {folder}")
+        size = _batch_size(settings.batch_size, model, context.device)
+        record.begin(size)
+        write_pictures(folder, suite, plan.img_ids)
+        _write_training(folder, model, settings, plan)
+        start = time.perf_counter()
+        _execute(record, suite, model, size)
+        seconds = time.perf_counter() - start
+        record.finish(size)
+        from gi_bench.harness.analysis.scoring import score_run
 
-    return Finished(folder, score_run(folder), seconds)
+        return Finished(folder, score_run(folder), seconds)
 
 
 def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
