@@ -163,8 +163,8 @@ def scores_from_json(content: Any, where: object = "") -> Scores:
 _RESCORE = "score the run again: gi-bench score RUN"
 
 
-def scores_digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 over the content of ``scores.json``, without the digest that is in it."""
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 over the content of a JSON file, without the digest that is in it."""
     rest = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode("utf-8")).hexdigest()
 
@@ -175,6 +175,11 @@ _accepted: ContextVar[bool] = ContextVar("accepted", default=False)
 def accept_changes(wanted: bool = True) -> None:
     """Whether runs that are opened from here on may have files that were changed; see :attr:`Run.accept_changed`."""
     _accepted.set(wanted)
+
+
+def accepts_changes() -> bool:
+    """What :func:`accept_changes` said last, or False."""
+    return _accepted.get()
 
 
 Made = TypeVar("Made")
@@ -278,25 +283,39 @@ class Run:
             raise error
         self.changes[name] = error.what
 
-    def check_files(self, *, with_scores: bool = True) -> list[str]:
+    def check_files(self, *, beside_scores: bool = False) -> list[str]:
         """Read everything that numbers rest on, and say which files are not those that were written.
 
         Args:
-            with_scores: ``scores.json`` too.
+            beside_scores: ``scores.json`` is about to be made again, and is not read.
 
         Returns:
             A sentence for each file that was accepted; none for a run that is as it was written.
 
         Raises:
             ChangedError: a file is missing or was changed, and that is not accepted.
-            RunError: a file is damaged, or there are no scores.
+            RunError: a file is damaged.
         """
         _ = self._all_references, self.predictions
-        if with_scores:
-            _ = self.scores
-        return [
-            f"{self.variant}: {what} ({name}); accepted with --accept-changed" for name, what in self.changes.items()
-        ]
+        if not beside_scores and (self.path / "scores.json").exists():
+            try:
+                _ = self.scores
+            except ChangedError:
+                raise
+            except RunError:  # not to be read at all: whoever needs them says so
+                pass
+        accepted = "accepted with --accept-changed"
+        return [f"{self.variant}: {what} ({name}); {accepted}" for name, what in self.changes.items()]
+
+    @property
+    def digest_note(self) -> str:
+        """What has to be said of scores in which a changed number would not be noticed; empty where it would."""
+        if self.scores.digest:
+            return ""
+        return (
+            f"{self.variant}: scores.json is of an earlier version and holds no digest, so that a changed number would "
+            "not be noticed; gi-bench score RUN makes it anew"
+        )
 
     @cached_property
     def _references(self) -> tuple[list[Question], list[Phrase]]:
@@ -397,7 +416,7 @@ class Run:
             raise RunError("the run has no scores yet", where=path, do="finish it with the same gi-bench run")
         content = read_json(path, _RESCORE)
         found = scores_from_json(content, where=path)
-        if found.digest and found.digest != scores_digest(content):
+        if found.digest and found.digest != content_digest(content):
             self._refuse_scores(path, "the scores were changed after they were made: their SHA-256 is another")
         if found.made_from and found.made_from != self.made_from:
             self._refuse_scores(path, "the scores were made from other predictions or references than are here")
@@ -485,6 +504,8 @@ __all__ = [
     "QUESTIONS",
     "Run",
     "accept_changes",
+    "accepts_changes",
+    "content_digest",
     "digests_of",
     "made_parts",
     "open_run",
@@ -493,7 +514,6 @@ __all__ = [
     "read_predictions",
     "reference_files",
     "run_parts",
-    "scores_digest",
     "scores_from_json",
     "scores_to_json",
     "write_manifest",

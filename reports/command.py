@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from gi_bench.harness import provenance
+from gi_bench.harness.commands.options import AcceptChangedOption
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry, registered
+from gi_bench.harness.terminal import say
 
 
 def report(
@@ -24,9 +26,13 @@ def report(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
-    typer.echo(f"report: {write_page(runs, output, title)}")
+    from gi_bench.harness.outputs import without_own_files
+
+    given = without_own_files(runs, say)
+    say(f"report: {write_page(given, output, title)}")
 
 
 def write_page(runs: list[Path], output: Path | None = None, title: str | None = None) -> Path:
@@ -51,10 +57,18 @@ def write_page(runs: list[Path], output: Path | None = None, title: str | None =
     if studies:
         from gi_bench.reports.study import write_study_report
 
-        return write_study_report(studies[0], output or _study_page(studies[0]), title)
+        return write_study_report(studies[0], _free(output or _study_page(studies[0]), studies), title)
     from gi_bench.reports.comparison import write_report
 
-    return write_report(runs, output or _default(runs), title)
+    return write_report(runs, _free(output or _default(runs), runs), title)
+
+
+def _free(page: Path, inputs: list[Path]) -> Path:
+    """The page's place, if nothing of anybody's is lost there."""
+    from gi_bench.harness.outputs import check_output, is_page
+
+    check_output(page, is_page, inputs=inputs)
+    return page
 
 
 def _is_study(path: Path) -> bool:
@@ -79,7 +93,7 @@ def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     if made_from is None or not provenance.is_current([page], made_from):
         from gi_bench.reports.comparison import write_report
 
-        write_report(paths, page)
+        write_report(paths, _free(page, []))
         if made_from is not None:
             provenance.remember([page], made_from)
     return [("report", page)]
@@ -104,7 +118,7 @@ def after_study(folder: Path) -> list[tuple[str, Path]]:
     """The page of a study, in its folder."""
     from gi_bench.reports.study import write_study_report
 
-    return [("report", write_study_report(folder, _study_page(folder)))]
+    return [("report", write_study_report(folder, _free(_study_page(folder), [])))]
 
 
 COMMAND = CommandEntry(

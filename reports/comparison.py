@@ -371,7 +371,12 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     runs, found = bounds.without_ceilings(given), bounds.found_shares(given)
     names = names_of(runs)
     first = runs[0]
-    notes = tuple(dict.fromkeys(note for run in given for note in (*run.scores.notes, older_note(run.scores)) if note))
+    told = (
+        note
+        for run in given
+        for note in (*run.check_files(), run.digest_note, *run.scores.notes, older_note(run.scores))
+    )
+    notes = tuple(dict.fromkeys(note for note in told if note))
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
@@ -404,8 +409,6 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None = None) 
     Raises:
         GiBenchError: the runs cannot be compared, or the file cannot be written.
     """
-    if output.is_dir():
-        raise GiBenchError("the output is a folder", where=output, do="give the name of an HTML file")
     write_bytes(output, render(build_page(paths, title)).encode("utf-8", errors="backslashreplace"))
     return output
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import AcceptChangedOption
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.specs import Subtask
@@ -30,12 +32,14 @@ def _write(task: Subtask, path: Path, output: Path | None, team: Any) -> Path:
     from gi_bench.submissions.info import remark_for
 
     run = open_run(path)
+    for note in run.check_files():
+        say(f"note: {note}")
     write = task1.write if task == "task1" else task2.write
     written = write(run, output or path / "submission", team)
     remark = remark_for(run, task)
     if remark:
-        typer.echo(f"note: {remark}; the organisers cannot use it")
-    typer.echo(f"{task}: {written}")
+        say(f"note: {remark}; the organisers cannot use it")
+    say(f"{task}: {written}")
     return written
 
 
@@ -49,6 +53,7 @@ def _task1(
     email: EmailOption = None,
     country: CountryOption = "",
     notes: NotesOption = "",
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     from gi_bench.submissions.info import Team
 
@@ -65,6 +70,7 @@ def _task2(
     email: EmailOption = None,
     country: CountryOption = "",
     notes: NotesOption = "",
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     from gi_bench.submissions.info import Team
 

@@ -21,9 +21,9 @@ class Team:
     country: str = ""
     notes: str = ""
 
-    def as_dict(self, remark: str = "") -> dict[str, Any]:
-        """The block as the template writes it, with a remark added to the notes."""
-        notes = "; ".join(text for text in (self.notes, remark) if text)
+    def as_dict(self, *remarks: str) -> dict[str, Any]:
+        """The block as the template writes it, with remarks added to the notes."""
+        notes = "; ".join(text for text in (self.notes, *remarks) if text)
         return {
             "Participant_Names": self.names,
             "Affiliations": self.affiliations,

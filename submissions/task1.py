@@ -8,6 +8,8 @@ from typing import Any
 
 from gi_bench.harness.errors import UnfitRunError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.locks import holding
+from gi_bench.harness.outputs import check_output, json_with
 from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.store import Run
 from gi_bench.submissions.info import Team, remark_for
@@ -54,7 +56,7 @@ def build(run: Run, team: Team) -> dict[str, Any]:
     manifest = run.manifest
     seconds = sum(timing.seconds.get(stage, 0.0) for timing in run.timings for stage in ("load", "encode", "answer"))
     return {
-        "submission_info": team.as_dict(remark_for(run, "task1")),
+        "submission_info": team.as_dict(remark_for(run, "task1"), *run.check_files()),
         "public_scores": _public_scores(run),
         "predictions": [
             {"index": index, "img_id": question.img_id, "question": question.question, "answer": prediction.answer}
@@ -90,5 +92,7 @@ def write(run: Run, folder: Path, team: Team) -> Path:
     """
     content = build(run, team)
     path = folder / FILE_NAME
-    write_bytes(path, json.dumps(content, indent=4, allow_nan=False).encode("utf-8"))
+    with holding(folder):
+        check_output(path, json_with("submission_info", "predictions"))
+        write_bytes(path, json.dumps(content, indent=4, allow_nan=False).encode("utf-8"))
     return path

@@ -10,13 +10,17 @@ import io
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gi_bench.harness.errors import UnfitRunError
+from gi_bench.harness.errors import RunError, UnfitRunError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.locks import holding
+from gi_bench.harness.outputs import check_output, json_with, lines_with
+from gi_bench.harness.placing import ENDING, place_folder, remove_folder
 from gi_bench.harness.regions import united
 from gi_bench.harness.schema import Prediction, Question, Region
 from gi_bench.harness.store import Run
@@ -107,19 +111,67 @@ def write(run: Run, folder: Path, team: Team) -> Path:
 
     Raises:
         UnfitRunError: answers or explanations are missing.
+        GiBenchError: the folder holds files or pictures that gi-bench did not write.
         RunError: the folder cannot be written.
     """
     rows, files = build(run)
-    fresh = folder / f".{VISUALS}.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for relative, content in files.items():
-        write_bytes(fresh / Path(relative).name, content)
-    shutil.rmtree(folder / VISUALS, ignore_errors=True)
-    if files:
-        fresh.rename(folder / VISUALS)
-    info = json.dumps(team.as_dict(remark_for(run, "task2")), indent=4, ensure_ascii=False)
-    write_bytes(folder / INFO_NAME, info.encode("utf-8") + b"\n")
-    lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    path = folder / FILE_NAME
-    write_bytes(path, lines.encode("utf-8"))
+    path, info = folder / FILE_NAME, folder / INFO_NAME
+    with holding(folder):
+        check_output(path, lines_with("val_id", "img_id", "question", "visual_explanation"))
+        check_output(info, json_with("Participant_Names", "Team_Name"))
+        _check_pictures(folder, files)
+        fresh = folder / f".{VISUALS}.new{ENDING}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for relative, content in files.items():
+            write_bytes(fresh / Path(relative).name, content)
+        _place(fresh if files else None, folder / VISUALS)
+        told = json.dumps(team.as_dict(remark_for(run, "task2"), *run.check_files()), indent=4, ensure_ascii=False)
+        write_bytes(info, told.encode("utf-8") + b"\n")
+        lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        write_bytes(path, lines.encode("utf-8"))
     return path
+
+
+def _place(fresh: Path | None, visuals: Path) -> None:
+    """Put new pictures in the place of those that are there, or take those away where there are no new ones."""
+    try:
+        if fresh is None:
+            remove_folder(visuals)
+        else:
+            place_folder(fresh, visuals)
+    except OSError as error:
+        raise RunError(
+            f"cannot write: {error.strerror}", where=visuals, do="make room or fix the folder, then submit again"
+        ) from error
+
+
+def _check_pictures(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Refuse to replace pictures that are not ours: named by the rows beside them, or those about to be written.
+
+    Raises:
+        RunError: something else is there.
+    """
+    visuals, named, strange = folder / VISUALS, _named_pictures(folder / FILE_NAME), ""
+    if visuals.is_symlink() or visuals.is_file():
+        strange = VISUALS
+    for one in sorted(visuals.iterdir()) if visuals.is_dir() and not strange else ():
+        relative = f"{VISUALS}/{one.name}"
+        is_plain = one.is_file() and not one.is_symlink()
+        if not is_plain or (relative not in named and files.get(relative) != one.read_bytes()):
+            strange = relative
+            break
+    if strange:
+        raise RunError(
+            f"{VISUALS} holds what gi-bench did not write, which would be lost: {strange}",
+            where=folder,
+            do="choose another --output, or move it away",
+        )
+
+
+def _named_pictures(path: Path) -> set[str]:
+    """The pictures that the rows of an earlier submission point to; none where there is no such file."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {one["data"] for row in rows for one in row["visual_explanation"] if one["type"] == "segmentation_mask"}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()

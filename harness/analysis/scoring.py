@@ -34,7 +34,7 @@ from gi_bench.harness.metrics.participation import tally
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, shared_bootstrap, sums_by_image
-from gi_bench.harness.store import Run, made_parts, open_run, scores_digest, scores_to_json
+from gi_bench.harness.store import Run, content_digest, made_parts, open_run, scores_to_json
 
 RESAMPLES = 1000
 
@@ -90,7 +90,7 @@ def score_run(
         states=tally(run),
         made_from=run.made_from,
     )
-    result = replace(result, digest=scores_digest(scores_to_json(result)))
+    result = replace(result, digest=content_digest(scores_to_json(result)))
     if write:
         _write(run, result, _made_from(run, metrics, resamples, seed))
     return result
@@ -209,7 +209,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"partial run: only the first {limit} questions"
     if not run.manifest.complete:
         yield "the run is not finished: missing predictions count as empty"
-    yield from run.check_files(with_scores=False)
+    yield from run.check_files(beside_scores=True)
     yield from participation_notes(run)
 
 

@@ -18,6 +18,25 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
 
 
+def _accept(wanted: bool) -> bool:
+    """Tell the store, which opens the runs of every command."""
+    if wanted:
+        from gi_bench.harness.store import accept_changes
+
+        accept_changes()
+    return wanted
+
+
+AcceptChangedOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed",
+        callback=_accept,
+        help="Go on where a file of a run is missing or was changed after it was written, and say so.",
+    ),
+]
+
+
 def load_plugins(plugins: list[Path] | None) -> None:
     """Register what the files given by ``--plugin`` declare."""
     from gi_bench.harness.registry import load_plugin
