@@ -86,9 +86,9 @@ def _tell(folder: Path, answered: Study) -> None:
 
     write_study(folder, answered)
     for line in study_lines(answered):
-        typer.echo(line)
+        say(line)
     for what, path in _after_study(folder):
-        typer.echo(f"{what}: {path}")
+        say(f"{what}: {path}")
 
 
 def _check_explanations(path: Path | None) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 
 def bounds(
@@ -41,10 +41,10 @@ def bounds(
             do="give runs of models, and make the bounds beside them with gi-bench run --bounds",
         )
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        say_text(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
         return
     for line in bound_lines(found):
-        typer.echo(line)
+        say(line)
 
 
 COMMAND = CommandEntry(

@@ -11,7 +11,7 @@ import typer
 from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, PluginOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 
 def compare(
@@ -44,10 +44,10 @@ def compare(
     found, missing = compare_runs(runs, names=metric, everything=everything, resamples=resamples, seed=seed)
     notes = run_notes(runs)
     if as_json:
-        typer.echo(comparison_json(found, missing, notes))
+        say_text(comparison_json(found, missing, notes))
         return
     for line in comparison_lines(found, missing, notes):
-        typer.echo(line)
+        say(line)
 
 
 COMMAND = CommandEntry(

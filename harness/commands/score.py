@@ -64,9 +64,9 @@ def score(
     )
     scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
     for line in score_lines(scored, everything=everything):
-        typer.echo(line)
+        say(line)
     for folder in folders[len(runs) :]:
-        typer.echo(f"run: {folder}")
+        say(f"run: {folder}")
 
 
 def _imported(

@@ -9,6 +9,7 @@ import typer
 
 from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 
 def verify(
@@ -32,10 +33,10 @@ def verify(
         load_plugin(path)
     found = verify_run(run, settings=MetricSettings(bertscore_model=bertscore_model))
     if as_json:
-        typer.echo(verification_json(found))
+        say_text(verification_json(found))
     else:
         for line in verification_lines(found, summary=summary):
-            typer.echo(line)
+            say(line)
     if not found.holds:
         raise typer.Exit(1)
 
