@@ -44,10 +44,11 @@ def write_pictures(folder: Path, suite: Suite, img_ids: Sequence[str]) -> None:
     if not suite.has_images:
         return
     path = pictures_path(folder, suite.fingerprint)
-    if not _missing(path, img_ids):
+    lock = f".{path.name}.lock{ENDING}"
+    if not _missing(path, img_ids) and not (path.parent / lock).exists():
         return
     # Runs of one suite share the file: what another process adds in the meantime must not be lost.
-    with holding(path.parent, name=f".{path.name}.lock{ENDING}", wait_s=_WAIT_S, what="adds pictures of this suite"):
+    with holding(path.parent, name=lock, wait_s=_WAIT_S, what="adds pictures of this suite"):
         _add(path, suite, img_ids)
 
 
