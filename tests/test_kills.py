@@ -37,21 +37,36 @@ def masked(name: str, content: bytes) -> bytes | None:
     return content
 
 
+# Arguments of gi-bench, or a function.
+Command = list[object] | Callable[[], None]
+
+
 class Case:
     """A command, and the folder that it changes."""
 
-    def __init__(self, make: Callable[[Path], list[object]], gi_bench: CommandLine, tmp_path: Path) -> None:
+    def __init__(self, make: Callable[[Path], Command], gi_bench: CommandLine, tmp_path: Path) -> None:
         self._make, self._gi_bench, self._scratch = make, gi_bench, tmp_path
 
-    def folder(self, name: str) -> tuple[Path, list[object]]:
+    def folder(self, name: str) -> tuple[Path, Command]:
         """A fresh folder with what the command starts from, and the command."""
         folder = self._scratch / name / "work"
         folder.mkdir(parents=True)
         return folder, self._make(folder)
 
-    def finish(self, arguments: list[object]) -> None:
-        done = self._gi_bench(*arguments)
-        assert done.returncode == 0, done.stderr
+    def start(self, command: Command) -> None:
+        """Give the command, which may not come to its end."""
+        if callable(command):
+            command()
+        else:
+            self._gi_bench(*command)
+
+    def finish(self, command: Command, told: str = "") -> None:
+        """Give the command, and see that it ends well."""
+        if callable(command):
+            command()
+        else:
+            done = self._gi_bench(*command)
+            assert done.returncode == 0, f"{told}: {done.stderr}"
 
     def check(self, most: int | None = None) -> int:
         """Kill at every place, or at a sample of them; gives how many places there are."""
@@ -65,11 +80,10 @@ class Case:
         for number in numbers:
             folder, arguments = self.folder(f"killed-{number}")
             with watching(folder, number) as watch:
-                self._gi_bench(*arguments)
+                self.start(arguments)
             assert watch.dead, "the command was not killed: its places changed"
             told = f"killed before {places[number]} (place {number} of {len(places)})"
-            done = self._gi_bench(*arguments)
-            assert done.returncode == 0, f"{told}: {done.stderr}"
+            self.finish(arguments, told)
             assert contents(folder, masked) == whole, told
             shutil.rmtree(folder.parent)
         return len(places)
@@ -129,6 +143,50 @@ def _scored(folder: Path) -> Path:
     return folder / "suite" / "run"
 
 
+def _train(folder: Path, steps: int = 3) -> Callable[[], None]:
+    """A training of three steps with a state after each."""
+
+    def command() -> None:
+        from gi_bench.baselines.florence2.backbone import load_backbone
+        from gi_bench.baselines.registration import HERE, definitions
+        from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
+        from gi_bench.baselines.training.settings import Running
+        from gi_bench.harness.suites.phantom.suite import PhantomSuite
+
+        backbone = load_backbone(HERE / "weights" / "tiny-florence2")
+        material, running = Material(PhantomSuite("validation", 3)), Running(device="cpu", save_every=1)
+        train_adapter(
+            definitions()["vqa_only_r32"], backbone, "tiny", material, folder / "adapter",
+            choices=Choices(steps=steps, rows=8), running=running, say=lambda line: None,
+        )  # fmt: skip
+
+    return command
+
+
+def _train_again(folder: Path) -> Callable[[], None]:
+    """The same over an adapter that is there."""
+    made = folder.parents[1] / "trained"
+    if not made.exists():
+        made.mkdir()
+        _train(made, steps=1)()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return _train(folder)
+
+
+def _go_on_training(folder: Path) -> Callable[[], None]:
+    """The same from the state of a training that was killed at its last but one change of a file."""
+    made = folder.parents[1] / "killed-before"
+    if not made.exists():
+        count = len(places_of(made.with_name("uncut"), _train(made.with_name("uncut"))))
+        with watching(made, count * 2 // 3):
+            _train(made)()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return _train(folder)
+
+
+TRAININGS: dict[str, Callable[[Path], Callable[[], None]]] = {
+    "train": _train, "train over another": _train_again, "train on": _go_on_training,
+}  # fmt: skip
 COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     "run": _run,
     "score --predictions": _import,
@@ -159,3 +217,11 @@ def test_a_killed_command_ends_with_the_same_bytes_wherever_it_was_killed(
     case: Callable[..., Case], command: str
 ) -> None:
     print(f"{command}: {case(COMMANDS[command]).check()} places")
+
+
+@pytest.mark.slow(reason="kills a training at all of its places, which takes minutes")
+@pytest.mark.parametrize("command", TRAININGS)
+def test_a_killed_training_ends_with_the_same_bytes_wherever_it_was_killed(
+    case: Callable[..., Case], command: str
+) -> None:
+    print(f"{command}: {case(TRAININGS[command]).check()} places")
