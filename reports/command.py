@@ -57,18 +57,10 @@ def write_page(runs: list[Path], output: Path | None = None, title: str | None =
     if studies:
         from gi_bench.reports.study import write_study_report
 
-        return write_study_report(studies[0], _free(output or _study_page(studies[0]), studies), title)
+        return write_study_report(studies[0], output or _study_page(studies[0]), title)
     from gi_bench.reports.comparison import write_report
 
-    return write_report(runs, _free(output or _default(runs), runs), title)
-
-
-def _free(page: Path, inputs: list[Path]) -> Path:
-    """The page's place, if nothing of anybody's is lost there."""
-    from gi_bench.harness.outputs import check_output, is_page
-
-    check_output(page, is_page, inputs=inputs)
-    return page
+    return write_report(runs, output or _default(runs), title)
 
 
 def _is_study(path: Path) -> bool:
@@ -93,7 +85,7 @@ def after_run(paths: list[Path]) -> list[tuple[str, Path]]:
     if made_from is None or not provenance.is_current([page], made_from):
         from gi_bench.reports.comparison import write_report
 
-        write_report(paths, _free(page, []))
+        write_report(paths, page)
         if made_from is not None:
             provenance.remember([page], made_from)
     return [("report", page)]
@@ -118,7 +110,7 @@ def after_study(folder: Path) -> list[tuple[str, Path]]:
     """The page of a study, in its folder."""
     from gi_bench.reports.study import write_study_report
 
-    return [("report", write_study_report(folder, _free(_study_page(folder), [])))]
+    return [("report", write_study_report(folder, _study_page(folder)))]
 
 
 COMMAND = CommandEntry(
