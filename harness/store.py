@@ -350,11 +350,10 @@ class Run:
             for prediction in self._part(path):
                 key = prediction.kind, prediction.index
                 if key in found:
-                    raise RunError(
-                        f"a second prediction of {prediction.kind} {prediction.index}",
-                        where=path,
-                        do="delete this file and run the same command again",
-                    )
+                    told = f"a second prediction of {prediction.kind} {prediction.index}"
+                    do = "delete this file and run the same command again; --accept-changed keeps the first and says so"
+                    self._accept(name, ChangedError(told, where=path, do=do))
+                    continue
                 found[key] = prediction
         return found
 
@@ -419,6 +418,7 @@ class Run:
         if found.digest and found.digest != content_digest(content):
             self._refuse_scores(path, "the scores were changed after they were made: their SHA-256 is another")
         if found.made_from and found.made_from != self.made_from:
+            _ = self._all_references, self.predictions  # where one of these was changed, it is named
             self._refuse_scores(path, "the scores were made from other predictions or references than are here")
         if found.recipe_digest != self.manifest.recipe_digest:
             self._refuse_scores(path, "the scores are of another run")
