@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study, read_study
     from gi_bench.harness.engine.run import Finished, Settings, evaluate
     from gi_bench.harness.errors import (
+        BusyError,
+        ChangedError,
         CheckpointError,
         DataError,
         GiBenchError,
@@ -67,6 +69,8 @@ __all__ = [
     "Ask",
     "AtomicPair",
     "BuildContext",
+    "BusyError",
+    "ChangedError",
     "CheckpointError",
     "CommandEntry",
     "Comparison",
@@ -122,6 +126,8 @@ __all__ = [
 # Where each name lives. Type checkers read the imports above; a test holds the two and __all__ together.
 _HOMES = {
     "gi_bench.harness.errors": (
+        "BusyError",
+        "ChangedError",
         "CheckpointError",
         "DataError",
         "GiBenchError",

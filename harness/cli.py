@@ -1,10 +1,13 @@
 """The command line: builds the app, mounts the sub-commands found by entry point, tells errors; imports nothing heavy.
 
-An error that a user can act on is one line and exit code 2. Ctrl-C leaves with 130; finished parts stay.
+An error that a user can act on is one line and exit code 2. Ctrl-C leaves with 130; finished parts stay. Whatever else
+goes wrong is a defect: one line too, and exit code 70. Tracebacks come with ``--debug``.
 """
 
 from __future__ import annotations
 
+import contextvars
+import os
 import sys
 from typing import Annotated
 
@@ -12,19 +15,30 @@ import typer
 
 from gi_bench import __version__
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.terminal import clean_warning, say, say_text
 
 SUMMARY = "Evaluate visual question answering models on gastrointestinal endoscopy images."
+# Of sysexits.h: an internal software error. 1 is taken: verify and audit found something.
+DEFECT = 70
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 verify or audit found something; 2 wrong input, told in one line; 70 a defect of gi-bench; "
+    "130 interrupted (Ctrl-C); 141 the reader of the output went away. After 2, 70 and 130 finished work is kept: the "
+    "same command goes on."
+)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gi-bench {__version__}")
+        say(f"gi-bench {__version__}")
         raise typer.Exit
 
 
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; anywhere in the command.")
     ] = False,
 ) -> None:
     """What ``gi-bench`` takes before its sub-commands."""
@@ -46,7 +60,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    app.callback(help=SUMMARY)(root)
+    app.callback(help=SUMMARY, epilog=EXIT_CODES)(root)
     for entry in sorted(registered("gi_bench.commands").values(), key=lambda entry: (entry.order, entry.name)):
         if isinstance(entry.app, typer.Typer):
             app.add_typer(entry.app, name=entry.name, help=entry.summary)
@@ -57,6 +71,9 @@ def build_app() -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the ``gi-bench`` script."""
+    import warnings
+
+    warnings.formatwarning = clean_warning
     sys.exit(_main(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -64,40 +81,65 @@ _INTERRUPTED = "interrupted; finished parts are kept: run the same command again
 
 
 def _main(arguments: list[str]) -> int:
+    # In a context of its own: what one command was told (--accept-changed) holds for no other of this process.
+    return contextvars.copy_context().run(_run, *_without_debug(arguments))
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """The arguments without ``--debug``, which may stand anywhere before ``--``, and whether it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [one for one in arguments[:end] if one != "--debug"]
+    return [*kept, *arguments[end:]], len(kept) < end or bool(os.environ.get("GI_BENCH_DEBUG"))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
     try:
         result = build_app()(arguments, standalone_mode=False, prog_name="gi-bench")
         if result == 130:  # typer turns Ctrl-C into this code
-            typer.echo(_INTERRUPTED, err=True)
+            say(_INTERRUPTED, err=True)
         return result if isinstance(result, int) else 0
-    except GiBenchError as error:
-        typer.echo(f"error: {error.line()}", err=True)
-        return error.exit_code
     except (KeyboardInterrupt, EOFError):
-        typer.echo(_INTERRUPTED, err=True)
+        say(_INTERRUPTED, err=True)
         return 130
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]
         return 141
     except Exception as error:
+        return _told(error, debug)
+
+
+def _told(error: Exception, debug: bool) -> int:
+    """One line for an error, after its traceback where that is wanted; gives the exit code."""
+    if debug:
+        import traceback
+
+        say_text("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    if isinstance(error, GiBenchError):
+        say(f"error: {error.line()}", err=True)
+        return error.exit_code
+    if type(error).__name__ == "Abort":
+        say(_INTERRUPTED, err=True)
+        return 130
+    if getattr(error, "format_message", None) is not None:
         return _usage_error(error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if isinstance(error, MemoryError):
+        say(f"error: out of memory ({what}); use smaller inputs or a machine with more memory", err=True)
+        return GiBenchError.exit_code
+    again = "see the traceback above" if debug else "the same command with --debug shows where"
+    say(f"error: a defect of gi-bench, please report it: {what}; {again}", err=True)
+    return DEFECT
 
 
 def _usage_error(error: Exception) -> int:
-    """One line for a wrong flag or value; anything else is ours and keeps its traceback."""
-    name = type(error).__name__
-    if name == "Abort":
-        typer.echo(_INTERRUPTED, err=True)
-        return 130
-    message = getattr(error, "format_message", None)
-    if message is None:
-        raise error
-    if name == "NoArgsIsHelpError":
-        typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
+    """One line for a wrong flag or value, as the parser tells it."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say_text(error.ctx.get_help())  # type: ignore[attr-defined]
         return 2
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "gi-bench"
-    text = " ".join(str(message()).split()).rstrip(".")
-    typer.echo(f"error: {text}; see {command} --help", err=True)
+    text = " ".join(str(error.format_message()).split()).rstrip(".")  # type: ignore[attr-defined]
+    say(f"error: {text}; see {command} --help", err=True)
     return 2
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from gi_bench.harness.cache import PairValues, file_state
 from gi_bench.harness.devices import use_threads
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.placing import placing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,17 +168,10 @@ def _size(path: Path) -> int:
 def _unpack(archive: Any, folder: Path) -> None:
     """Write the wanted members; a file appears under its name only when it is complete."""
     import shutil
-    import tempfile
 
-    folder.mkdir(parents=True, exist_ok=True)
     for name in _PACKAGE_FILES:
-        handle, fresh = tempfile.mkstemp(dir=folder)
-        try:
-            with open(handle, "wb") as target, archive.open(name) as member:
-                shutil.copyfileobj(member, target)
-            os.replace(fresh, folder / name)
-        finally:
-            Path(fresh).unlink(missing_ok=True)
+        with placing(folder / name) as fresh, fresh.open("wb") as target, archive.open(name) as member:
+            shutil.copyfileobj(member, target)
 
 
 def _cached_snapshot(wanted: str, remedy: str) -> tuple[Path, str]:

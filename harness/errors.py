@@ -1,10 +1,12 @@
 """Errors that a user can act on: what is wrong, where, and what to do.
 
 The command line prints such an error as one line and leaves with exit code 2. Anything else that
-escapes is a defect of ours and keeps its traceback.
+escapes is a defect of ours: one line too, exit code 70, and a traceback with ``--debug``.
 """
 
 from __future__ import annotations
+
+from gi_bench.harness.terminal import clean
 
 
 class GiBenchError(Exception):
@@ -29,7 +31,7 @@ class GiBenchError(Exception):
             parts += f" ({self.where})"
         if self.do:
             parts += f"; {self.do}"
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in parts)
+        return clean(parts, keep="")
 
 
 class UnknownNameError(GiBenchError):
@@ -50,3 +52,11 @@ class RunError(GiBenchError):
 
 class UnfitRunError(RunError):
     """A run is whole, and not of the kind that is asked for: a submission of a run without answers."""
+
+
+class BusyError(RunError):
+    """Another process is writing the folder."""
+
+
+class ChangedError(RunError):
+    """A file of a run is missing, or is not the one that was written: its digest differs."""

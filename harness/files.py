@@ -9,9 +9,7 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ else:
     import tomli as tomllib
 
 from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.placing import placing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,17 +29,9 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it into place when the block ends well."""
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with placing(path) as temporary:
+            yield temporary
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         raise RunError(
@@ -48,10 +39,6 @@ def _writing(path: Path) -> Iterator[Path]:
             where=path,
             do="finished parts are intact: make room or fix the folder, then run the same command again",
         ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -72,6 +59,20 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write Parquet atomically; equal tables give equal bytes."""
+    with _writing(path) as temporary:
+        _write_parquet(table, temporary)
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """The bytes of the file that :func:`write_table` writes."""
+    import io
+
+    stream = io.BytesIO()
+    _write_parquet(table, stream)
+    return stream.getvalue()
+
+
+def _write_parquet(table: pa.Table, target: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,12 +81,15 @@ def write_table(path: Path, table: pa.Table) -> None:
     if len(plain) < len(table.schema):
         # Statistics and dictionaries would hold pictures over again: their smallest and largest "value", four times.
         options = {"write_statistics": plain, "use_dictionary": plain}
-    with _writing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", store_schema=False, **options)
+    pq.write_table(table, target, compression="zstd", store_schema=False, **options)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, do: str = "put the original back, or make it again") -> Any:
     """Read a JSON file of a run.
+
+    Args:
+        path: the file.
+        do: what helps where it is no JSON.
 
     Raises:
         RunError: missing or not JSON.
@@ -95,7 +99,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise RunError("file not found", where=path, do="give the folder of a run") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read JSON: {error}", where=path, do="run again into a new folder") from error
+        raise RunError(f"cannot read JSON: {error}", where=path, do=do) from error
 
 
 def read_parquet(path: Path, content: bytes | None = None) -> pa.Table:

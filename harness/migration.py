@@ -59,7 +59,11 @@ def references(path: Path) -> tuple[list[Question], list[Phrase]]:
     """
     table = read_parquet(path)
     if "kind" not in table.schema.names:
-        raise RunError("a table of references without the column kind", where=path, do="run again into a new folder")
+        raise RunError(
+            "a table of references without the column kind",
+            where=path,
+            do="put the original back, or delete this file and run again",
+        )
     kinds = table["kind"].to_pylist()
     return (
         records_of(_rows(table, kinds, "question", Question), Question, path),

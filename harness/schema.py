@@ -533,6 +533,9 @@ class Scores:
         interval_version: of the way in which intervals were made; 1 where the file does not say.
         states: replies by what they are: task (``answers``, ``regions``, ``explanations``), then question class or
             region label (``all`` for every row), then one of :data:`REPLY_STATES`; empty in scores of before.
+        made_from: SHA-256 over the recipe and the digests of the files that were scored
+            (:attr:`gi_bench.harness.store.Run.made_from`); empty in scores that do not say.
+        digest: SHA-256 over everything else in the file, so that a number which is changed later is noticed; likewise.
     """
 
     suite: str
@@ -548,6 +551,8 @@ class Scores:
     schema_version: int = SCHEMA_VERSION
     interval_version: int = 1
     states: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    made_from: str = ""
+    digest: str = ""
 
     def find(self, metric: str, slice_by: str = "all", slice_value: str = "all") -> Score | None:
         """The score of one metric and slice, or None."""

@@ -17,7 +17,10 @@ that a reader never meets half a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -25,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from gi_bench.harness import migration
+from gi_bench.harness.cache import file_digests
 from gi_bench.harness.checking import checked
-from gi_bench.harness.errors import RunError
-from gi_bench.harness.files import read_json, write_json
+from gi_bench.harness.errors import ChangedError, RunError
+from gi_bench.harness.files import read_json, write_bytes, write_json
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.schema import (
@@ -42,7 +46,7 @@ from gi_bench.harness.schema import (
     SeenImages,
     Timing,
 )
-from gi_bench.harness.tables import read_records, read_stored, records_of, write_records
+from gi_bench.harness.tables import read_records, read_stored, records_bytes, records_of, write_records
 
 if TYPE_CHECKING:
     import pandas
@@ -67,24 +71,48 @@ def read_manifest(folder: Path) -> Manifest:
         RunError: missing, not JSON, of a version that is not read, or with an unknown or missing key.
     """
     path = folder / MANIFEST
-    again = "run again with this version, into another folder"
-    found = read_json(path)
+    again = "put the original back, or move the folder away and run again with this version"
+    found = read_json(path, again)
     content = migration.current(found, "a run", path, again)
     if found["schema_version"] != SCHEMA_VERSION:
         content = migration.manifest_content(content)
     return checked(content, Manifest, path, do=again, error=RunError)
 
 
-def write_references(folder: Path, questions: Iterable[Question], phrases: Iterable[Phrase]) -> dict[str, str]:
-    """Write the rows that a run covers, with their references, and give the files' digests for the manifest.
+def reference_files(questions: Iterable[Question], phrases: Iterable[Phrase]) -> dict[str, bytes]:
+    """The rows that a run covers, with their references, as files of its folder by name."""
+    return {QUESTIONS: records_bytes(questions, Question), PHRASES: records_bytes(phrases, Phrase)}
+
+
+def digests_of(content: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of files by name, for the manifest."""
+    return {name: hashlib.sha256(one).hexdigest() for name, one in content.items()}
+
+
+def write_references(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Write what :func:`reference_files` gave.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    return {
-        QUESTIONS: write_records(folder / QUESTIONS, questions, Question),
-        PHRASES: write_records(folder / PHRASES, phrases, Phrase),
-    }
+    for name, one in content.items():
+        write_bytes(folder / name, one)
+
+
+def write_whole(
+    folder: Path, manifest: Manifest, questions: Sequence[Question], predictions: Iterable[Prediction]
+) -> None:
+    """Write a run of one part: the manifest, which binds the folder, comes first.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    references, name = reference_files(questions, []), "part-00000.parquet"
+    part = records_bytes(predictions, Prediction)
+    write_manifest(folder, replace(manifest, references=digests_of(references), parts=digests_of({name: part})))
+    write_references(folder, references)
+    write_bytes(folder / "predictions" / name, part)
+    (folder / migration.REFERENCES).unlink(missing_ok=True)
 
 
 def write_part(path: Path, predictions: Iterable[Prediction]) -> str:
@@ -104,7 +132,8 @@ def read_predictions(path: Path, digests: Mapping[str, str] | None = None) -> li
         digests: SHA-256 by file name, as in the manifest; a part that is named there is checked.
 
     Raises:
-        RunError: missing, damaged, changed, or with other columns.
+        ChangedError: missing or changed.
+        RunError: damaged, or with other columns.
     """
     table = read_stored(path, digests)
     if migration.is_old_part(table):
@@ -128,8 +157,29 @@ def scores_from_json(content: Any, where: object = "") -> Scores:
     Raises:
         RunError: a schema version that is not read, or unexpected fields.
     """
-    again = "score the run again: gi-bench score RUN"
-    return checked(migration.current(content, "scores", where, again), Scores, where, do=again, error=RunError)
+    return checked(migration.current(content, "scores", where, _RESCORE), Scores, where, do=_RESCORE, error=RunError)
+
+
+_RESCORE = "score the run again: gi-bench score RUN"
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 over the content of a JSON file, without the digest that is in it."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode("utf-8")).hexdigest()
+
+
+_accepted: ContextVar[bool] = ContextVar("accepted", default=False)
+
+
+def accept_changes(wanted: bool = True) -> None:
+    """Whether runs that are opened from here on may have files that were changed; see :attr:`Run.accept_changed`."""
+    _accepted.set(wanted)
+
+
+def accepts_changes() -> bool:
+    """What :func:`accept_changes` said last, or False."""
+    return _accepted.get()
 
 
 Made = TypeVar("Made")
@@ -144,12 +194,16 @@ class Run:
         settings: encoders and judges of its metrics.
         memo: what several metrics make of this run, by name, so that it is made once.
         only: (kind, index) of the rows that are looked at; None for all.
+        accept_changed: go on where a file is missing or was changed after it was written, instead of refusing it.
+        changes: by file, what was accepted so far.
     """
 
     path: Path
     settings: MetricSettings = field(default_factory=MetricSettings)
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     only: frozenset[tuple[str, int]] | None = None
+    accept_changed: bool = False
+    changes: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, name: str, make: Callable[[Run], Made]) -> Made:
         """What ``make`` gives for this run, made at the first call with this name."""
@@ -212,7 +266,55 @@ class Run:
 
     def _stored(self, name: str, record: type[Made]) -> list[Made]:
         path = self.path / name
-        return list(read_records(path, record, self.manifest.references))
+        try:
+            return list(read_records(path, record, self.manifest.references))
+        except ChangedError as error:
+            self._accept(name, error)
+        return records_of(read_stored(path), record, path)
+
+    def _accept(self, name: str, error: ChangedError) -> None:
+        """Go on in spite of a file that is missing or was changed, and keep in mind that it is.
+
+        Raises:
+            ChangedError: that is not wanted.
+        """
+        if not self.accept_changed:
+            raise error
+        self.changes[name] = error.what
+
+    def check_files(self, *, beside_scores: bool = False) -> list[str]:
+        """Read everything that numbers rest on, and say which files are not those that were written.
+
+        Args:
+            beside_scores: ``scores.json`` is about to be made again, and is not read.
+
+        Returns:
+            A sentence for each file that was accepted; none for a run that is as it was written.
+
+        Raises:
+            ChangedError: a file is missing or was changed, and that is not accepted.
+            RunError: a file is damaged.
+        """
+        _ = self._all_references, self.predictions
+        if not beside_scores and (self.path / "scores.json").exists():
+            try:
+                _ = self.scores
+            except ChangedError:
+                raise
+            except RunError:  # not to be read at all: whoever needs them says so
+                pass
+        accepted = "accepted with --accept-changed"
+        return [f"{self.variant}: {what} ({name}); {accepted}" for name, what in self.changes.items()]
+
+    @property
+    def digest_note(self) -> str:
+        """What has to be said of scores in which a changed number would not be noticed; empty where it would."""
+        if self.scores.digest:
+            return ""
+        return (
+            f"{self.variant}: scores.json is of an earlier version and holds no digest, so that a changed number would "
+            "not be noticed; gi-bench score RUN makes it anew"
+        )
 
     @cached_property
     def _references(self) -> tuple[list[Question], list[Phrase]]:
@@ -242,12 +344,58 @@ class Run:
     def predictions(self) -> dict[tuple[str, int], Prediction]:
         """All stored predictions by (kind, index)."""
         found: dict[tuple[str, int], Prediction] = {}
-        digests = self.manifest.parts
-        names = {path.name for path in (self.path / "predictions").glob("part-*.parquet")}
-        for name in sorted(names | set(digests)):
-            for prediction in read_predictions(self.path / "predictions" / name, digests):
-                found[prediction.kind, prediction.index] = prediction
+        for name in self._part_names():
+            path = self.path / "predictions" / name
+            for prediction in self._part(path):
+                key = prediction.kind, prediction.index
+                if key in found:
+                    told = f"a second prediction of {prediction.kind} {prediction.index}"
+                    do = "delete this file and run the same command again; --accept-changed keeps the first and says so"
+                    self._accept(name, ChangedError(told, where=path, do=do))
+                    continue
+                found[key] = prediction
         return found
+
+    def _part(self, path: Path) -> list[Prediction]:
+        try:
+            return read_predictions(path, self.manifest.parts)
+        except ChangedError as error:
+            self._accept(path.name, error)
+        return read_predictions(path) if path.exists() else []
+
+    def _part_names(self) -> list[str]:
+        """Parts that belong to the run. Where the manifest names them, one that it does not name is none of them.
+
+        Raises:
+            ChangedError: such a part lies in the folder of a finished run.
+        """
+        there = {path.name for path in (self.path / "predictions").glob("part-*.parquet")}
+        manifest = self.manifest
+        if not manifest.parts and not manifest.references:
+            return sorted(there)
+        strange = sorted(there - set(manifest.parts))
+        if strange and manifest.complete:
+            path = self.path / "predictions" / strange[0]
+            told = ChangedError(
+                "a part that the run did not write",
+                where=path,
+                do="move it away; --accept-changed leaves it out and says so",
+            )
+            self._accept(path.name, told)
+        return sorted(manifest.parts)
+
+    @cached_property
+    def made_from(self) -> str:
+        """SHA-256 over the recipe and all files that numbers of this run are made from, as they lie there."""
+        names = [QUESTIONS, PHRASES, migration.REFERENCES, "training.json"]
+        paths = [self.path / name for name in names]
+        paths += [self.path / "predictions" / name for name in self._part_names()]
+        there = [path for path in paths if path.is_file()]
+        digests = dict(
+            zip((path.relative_to(self.path).as_posix() for path in there), file_digests(there), strict=True)
+        )
+        content = json.dumps([self.recipe.digest(), digests], sort_keys=True)
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
     @cached_property
     def seen_images(self) -> frozenset[str] | None:
@@ -255,7 +403,8 @@ class Run:
         path = self.path / "training.json"
         if not path.exists():
             return None
-        return frozenset(checked(read_json(path), SeenImages, path, error=RunError).seen)
+        again = "delete this file and run the same command again"
+        return frozenset(checked(read_json(path, again), SeenImages, path, do=again, error=RunError).seen)
 
     @cached_property
     def scores(self) -> Scores:
@@ -263,13 +412,27 @@ class Run:
         path = self.path / "scores.json"
         if not path.exists():
             raise RunError("the run has no scores yet", where=path, do="finish it with the same gi-bench run")
-        return scores_from_json(read_json(path), where=path)
+        content = read_json(path, _RESCORE)
+        found = scores_from_json(content, where=path)
+        if found.digest and found.digest != content_digest(content):
+            self._refuse_scores(path, "the scores were changed after they were made: their SHA-256 is another")
+        if found.made_from and found.made_from != self.made_from:
+            _ = self._all_references, self.predictions  # where one of these was changed, it is named
+            self._refuse_scores(path, "the scores were made from other predictions or references than are here")
+        if found.recipe_digest != self.manifest.recipe_digest:
+            self._refuse_scores(path, "the scores are of another run")
+        return found
+
+    def _refuse_scores(self, path: Path, what: str) -> None:
+        do = f"{_RESCORE}; --accept-changed takes them as they are and says so"
+        self._accept(path.name, ChangedError(what, where=path, do=do))
 
     @cached_property
     def timings(self) -> list[Timing]:
         """Seconds by stage, one entry a part."""
         paths = sorted((self.path / "timings").glob("part-*.json"))
-        return [checked(read_json(path), Timing, path, error=RunError) for path in paths]
+        again = "delete this file: the seconds of its part are lost, nothing else"
+        return [checked(read_json(path, again), Timing, path, do=again, error=RunError) for path in paths]
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:
@@ -310,8 +473,12 @@ def run_parts(folder: Path) -> list[Path]:
     return [*made_parts(folder), folder / "scores.json"]
 
 
-def open_run(path: Run | PathLike[str] | str) -> Run:
+def open_run(path: Run | PathLike[str] | str, *, accept_changed: bool | None = None) -> Run:
     """Open a run folder; a run that is open is given back as it is.
+
+    Args:
+        path: the folder.
+        accept_changed: see :attr:`Run.accept_changed`; None for what :func:`accept_changes` said last, or False.
 
     Raises:
         RunError: it is not one.
@@ -325,7 +492,7 @@ def open_run(path: Run | PathLike[str] | str) -> Run:
             where=folder,
             do="give a folder that gi-bench run wrote",
         )
-    run = Run(folder)
+    run = Run(folder, accept_changed=_accepted.get() if accept_changed is None else accept_changed)
     _ = run.manifest
     return run
 
@@ -335,15 +502,21 @@ __all__ = [
     "PHRASES",
     "QUESTIONS",
     "Run",
+    "accept_changes",
+    "accepts_changes",
+    "content_digest",
+    "digests_of",
     "made_parts",
     "open_run",
     "pictures_path",
     "read_manifest",
     "read_predictions",
+    "reference_files",
     "run_parts",
     "scores_from_json",
     "scores_to_json",
     "write_manifest",
     "write_part",
     "write_references",
+    "write_whole",
 ]

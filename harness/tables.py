@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import pyarrow as pa
 
 from gi_bench.harness import files
-from gi_bench.harness.errors import RunError
+from gi_bench.harness.errors import ChangedError, RunError
 
 Record = TypeVar("Record")
 _SCALARS: dict[Any, pa.DataType] = {
@@ -235,6 +235,11 @@ def write_records(path: Path, records: Iterable[Record], record: type[Record]) -
     return files.file_digest(path)
 
 
+def records_bytes(records: Iterable[Record], record: type[Record]) -> bytes:
+    """The bytes of the file that :func:`write_records` writes."""
+    return files.table_bytes(table_of(records, record))
+
+
 def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Table:
     """Read a Parquet file of a run.
 
@@ -243,7 +248,8 @@ def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Tabl
         digests: SHA-256 by file name; a file that is named there is checked.
 
     Raises:
-        RunError: missing, truncated, or changed since the run wrote it.
+        ChangedError: missing, or changed since the run wrote it.
+        RunError: truncated.
     """
     wanted = (digests or {}).get(path.name)
     return files.read_parquet(path) if wanted is None else _checked(path, _content(path), wanted)
@@ -282,22 +288,39 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RunError(
-            "a file of the run is missing" if not path.exists() else f"cannot read the file: {error.strerror}",
-            where=path,
-            do="put it back, or run the same command again",
+        raise (
+            _missing(path)
+            if not path.exists()
+            else RunError(
+                f"cannot read the file: {error.strerror}", where=path, do="mend it, or run the same command again"
+            )
         ) from error
 
 
 def _checked(path: Path, content: bytes, wanted: str) -> pa.Table:
     table = files.read_parquet(path, content)
     if hashlib.sha256(content).hexdigest() != wanted:
-        raise RunError(
-            "the file was changed after the run: its SHA-256 is not that of manifest.json",
-            where=path,
-            do="put the original back, or delete this file and run the same command again",
-        )
+        raise _changed(path)
     return table
 
 
-__all__ = ["read_records", "read_stored", "records_of", "schema_of", "table_of", "write_records"]
+def _missing(path: Path) -> ChangedError:
+    """A file that its manifest names is not there."""
+    return ChangedError(
+        "a file of the run is missing",
+        where=path,
+        do="put it back, or run the same command again; --accept-changed goes on without it",
+    )
+
+
+def _changed(path: Path) -> ChangedError:
+    """A file is not the one that its manifest names."""
+    return ChangedError(
+        "the file was changed after the run: its SHA-256 is not that of manifest.json",
+        where=path,
+        do="put the original back, or delete this file and run the same command again; --accept-changed takes it as it "
+        "is and says so",
+    )
+
+
+__all__ = ["read_records", "read_stored", "records_bytes", "records_of", "schema_of", "table_of", "write_records"]

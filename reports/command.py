@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from gi_bench.harness import provenance
+from gi_bench.harness.commands.options import AcceptChangedOption
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry, registered
+from gi_bench.harness.terminal import say
 
 
 def report(
@@ -24,9 +26,13 @@ def report(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
-    typer.echo(f"report: {write_page(runs, output, title)}")
+    from gi_bench.harness.outputs import without_own_files
+
+    given = without_own_files(runs, say)
+    say(f"report: {write_page(given, output, title)}")
 
 
 def write_page(runs: list[Path], output: Path | None = None, title: str | None = None) -> Path:

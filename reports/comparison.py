@@ -12,6 +12,7 @@ from gi_bench.harness.analysis.definitions import headlines, older_note
 from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.outputs import check_output, is_page
 from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
@@ -371,7 +372,12 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
     runs, found = bounds.without_ceilings(given), bounds.found_shares(given)
     names = names_of(runs)
     first = runs[0]
-    notes = tuple(dict.fromkeys(note for run in given for note in (*run.scores.notes, older_note(run.scores)) if note))
+    told = (
+        note
+        for run in given
+        for note in (*run.check_files(), run.digest_note, *run.scores.notes, older_note(run.scores))
+    )
+    notes = tuple(dict.fromkeys(note for note in told if note))
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
@@ -402,10 +408,10 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None = None) 
     """Write the comparison page of some runs.
 
     Raises:
-        GiBenchError: the runs cannot be compared, or the file cannot be written.
+        GiBenchError: the runs cannot be compared, the file cannot be written, or something else than a page of ours is
+            there.
     """
-    if output.is_dir():
-        raise GiBenchError("the output is a folder", where=output, do="give the name of an HTML file")
+    check_output(output, is_page, inputs=paths)
     write_bytes(output, render(build_page(paths, title)).encode("utf-8", errors="backslashreplace"))
     return output
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
-from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.outputs import check_output, is_page
 from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.statistics import SeedEffect
 from gi_bench.reports import charts
@@ -308,10 +308,10 @@ def write_study_report(folder_or_json: Path, output: Path, title: str | None = N
         title: of the page; None for the study's own.
 
     Raises:
-        GiBenchError: the study cannot be read, or the file cannot be written.
+        GiBenchError: the study cannot be read, the file cannot be written, or something else than a page of ours is
+            there.
     """
-    if output.is_dir():
-        raise GiBenchError("the output is a folder", where=output, do="give the name of an HTML file")
+    check_output(output, is_page, inputs=[folder_or_json])
     text = render_study(build_study_page(read_study(folder_or_json), title))
     write_bytes(output, text.encode("utf-8", errors="backslashreplace"))
     return output

@@ -11,6 +11,8 @@ from typing import Any
 
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import file_digest, write_bytes
+from gi_bench.harness.locks import holding
+from gi_bench.harness.placing import ENDING, place_folder
 
 RECORD = "gi-bench.json"
 
@@ -30,24 +32,17 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Path], record: Mappin
     outside = [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
     if outside:
         raise GiBenchError("a file name leads out of the folder", where=outside[0], do="mend the edition's table")
-    fresh = folder.parent / f".{folder.name}.gi-bench-new"
-    old = folder.parent / f".{folder.name}.gi-bench-old"
-    for left in (fresh, old):
-        shutil.rmtree(left, ignore_errors=True)
-    try:
-        _fill(fresh, files, record)
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    except (OSError, GiBenchError) as error:
+    fresh = folder.with_name(f".{folder.name}.new{ENDING}")
+    with holding(folder.parent, name=f".{folder.name}.lock{ENDING}", what=f"writes {folder.name}"):
         shutil.rmtree(fresh, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        if isinstance(error, GiBenchError):
-            raise
-        raise GiBenchError(f"cannot write: {error.strerror or error}", where=folder,
-                           do="choose another --output, or make room") from error  # fmt: skip
-    shutil.rmtree(old, ignore_errors=True)
+        try:
+            _fill(fresh, files, record)
+            place_folder(fresh, folder)
+        except OSError as error:
+            raise GiBenchError(f"cannot write: {error.strerror or error}", where=folder,
+                               do="choose another --output, or make room") from error  # fmt: skip
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _fill(fresh: Path, files: Mapping[str, bytes | Path], record: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def write_run(
         **(manifest or {}), "recipe": {**decided, **(manifest or {}).get("recipe", {})},
     }  # fmt: skip
     files.write_json(folder / "manifest.json", content)
-    store.write_references(folder, rows, shown)
+    store.write_references(folder, store.reference_files(rows, shown))
     store.write_part(folder / "predictions" / "part-00000.parquet", predictions)
     files.write_json(folder / "timings" / "part-00000.json", {"seconds": {"encode": 1.0, "answer": 2.0}})
     pictures = [

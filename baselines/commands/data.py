@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -36,7 +37,7 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def _say(counts: Mapping[str, float]) -> None:
     width = max(map(len, counts))
     for name, value in counts.items():
-        typer.echo(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value:.3f}")
+        say(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value:.3f}")
 
 
 @app.command()
@@ -49,9 +50,11 @@ def negatives(
 ) -> None:
     """Questions and phrases about what the atomic facts of an image say is not there, balanced over findings."""
     from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.outputs import check_output, lines_with
     from gi_bench.harness.registry import load_suite
     from gi_bench.harness.suites.negatives import make_negatives
 
+    check_output(output, lines_with("img_id", "thing", "finding", "phrase"))
     if not 0 < ratio <= 100:
         raise GiBenchError(
             f"--ratio {ratio:g} is not above 0 and at most 100", do="0.2 adds one for every five questions"
@@ -61,7 +64,7 @@ def negatives(
         raise GiBenchError("no image says of anything that it is not there", where=suite)
     _write(output, (asdict(one) for one in made))
     _say(counts)
-    typer.echo(f"negatives: {output}")
+    say(f"negatives: {output}")
 
 
 @app.command()
@@ -89,8 +92,10 @@ def explanations(
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.language_model import Endpoint, replies
     from gi_bench.harness.metric_settings import MetricSettings
+    from gi_bench.harness.outputs import check_output, lines_with
     from gi_bench.harness.registry import load_suite
 
+    check_output(output, lines_with("img_id", "question", "answer", "explanation"))
     if source not in ("template", "model"):
         raise GiBenchError(f"unknown source {source!r}", do="it is template or model")
     if source == "model" and url is None:
@@ -109,7 +114,7 @@ def explanations(
             vision=chat if vision and loaded.has_images else None,
             per_image=per_image,
             per_minute=per_minute,
-            say=typer.echo,
+            say=say,
         )
         counts.update(found)
     else:
@@ -123,7 +128,7 @@ def explanations(
     if len(written) > 1:
         counts.update(writing.diversity([one.explanation for one in written], seed=seed))
     _say(counts)
-    typer.echo(f"explanations: {output}")
+    say(f"explanations: {output}")
 
 
 @app.command()
@@ -152,15 +157,19 @@ def masks(
     from collections import Counter
 
     from gi_bench.baselines.data.masks import making
+    from gi_bench.harness.outputs import check_output, is_page, table_with
     from gi_bench.harness.registry import load_suite
 
     _check_source(source, given, run)
+    check_output(output, table_with(*making.SCHEMA.names), inputs=[given, settings, against])
+    if sheet is not None:
+        check_output(sheet, is_page, inputs=[output, given, settings, against])
     loaded = load_suite(suite, data)
     if source in ("clipseg", "sam", "refine"):
         _need_images(loaded, "")
     counts: Counter[str] = Counter()
     found = _masks(loaded, _Source(source, given, run, model, settings, device), counts)
-    count = making.write_masks(output, found, typer.echo)
+    count = making.write_masks(output, found, say)
     made = making.read_masks(output)
     report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
     if against is not None:
@@ -173,9 +182,9 @@ def masks(
 
         _need_images(loaded, ", or leave --sheet out")
         write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
-        typer.echo(f"sheet: {sheet}")
-    typer.echo(json.dumps(report, indent=1))
-    typer.echo(f"masks: {output}")
+        say(f"sheet: {sheet}")
+    say_text(json.dumps(report, indent=1))
+    say(f"masks: {output}")
 
 
 @dataclass(frozen=True)
@@ -266,7 +275,7 @@ def review(
         decided = counts["accept"] + counts["reject"]
         interval = wilson(counts["accept"], decided)
         share = f"accepted {counts['accept'] / decided:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-        typer.echo(f"{label}: {share or 'none decided'}, n {decided}, undecided {counts['undecided']}")
+        say(f"{label}: {share or 'none decided'}, n {decided}, undecided {counts['undecided']}")
 
 
 def _predictor(source: str, model: str | None, device: str) -> Any:

@@ -11,6 +11,7 @@ import typer
 
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from gi_bench.baselines.florence2.cost import Cost, Device, Work
@@ -44,7 +45,7 @@ def plan(
         raise unknown_name(model, known, "model")
     variant = known[model]
     if variant.kind != "florence2":
-        typer.echo(f"{model} is no network: it needs no GPU and takes seconds")
+        say(f"{model} is no network: it needs no GPU and takes seconds")
         return
     if gpu != "cpu" and gpu not in cost.GPUS:
         raise GiBenchError(f"unknown device {gpu!r}", where="--gpu", do=f"use {', '.join(cost.GPUS)} or cpu")
@@ -71,12 +72,12 @@ def plan(
         alone = replace(work, images=questions, replies={"answer": replies["answer"]})
         script = cost.plan(config, side, alone, device, dtype, variant.rank).seconds
     if as_json:
-        typer.echo(json.dumps({"model": model, "suite": suite, "backbone": name, "dtype": dtype, "rows_from": source,
+        say_text(json.dumps({"model": model, "suite": suite, "backbone": name, "dtype": dtype, "rows_from": source,
                                "work": asdict(work), "device": asdict(device), **asdict(found),
                                "script_seconds": script}, indent=1))  # fmt: skip
         return
     for line in [*_lines(model, suite, name, dtype, device, work, found, source), *_script_line(script, questions)]:
-        typer.echo(line)
+        say(line)
 
 
 def _rows(name: str, data: Path | None) -> tuple[str, tuple[int, int, int, int, str]]:

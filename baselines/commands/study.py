@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import AcceptChangedOption
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study
@@ -45,11 +47,13 @@ def study(
     output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
         "runs/studies"
     ),
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
     from gi_bench.baselines.studies.definitions import arm, questions
     from gi_bench.baselines.studies.running import Settings, make_runs
     from gi_bench.harness.analysis.study import answer
+    from gi_bench.harness.locks import holding
 
     chosen = _chosen(names)
     trained_on = _train_suite(suite, train_suite, data)
@@ -68,10 +72,12 @@ def study(
     )
     folder = settings.folder(output)
     arms = list(dict.fromkeys(one for name in chosen for one in questions()[name].arms))
-    runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=typer.echo)
-    for name in chosen:
-        made = settings.describe() | (masks if any(arm(one).masks != "suite" for one in questions()[name].arms) else {})
-        _tell(folder / name, answer(questions()[name], runs, range(seeds), settings=made, base=folder))
+    with holding(folder, what="is working on these studies"):
+        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=say)
+        for name in chosen:
+            own = any(arm(one).masks != "suite" for one in questions()[name].arms)
+            made = settings.describe() | (masks if own else {})
+            _tell(folder / name, answer(questions()[name], runs, range(seeds), settings=made, base=folder))
 
 
 def _tell(folder: Path, answered: Study) -> None:
@@ -80,9 +86,9 @@ def _tell(folder: Path, answered: Study) -> None:
 
     write_study(folder, answered)
     for line in study_lines(answered):
-        typer.echo(line)
+        say(line)
     for what, path in _after_study(folder):
-        typer.echo(f"{what}: {path}")
+        say(f"{what}: {path}")
 
 
 def _check_explanations(path: Path | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.baselines.registration import VariantDefinition
@@ -113,13 +114,13 @@ def train(
     board = log_dir / f"{folder.name}-seed{seed}"
     running = Running(device, dtype, accumulate, recompute, workers, log_to, board, command=_typed())
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
-    say = typer.echo if is_main_process() else _silent
+    tell = say if is_main_process() else _silent
     from gi_bench.baselines.florence2.backbone import load_backbone
 
     loaded, extra = _rows(suite, data, split, negatives=negatives, explanations=explanations, masks=masks)
     material = Material(loaded, extra, features)
-    train_adapter(variant, load_backbone(source), name, material, folder, choices=choices, running=running, say=say)
-    say(f"checkpoint: {folder}")
+    train_adapter(variant, load_backbone(source), name, material, folder, choices=choices, running=running, say=tell)
+    tell(f"checkpoint: {folder}")
     if score_suite is not None and is_main_process():
         _score(model, folder, score_suite, data, str(source) if name == "custom" else name)
 
@@ -128,7 +129,7 @@ def _train_backbone(output: Path | None, seed: int) -> None:
     from gi_bench.baselines.registration import HERE
     from gi_bench.baselines.training.tiny.schooling import TINY_NAME, train_tiny_backbone
 
-    train_tiny_backbone(output or HERE / "weights" / TINY_NAME, seed=seed, say=typer.echo)
+    train_tiny_backbone(output or HERE / "weights" / TINY_NAME, seed=seed, say=say)
 
 
 def _folder(output: Path | None, variant: VariantDefinition, backbone: str) -> Path:
@@ -225,9 +226,9 @@ def _score(variant: str, folder: Path, suite: str, data: Path | None, backbone: 
 
     with tempfile.TemporaryDirectory() as scratch:
         settings = Settings(checkpoint=str(folder), backbone=backbone)
-        (run,) = evaluate([variant], suite, data=data, output=scratch, settings=settings, say=typer.echo)
+        (run,) = evaluate([variant], suite, data=data, output=scratch, settings=settings, say=say)
         add_scores(folder, run.scores)
-    typer.echo(f"card: {folder / 'README.md'}")
+    say(f"card: {folder / 'README.md'}")
 
 
 COMMAND: Any = CommandEntry(name="train", summary="Train the adapter of a variant, or the tiny backbone.", app=train)

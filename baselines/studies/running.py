@@ -24,6 +24,7 @@ from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import suite_spec
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.terminal import say
 
 Say = Callable[[str], None]
 # Negative questions for each question, where a suite has none of its own.
@@ -253,7 +254,7 @@ def _start(settings: Settings, folder: Path, threads: int) -> None:
 
     torch.set_num_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
-    _workshop = Workshop(settings, folder, _print)
+    _workshop = Workshop(settings, folder, say)
 
 
 def _end_with_parent() -> None:
@@ -263,17 +264,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
 def _work(name: str, seed: int) -> tuple[str, int, Path]:
     assert _workshop is not None
     return name, seed, _workshop.make(name, seed)
 
 
 def make_runs(
-    arms: Sequence[str], seeds: Sequence[int], settings: Settings, folder: Path, *, jobs: int = 1, say: Say = print
+    arms: Sequence[str], seeds: Sequence[int], settings: Settings, folder: Path, *, jobs: int = 1, say: Say = say
 ) -> tuple[dict[str, list[Path]], dict[str, Any]]:
     """The runs of some arms, each with every seed; an arm without training runs once.
 

@@ -11,8 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.baselines.florence2.adapter_config import CONFIG, WEIGHTS
 from gi_bench.baselines.florence2.adapters import (
-    CONFIG,
+    CARD,
+    TRAINING_IMAGES,
     add_adapter,
     add_task_tokens,
     save_adapter,
@@ -23,7 +25,7 @@ from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
 from gi_bench.baselines.registration import VariantDefinition
 from gi_bench.baselines.training.card import write_readme
 from gi_bench.baselines.training.extra_rows import ExtraRows
-from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once, exclusive
+from gi_bench.baselines.training.features import Feed, PictureFeed, encode_once
 from gi_bench.baselines.training.fitting import Course, Trained, train
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
 from gi_bench.baselines.training.progress import Say, bound_digest, row_reporter
@@ -31,6 +33,9 @@ from gi_bench.baselines.training.rows import Examples, check_examples, task_exam
 from gi_bench.baselines.training.settings import Running, TrainingSettings, is_main_process
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
+from gi_bench.harness.locks import holding
+from gi_bench.harness.placing import ENDING, place_folder, remove_folder
+from gi_bench.harness.terminal import say as say_line
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 LOG = "training.jsonl"
+# What a checkpoint of ours consists of.
+_OURS = frozenset({CONFIG, CARD, WEIGHTS, TRAINING_IMAGES, LOG, "README.md"})
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def train_adapter(
     *,
     choices: Choices | None = None,
     running: Running | None = None,
-    say: Say = print,
+    say: Say = say_line,
 ) -> None:
     """Train a variant's LoRA adapter and save it with its card.
 
@@ -148,14 +155,14 @@ def train_adapter(
     }
     state = folder.with_name(f".{folder.name}.state")
     bound = bound_digest(card | {"pictures": asdict(backbone.pictures)}, batches)
-    with _alone(state):
+    with alone(folder):
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
             count = trainable_count(model)
             card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
-            shutil.rmtree(state, ignore_errors=True)
+            remove_folder(state)
 
 
 def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
@@ -184,21 +191,38 @@ def _network(
     return feed, add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
 
 
-def _alone(state: Path) -> AbstractContextManager[None]:
-    """The lock on a training's state, held by the process that writes it."""
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """The lock on the place of a checkpoint, held by the process that writes it; it lies beside, as the state does."""
     from contextlib import nullcontext
 
-    return exclusive(state / "lock", "trains into this folder") if is_main_process() else nullcontext()
+    if not is_main_process():
+        return nullcontext()
+    return holding(folder.parent, name=f".{folder.name}.lock{ENDING}", what=f"trains into {folder.name}")
 
 
-def check_place(folder: Path) -> None:
-    """Refuse to replace what is no checkpoint, and make the folder above.
+def check_place(folder: Path, marks: frozenset[str] = frozenset({CONFIG, CARD}), ours: frozenset[str] = _OURS) -> None:
+    """Refuse to replace what is no checkpoint of ours, and make the folder above.
+
+    Args:
+        folder: where the checkpoint goes.
+        marks: files by which one of ours is known.
+        ours: all that it may hold.
 
     Raises:
-        GiBenchError: the place is a file, a folder of other things, or cannot be written.
+        GiBenchError: the place is a file, holds other things than a checkpoint that was trained here, or cannot be
+            written.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file()):
-        raise GiBenchError("the output is there and is no checkpoint", where=folder, do="choose another --output")
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.is_file() or folder.is_symlink() or (there and not marks <= there):
+        raise GiBenchError(
+            "the output is there and is no checkpoint of gi-bench train", where=folder, do="choose another --output"
+        )
+    if strange := sorted(there - ours):
+        raise GiBenchError(
+            f"the output holds what gi-bench train did not write, which would be lost: {strange[0]}",
+            where=folder,
+            do="choose another --output, or move it away",
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder.parent):
@@ -259,8 +283,7 @@ def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], 
     write_training_images(fresh, (row.img_id for batch in batches for row in batch))
     lines = (json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in trained.history)
     write_bytes(fresh / LOG, "".join(lines).encode("utf-8"))
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+    place_folder(fresh, folder)
 
 
 def _card(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +18,7 @@ import numpy as np
 
 from gi_bench.baselines.florence2.backbone import Backbone, PictureSettings
 from gi_bench.harness.errors import DataError, RunError
+from gi_bench.harness.locks import holding
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +162,7 @@ def encode_once(
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / f"{name}.lock", "encodes these images"):
+        with holding(folder, name=f"{name}.lock", what="encodes these images"):
             if not (path.is_file() and path.stat().st_size == size * len(img_ids)):
                 _write_records(path, size, img_ids, lambda i: encoded(i).float().cpu().numpy().astype(dtype), say)
     except OSError as error:
@@ -187,26 +187,3 @@ def _write_records(
             if (place + 1) % 500 == 0:
                 say(f"{place + 1} of {len(img_ids)} images encoded")
     os.replace(part, path)
-
-
-@contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file: two trainings must not write the same files.
-
-    Args:
-        path: the lock.
-        what: what a process that holds it does, for the message.
-
-    Raises:
-        RunError: another process holds it.
-    """
-    from filelock import FileLock, Timeout
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=0):
-            yield
-    except Timeout:
-        raise RunError(
-            f"another process {what}", where=path, do="wait for it, stop it, or choose another folder"
-        ) from None

@@ -92,6 +92,7 @@ def compare_runs(
     if len(runs) < 2:
         raise RunError("one run has nothing to be compared with", do="give two run folders or more")
     for run in runs:
+        run.check_files()
         check_predictions(run)
         check_same_rows(runs[0], run)
     chosen = _chosen(metrics, names, everything)
@@ -275,7 +276,7 @@ def check_predictions(run: Run) -> None:
             raise RunError(
                 f"a prediction that fits no row: {kind} {index} of image {prediction.img_id}",
                 where=run.path,
-                do="restore the run's predictions, or run again into a new folder",
+                do="put the run's own predictions back, or delete this part of them and run the same command again",
             )
 
 
@@ -284,6 +285,7 @@ def run_notes(paths: Sequence[Run | Path | str]) -> list[str]:
     runs = [open_run(path) for path in paths]
     notes = []
     for label, run in zip(_labels(runs), runs, strict=True):
+        notes += run.check_files()
         rows = [("question", q.index) for q in run.questions] + [("phrase", p.index) for p in run.phrases]
         without = sum(row not in run.predictions for row in rows)
         if not run.manifest.complete:

@@ -27,6 +27,7 @@ from gi_bench.harness.intervals import (
     bootstrap_interval,
     rate_interval,
 )
+from gi_bench.harness.locks import holding
 from gi_bench.harness.metric_settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
@@ -34,7 +35,7 @@ from gi_bench.harness.metrics.participation import tally
 from gi_bench.harness.metrics.wording import wording_notes
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, shared_bootstrap, sums_by_image
-from gi_bench.harness.store import Run, made_parts, open_run, scores_to_json
+from gi_bench.harness.store import Run, content_digest, made_parts, open_run, scores_to_json
 
 RESAMPLES = 1000
 
@@ -88,14 +89,20 @@ def score_run(
         notes=(*_notes(run), *wording_notes(found.scores)),
         counts=found.counts,
         states=tally(run),
+        made_from=run.made_from,
     )
+    result = replace(result, digest=content_digest(scores_to_json(result)))
     if write:
-        written = run.path / "scores.json"
-        write_json(written, scores_to_json(result))
-        made_from = _made_from(run, metrics, resamples, seed)
-        if made_from is not None:
-            provenance.remember([written], made_from)
+        _write(run, result, _made_from(run, metrics, resamples, seed))
     return result
+
+
+def _write(run: Run, scores: Scores, made_from: str | None) -> None:
+    written = run.path / "scores.json"
+    with holding(run.path):
+        write_json(written, scores_to_json(scores))
+    if made_from is not None:
+        provenance.remember([written], made_from)
 
 
 @dataclass
@@ -204,6 +211,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"partial run: only the first {limit} questions"
     if not run.manifest.complete:
         yield "the run is not finished: missing predictions count as empty"
+    yield from run.check_files(beside_scores=True)
     yield from participation_notes(run)
 
 

@@ -12,6 +12,7 @@ import typer
 from gi_bench.harness.commands.options import JsonOption, SuitesDataOption
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 
 def audit(
@@ -60,16 +61,20 @@ def audit(
         raise GiBenchError(
             "--disjoint needs a training and a test side", where=disjoint, do="give --train SET and --test SET"
         )
+    if disjoint is not None:
+        from gi_bench.harness.outputs import check_output, json_with
+
+        check_output(disjoint, json_with("format", "fingerprint", "sides"))
     leaks = find_leaks(named, images=images, near=near, distance=distance)
     if disjoint is not None:
         leaks.disjoint_split().write(disjoint)
     if as_json:
-        typer.echo(json.dumps({**leaks.plain(), "clean": leaks.count <= allow}, indent=1))
+        say_text(json.dumps({**leaks.plain(), "clean": leaks.count <= allow}, indent=1))
     else:
         for line in leak_lines(leaks):
-            typer.echo(line)
+            say(line)
         if disjoint is not None:
-            typer.echo(f"split: {disjoint}")
+            say(f"split: {disjoint}")
     if leaks.count > allow:
         raise typer.Exit(1)
 
@@ -82,10 +87,10 @@ def _audit_wording(name: str, data: Path | None, negatives: Path | None, as_json
     report = wording_report(suite, negatives)
     if as_json:
         content = {"suite": suite.name, "fingerprint": suite.fingerprint, **asdict(report)}
-        typer.echo(json.dumps(content, indent=1))
+        say_text(json.dumps(content, indent=1))
         return
     for line in report_lines(report):
-        typer.echo(line)
+        say(line)
 
 
 COMMAND = CommandEntry("audit", "Find images that sets share, and near-duplicate frames.", audit)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 
 def bounds(
@@ -19,14 +22,17 @@ def bounds(
     everything: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """The share of the way from what never looks to what knows the references, with intervals."""
     from dataclasses import asdict
 
     from gi_bench.harness.analysis.bounds import bound_lines, shares
     from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.outputs import without_own_files
 
+    runs = without_own_files(runs, partial(say, err=as_json))
     found = shares(runs, resamples=resamples, seed=seed, everything=everything)
     if not found:
         raise GiBenchError(
@@ -35,10 +41,10 @@ def bounds(
             do="give runs of models, and make the bounds beside them with gi-bench run --bounds",
         )
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        say_text(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
         return
     for line in bound_lines(found):
-        typer.echo(line)
+        say(line)
 
 
 COMMAND = CommandEntry(

@@ -12,6 +12,7 @@ import typer
 
 from gi_bench.harness.commands.options import JsonOption, PluginOption, load_plugins
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 
 def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
@@ -58,11 +59,13 @@ def export_suite(
     ] = None,
 ) -> None:
     """Write a suite's rows in order as JSONL: index, img_id, question, reference, classes, complexity."""
+    from gi_bench.harness.outputs import check_output, lines_with
     from gi_bench.harness.registry import load_suite
     from gi_bench.harness.suites.export import export_rows
 
+    check_output(output, lines_with("index", "img_id", "question", "question_class"))
     count = export_rows(load_suite(suite, data), output)
-    typer.echo(f"{count} rows: {output}")
+    say(f"{count} rows: {output}")
 
 
 def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
@@ -76,11 +79,11 @@ def _list(group: str, as_json: bool, details: Callable[[Any], Mapping[str, Any]]
 
     entries = registered(group)
     if as_json:
-        typer.echo(json.dumps([details(entry) for entry in entries.values()], indent=1, ensure_ascii=False))
+        say_text(json.dumps([details(entry) for entry in entries.values()], indent=1, ensure_ascii=False))
         return
     width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
-        typer.echo(f"{name:<{width}}  {entry.summary}")
+        say(f"{name:<{width}}  {entry.summary}")
 
 
 COMMANDS = [

@@ -16,9 +16,24 @@ ThreadsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
+
+
+def _accept(wanted: bool) -> bool:
+    """Tell the store, which opens the runs of every command."""
+    if wanted:
+        from gi_bench.harness.store import accept_changes
+
+        accept_changes()
+    return wanted
+
+
 AcceptChangedOption = Annotated[
     bool,
-    typer.Option("--accept-changed", help="Go on with what other code has begun or somebody changed, and say so."),
+    typer.Option(
+        "--accept-changed",
+        callback=_accept,
+        help="Go on with files of a run that are missing or were changed, or that other code began, and say so.",
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ import typer
 from gi_bench.harness.commands.options import AcceptChangedOption, PluginOption, ThreadsOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.harness.schema import Task
@@ -114,16 +115,16 @@ def run(
         train_data=train_data,
         output=output,
         settings=settings,
-        say=typer.echo,
+        say=say,
     )
     from gi_bench.harness.analysis.summary import score_lines
 
     for line in score_lines([entry.scores for entry in finished], everything=everything):
-        typer.echo(line)
+        say(line)
     for line in _bounds([entry.path for entry in finished]):
-        typer.echo(line)
+        say(line)
     for what, path in _after_run([entry.path for entry in finished]):
-        typer.echo(f"{what}: {path}")
+        say(f"{what}: {path}")
 
 
 def _bounds(paths: list[Path]) -> list[str]:

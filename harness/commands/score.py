@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import PluginOption, ThreadsOption, load_plugins
+from gi_bench.harness.commands.options import AcceptChangedOption, PluginOption, ThreadsOption, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say
 
 
 def score(
@@ -39,6 +40,7 @@ def score(
     judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
     threads: ThreadsOption = None,
     plugin: PluginOption = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
     from gi_bench.harness.devices import use_threads
@@ -49,8 +51,10 @@ def score(
     from gi_bench.harness.analysis.scoring import score_run
     from gi_bench.harness.analysis.summary import score_lines
     from gi_bench.harness.metric_settings import MetricSettings
+    from gi_bench.harness.outputs import without_own_files
 
-    folders = [*(runs or []), *_imported(runs, predictions, suite, data, output, name)]
+    runs = without_own_files(runs or [], say)
+    folders = [*runs, *_imported(runs, predictions, suite, data, output, name)]
     settings = MetricSettings(
         bertscore_model=bertscore_model,
         bleurt_model=bleurt_model,
@@ -60,9 +64,9 @@ def score(
     )
     scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
     for line in score_lines(scored, everything=everything):
-        typer.echo(line)
-    for folder in folders[len(runs or []) :]:
-        typer.echo(f"run: {folder}")
+        say(line)
+    for folder in folders[len(runs) :]:
+        say(f"run: {folder}")
 
 
 def _imported(

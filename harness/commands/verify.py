@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
+from gi_bench.harness.terminal import say, say_text
 
 
 def verify(
@@ -16,10 +18,11 @@ def verify(
     bertscore_model: Annotated[
         str, typer.Option("--bertscore-model", help="Encoder that the run's BERTScore was made with.")
     ] = "roberta-large",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
     plugin: Annotated[
         list[Path] | None, typer.Option("--plugin", help="Python file with METRICS that the run was scored with.")
     ] = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Compute a run's scores again with the field's own libraries. Exit code 1 if a number differs."""
     from gi_bench.harness.analysis.verify import verification_json, verification_lines, verify_run
@@ -30,10 +33,10 @@ def verify(
         load_plugin(path)
     found = verify_run(run, settings=MetricSettings(bertscore_model=bertscore_model))
     if as_json:
-        typer.echo(verification_json(found))
+        say_text(verification_json(found))
     else:
         for line in verification_lines(found, summary=summary):
-            typer.echo(line)
+            say(line)
     if not found.holds:
         raise typer.Exit(1)
 

@@ -15,14 +15,14 @@ import json
 import re
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
-from gi_bench.harness import migration, store
+from gi_bench.harness import store
 from gi_bench.harness.checking import refuse_unknown
 from gi_bench.harness.errors import DataError
+from gi_bench.harness.locks import holding
 from gi_bench.harness.reading.replies import answer_state, explanation_state
 from gi_bench.harness.schema import Counts, Manifest, Prediction, Question, Recipe, Reply, Task
 
@@ -75,13 +75,10 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
         code_version=__version__,
     )
     folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
-    bind(folder, recipe)
-    manifest = _manifest(recipe, suite, len(predictions) == len(questions))
-    part = folder / "predictions" / "part-00000.parquet"
-    references = store.write_references(folder, questions, [])
-    parts = {part.name: store.write_part(part, predictions)}
-    store.write_manifest(folder, replace(manifest, references=references, parts=parts))
-    (folder / migration.REFERENCES).unlink(missing_ok=True)
+    with holding(folder):
+        bind(folder, recipe)
+        manifest = _manifest(recipe, suite, len(predictions) == len(questions))
+        store.write_whole(folder, manifest, questions, predictions)
     return folder
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.locks import holding
+from gi_bench.harness.placing import ENDING
 from gi_bench.harness.schema import Picture
 from gi_bench.harness.store import pictures_path
 from gi_bench.harness.tables import read_stored, records_of, schema_of, write_records
@@ -23,6 +25,8 @@ LONGEST_SIDE = 256
 QUALITY = 75
 # Of the encoder: half the time of its default for 6 % more bytes.
 METHOD = 2
+# How long another process may take to add its pictures.
+_WAIT_S = 1800.0
 
 
 def write_pictures(folder: Path, suite: Suite, img_ids: Sequence[str]) -> None:
@@ -40,9 +44,23 @@ def write_pictures(folder: Path, suite: Suite, img_ids: Sequence[str]) -> None:
     if not suite.has_images:
         return
     path = pictures_path(folder, suite.fingerprint)
+    lock = f".{path.name}.lock{ENDING}"
+    if not _missing(path, img_ids) and not (path.parent / lock).exists():
+        return
+    # Runs of one suite share the file: what another process adds in the meantime must not be lost.
+    with holding(path.parent, name=lock, wait_s=_WAIT_S, what="adds pictures of this suite"):
+        _add(path, suite, img_ids)
+
+
+def _missing(path: Path, img_ids: Sequence[str]) -> list[str]:
     stored = _stored(path)
     there = set() if stored is None else set(stored["img_id"].to_pylist())
-    missing = [img_id for img_id in img_ids if img_id not in there]
+    return [img_id for img_id in img_ids if img_id not in there]
+
+
+def _add(path: Path, suite: Suite, img_ids: Sequence[str]) -> None:
+    stored = _stored(path)
+    missing = _missing(path, img_ids)
     if not missing:
         return
     known = {} if stored is None else {one.img_id: one for one in records_of(stored, Picture, path)}

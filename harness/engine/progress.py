@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from gi_bench.harness.terminal import clean
+
 # A log file does not want a line per part of a fast model.
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -35,7 +37,7 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int, done: int = 0, stream: TextIO | None = None) -> None:
-        self._title, self._total, self._done = title, total, done
+        self._title, self._total, self._done = clean(title), total, done
         self._stream = stream or sys.stderr
         self._start, self._first = time.perf_counter(), done
         self._last_line = 0.0
@@ -49,7 +51,7 @@ class Progress:
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),

@@ -1,25 +1,33 @@
-"""A run folder while it is made: what it is bound to, which parts are there, and its manifest on the way."""
+"""A run folder while it is made: what it is bound to, which parts are there, and its manifest on the way.
+
+The manifest is what binds the folder, so it is the first file there: a process that is killed at any moment leaves a
+folder that the same command takes up again.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from gi_bench.harness import files, migration, store
+from gi_bench.harness import files, migration, placing, store
 from gi_bench.harness.devices import use_threads
 from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.code import taken_up
 from gi_bench.harness.engine.execute import BatchSize, PartResult
 from gi_bench.harness.engine.plan import Part, Plan
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.locks import LOCK, holding
 from gi_bench.harness.schema import Code, Counts, Manifest, Recipe, Timing
 from gi_bench.harness.suites.base import Suite
 
 
 class Record:
-    """Writes a run folder: references and manifest first, then part after part, then the manifest of the whole.
+    """Writes a run folder: manifest and references first, then part after part, then the manifest of the whole.
+
+    A context manager: from its opening to the end of the block no other process writes the folder.
 
     Attributes:
         folder: the run folder.
@@ -28,11 +36,18 @@ class Record:
         remarks: what must be said beside the scores of predictions that were there before.
     """
 
-    def __init__(self, folder: Path, plan: Plan, manifest: Manifest, earlier: Manifest | None) -> None:
+    def __init__(self, folder: Path, plan: Plan, manifest: Manifest, earlier: Manifest | None, lock: ExitStack) -> None:
         self.folder, self.plan, self.recipe = folder, plan, manifest.recipe
         self._manifest, self._earlier = manifest, earlier
         self.remarks = manifest.remarks
         self._executed = 0
+        self._lock = lock
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.close()
 
     @staticmethod
     def open(
@@ -55,10 +70,17 @@ class Record:
             accept_changed: go on with an unfinished run that other code has begun.
 
         Raises:
+            BusyError: another process is writing the folder.
             RunError: the folder holds another recipe, something that is no run, or an unfinished run of other code.
         """
-        earlier = bind(folder, recipe)
-        code, remarks = taken_up(folder, earlier, code, accept=accept_changed)
+        lock = ExitStack()
+        lock.enter_context(holding(folder))
+        try:
+            earlier = bind(folder, recipe)
+            code, remarks = taken_up(folder, earlier, code, accept=accept_changed)
+        except BaseException:
+            lock.close()
+            raise
         if threads is None and earlier is not None and earlier.hardware.threads is not None:
             use_threads(earlier.hardware.threads)
         manifest = Manifest(
@@ -76,27 +98,35 @@ class Record:
             code=code,
             remarks=remarks,
         )
-        return Record(folder, plan, manifest, earlier)
+        return Record(folder, plan, manifest, earlier, lock)
 
     def begin(self, size: BatchSize) -> None:
-        """Write references and manifest of a run that begins or goes on; one begun under the schema before goes over.
+        """Write manifest and references of a run that begins or goes on; one begun under the schema before goes over.
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
         """
         earlier, folder = self._earlier, self.folder
         references = dict(earlier.references) if earlier is not None else {}
-        if not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)) or not references:
-            references = store.write_references(folder, self.plan.questions, self.plan.phrases)
+        parts = dict(earlier.parts) if earlier is not None else {}
+        if earlier is not None and not references:
+            # Under the schema before nothing was named: what is there now is the run's.
+            there = [part for part in self.plan.parts if self._path(part).exists()]
+            parts = {part.file_name: parts.get(part.file_name) or files.file_digest(self._path(part)) for part in there}
+        content: dict[str, bytes] = {}
+        if not references or not all((folder / name).exists() for name in (store.QUESTIONS, store.PHRASES)):
+            content = store.reference_files(self.plan.questions, self.plan.phrases)
+            references = store.digests_of(content)
         self._manifest = replace(
             self._manifest,
             batch_size=size.value,
             references=references,
-            parts=earlier.parts if earlier is not None else {},
+            parts=parts,
             created=earlier.created if earlier is not None else self._manifest.created,
         )
         store.write_manifest(folder, self._manifest)
-        # Only now: until the manifest stands, whoever reads the folder reads it as one of the version before.
+        store.write_references(folder, content)
+        # Only now: until the tables stand, whoever reads the folder reads it as one of the version before.
         (folder / migration.REFERENCES).unlink(missing_ok=True)
 
     def missing(self) -> list[Part]:
@@ -106,10 +136,19 @@ class Record:
             RunError: a part is damaged, changed, or has other rows than the plan.
         """
         known = self._manifest.parts
-        done = [part for part in self.plan.parts if _is_done(self._path(part), part, known)]
-        digests = {part.file_name: known.get(part.file_name) or files.file_digest(self._path(part)) for part in done}
-        self._manifest = replace(self._manifest, parts=digests)
-        return [part for part in self.plan.parts if part.file_name not in digests]
+        strange = {path.name for path in (self.folder / "predictions").glob("part-*.parquet")}
+        strange -= {part.file_name for part in self.plan.parts}
+        if strange:
+            raise RunError(
+                "a part that is none of this run's",
+                where=self.folder / "predictions" / min(strange),
+                do="move it away and run the same command again",
+            )
+        # A part that the manifest does not name was written by a process that was killed right then, or by somebody
+        # else; it is made again.
+        done = [part for part in self.plan.parts if part.file_name in known and _is_done(self._path(part), part, known)]
+        self._manifest = replace(self._manifest, parts={part.file_name: known[part.file_name] for part in done})
+        return [part for part in self.plan.parts if part.file_name not in self._manifest.parts]
 
     def keep(self, part: Part, result: PartResult, size: BatchSize) -> None:
         """Write a part with its seconds.
@@ -162,6 +201,10 @@ class Record:
         return self.folder / "predictions" / part.file_name
 
 
+# What may lie in a folder whose manifest was never written: our lock, and what earlier versions wrote before it.
+_LEFT_BEHIND = {LOCK, store.QUESTIONS, store.PHRASES, migration.REFERENCES, "predictions"}
+
+
 def bind(folder: Path, recipe: Recipe) -> Manifest | None:
     """The manifest of a run that goes on; None for a new one.
 
@@ -169,8 +212,15 @@ def bind(folder: Path, recipe: Recipe) -> Manifest | None:
         RunError: the folder holds another recipe, or something that is no run.
     """
     if not (folder / store.MANIFEST).exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise RunError("the folder is not empty and not a run", where=folder, do="choose another --output")
+        there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        strange = sorted(name for name in there - _LEFT_BEHIND if not placing.is_unfinished(name))
+        if strange:
+            raise RunError(
+                f"the folder is not empty and not a run: it holds {strange[0]}",
+                where=folder,
+                do="choose another --output",
+            )
+        placing.sweep_folder(folder)
         return None
     found = store.open_run(folder).manifest
     if found.recipe_digest != recipe.digest():
@@ -179,6 +229,8 @@ def bind(folder: Path, recipe: Recipe) -> Manifest | None:
             where=folder,
             do="choose another --output, or move the folder away",
         )
+    for place in (folder, folder / "predictions", folder / "timings"):
+        placing.sweep_folder(place)
     return found
 
 

@@ -292,7 +292,7 @@ def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callabl
             where=suite.name,
             do="use a larger --limit, or a variant and --tasks with the task that the suite asks for",
         )
-    record = Record.open(
+    with Record.open(
         folder,
         recipe,
         suite,
@@ -301,19 +301,19 @@ def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callabl
         threads=settings.threads,
         code=job.code,
         accept_changed=settings.accept_changed,
-    )
-    say(f"{entry.name} on {suite.name}: {folder}")
-    size = _batch_size(settings.batch_size, model, context.device)
-    record.begin(size)
-    write_pictures(folder, suite, plan.img_ids)
-    _write_training(folder, model, settings, plan)
-    start = time.perf_counter()
-    _execute(record, suite, model, size, say)
-    seconds = time.perf_counter() - start
-    record.finish(size)
-    from gi_bench.harness.analysis.scoring import score_run
+    ) as record:
+        say(f"{entry.name} on {suite.name}: {folder}")
+        size = _batch_size(settings.batch_size, model, context.device)
+        record.begin(size)
+        write_pictures(folder, suite, plan.img_ids)
+        _write_training(folder, model, settings, plan)
+        start = time.perf_counter()
+        _execute(record, suite, model, size, say)
+        seconds = time.perf_counter() - start
+        record.finish(size)
+        from gi_bench.harness.analysis.scoring import score_run
 
-    return Finished(folder, score_run(folder), seconds)
+        return Finished(folder, score_run(folder), seconds)
 
 
 def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from gi_bench.submissions.check import Report
@@ -33,10 +34,10 @@ def check(
     """Check a submission's folder. Exit code 0, 1 for warnings under --strict, 2 for errors."""
     report = _checked(folder, edition, editions, data)
     if as_json:
-        typer.echo(json.dumps(_plain(report, strict), indent=1))
+        say_text(json.dumps(_plain(report, strict), indent=1))
     else:
         for line in _page(report):
-            typer.echo(line)
+            say(line)
     code = _exit_code(report, strict)
     if code:
         raise typer.Exit(code)
@@ -56,10 +57,10 @@ def pack(
 
     report = _passed(folder, edition, editions, data, strict)
     size = write(report.folder, output)
-    typer.echo(f"packed: {output}, {len(report.folder.files):,} files, {size / 1e6:,.1f} MB")
-    typer.echo(f"next: gi-bench submit push {folder} --repo USER/NAME --edition {report.edition.name}")
+    say(f"packed: {output}, {len(report.folder.files):,} files, {size / 1e6:,.1f} MB")
+    say(f"next: gi-bench submit push {folder} --repo USER/NAME --edition {report.edition.name}")
     for line in next_lines(report, "USER/NAME"):
-        typer.echo(line)
+        say(line)
 
 
 def push(
@@ -87,13 +88,13 @@ def push(
     api = HfApi(token=token)
     remote = hub.look(api, repo, token)
     for line in hub.plan_lines(report, repo, remote, pin, public=public):
-        typer.echo(line)
+        say(line)
     if yes:
-        typer.echo(f"pushed: https://huggingface.co/{repo} {hub.push(api, report, repo, remote, pin, public=public)}")
+        say(f"pushed: https://huggingface.co/{repo} {hub.push(api, report, repo, remote, pin, public=public)}")
     else:
-        typer.echo("nothing was sent: give --yes to do it")
+        say("nothing was sent: give --yes to do it")
     for line in hub.next_lines(report, repo):
-        typer.echo(line)
+        say(line)
 
 
 def _checked(folder: Path, edition: str | None, editions: Path | None, data: Path | None) -> Report:
@@ -106,10 +107,10 @@ def _passed(folder: Path, edition: str | None, editions: Path | None, data: Path
     """The report of a folder that may be handed in; one that may not ends the command after its page."""
     report = _checked(folder, edition, editions, data)
     for line in _page(report):
-        typer.echo(line)
+        say(line)
     code = _exit_code(report, strict)
     if code:
-        typer.echo("error: the folder does not pass its check; nothing was written or sent", err=True)
+        say("error: the folder does not pass its check; nothing was written or sent", err=True)
         raise typer.Exit(code)
     return report
 

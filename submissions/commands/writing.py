@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import load_plugins
+from gi_bench.harness.commands.options import AcceptChangedOption, load_plugins
+from gi_bench.harness.terminal import say
+
+if TYPE_CHECKING:
+    from gi_bench.harness.store import Run
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 InfoOption = Annotated[Path, typer.Option("--info", help="team.toml: who submits (see gi-bench submit info).")]
@@ -40,6 +44,15 @@ def check_repository(text: str) -> str:
     return text
 
 
+def _changes(*runs: Run | None) -> list[str]:
+    """What was accepted of runs that are not as they were written.
+
+    Raises:
+        ChangedError: a file was changed, and that is not accepted.
+    """
+    return [f"note: {note}" for run in runs if run is not None for note in run.check_files()]
+
+
 def info(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("team.toml"),
 ) -> None:
@@ -51,7 +64,7 @@ def info(
     if output.exists():
         raise GiBenchError("the file is there already", where=output, do="choose another --output")
     write_bytes(output, EXAMPLE.encode("utf-8"))
-    typer.echo(f"fill in: {output}")
+    say(f"fill in: {output}")
 
 
 def task1(
@@ -65,6 +78,7 @@ def task1(
     backbone: BackboneOption = None,
     licence: LicenceOption = "",
     plugin: PluginOption = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write the repository of subtask 1: script, weights, card, predictions."""
     load_plugins(plugin)
@@ -82,8 +96,8 @@ def task1(
         backbone,
         licence,
     )
-    for line in submission.write(opened, output, wanted):
-        typer.echo(line)
+    for line in [*_changes(opened), *submission.write(opened, output, wanted)]:
+        say(line)
 
 
 def task2(
@@ -107,6 +121,7 @@ def task2(
     backbone: BackboneOption = None,
     licence: LicenceOption = "",
     plugin: PluginOption = None,
+    accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write the folder of subtask 2: rows, pictures of regions, how they were made."""
     load_plugins(plugin)
@@ -128,5 +143,5 @@ def task2(
         data,
         submission.Weights(checkpoint, backbone, licence),
     )
-    for line in submission.write(opened, output, wanted):
-        typer.echo(line)
+    for line in [*_changes(opened, wanted.task1, wanted.calibrate_on), *submission.write(opened, output, wanted)]:
+        say(line)

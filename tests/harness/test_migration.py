@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gi_bench.harness.engine import entries
 from gi_bench.harness.engine import run as local
 from gi_bench.harness.engine.plan import make_plan
 from gi_bench.harness.errors import RunError
-from gi_bench.harness.schema import SCHEMA_VERSION, Reply
+from gi_bench.harness.schema import SCHEMA_VERSION, Reply, Scores
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.reports.comparison import write_report
 from gi_bench.submissions import task1
@@ -99,6 +100,11 @@ def test_old_runs_are_compared_shown_and_submitted(tmp_path: Path) -> None:
     assert content["memory_used_mb"] == files.read_json(MULTITASK / "manifest.json")["peak_memory_mb"] > 0
 
 
+def numbers(scores: Scores) -> Scores:
+    """Scores without the digests of the files that they were made from: parts of the version before are other files."""
+    return replace(scores, made_from="", digest="")
+
+
 def test_an_old_run_that_broke_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _copied(BROKEN, tmp_path)
     first = folder / "predictions" / "part-00000.parquet"
@@ -120,7 +126,7 @@ def test_an_old_run_that_broke_off_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert files.read_json(folder / "manifest.json")["schema_version"] == SCHEMA_VERSION
     assert not (folder / "references.parquet").exists()
     whole = run(tmp_path / "whole")
-    assert found.scores == whole.scores
+    assert numbers(found.scores) == numbers(whole.scores)
     assert found.questions == whole.questions
     assert [p.answer for p in found.predictions.values()] == [p.answer for p in whole.predictions.values()]
 

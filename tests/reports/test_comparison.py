@@ -17,6 +17,7 @@ from PIL import Image
 
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.store import content_digest
 from gi_bench.reports.command import after_run
 from gi_bench.reports.comparison import build_page, render, write_report
 from gi_bench.reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
@@ -146,7 +147,7 @@ def test_runs_scored_with_other_headlines_are_shown_with_todays(large: list[Path
     content["metrics"].append({**content["metrics"][0], "name": "of_a_plugin", "title": "of a plugin"})
     score = next(s for s in content["scores"] if s["metric"] == content["metrics"][0]["name"])
     content["scores"].append({**score, "metric": "of_a_plugin"})
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps({**content, "digest": content_digest(content)}))
     heads = {head for table in build_page([path.parent]).tables for head in table.heads}
     assert "of a plugin" in heads
     assert len(heads) == 10

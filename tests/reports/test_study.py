@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect
+from gi_bench.harness.store import content_digest
 from gi_bench.reports import charts
 from gi_bench.reports.command import after_study
 from gi_bench.reports.study import build_study_page, render_study, write_study_report
@@ -384,8 +386,8 @@ def test_a_study_with_too_few_seeds_says_so() -> None:
 
 def test_verdicts_of_an_older_rule_are_made_anew_on_the_page(tmp_path: Path) -> None:
     path = write_study(tmp_path, _study(seeds=(3, 5, 7), verdict="supported"))
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('"rule_version": 2', '"rule_version": 1'), encoding="utf-8")
+    content = {**json.loads(path.read_text(encoding="utf-8")), "rule_version": 1}
+    path.write_text(json.dumps({**content, "digest": content_digest(content)}), encoding="utf-8")
     page = write_study_report(path, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "the verdicts of this study.json were made by an older rule" in page
     assert "ROUGE-L, rank_128: supported, now no verdict" in page, "its effects rest on two seeds"

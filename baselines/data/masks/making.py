@@ -150,7 +150,7 @@ def variant_masks(suite: Suite, run: Run, counts: Counter[str]) -> Iterator[Made
             raise RunError(
                 f"the prediction of phrase {phrase.index} is about {prediction.img_id}, not {phrase.img_id}",
                 where=run.path,
-                do="run again into a new folder",
+                do="delete that part of the predictions and run the same command again",
             )
         asked.setdefault((phrase.img_id, phrase.label), []).append((phrase, prediction))
     if not asked:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gi_bench.harness.outputs import PAGE_MARK
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
 
@@ -110,6 +111,7 @@ def render_sheet(
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"{PAGE_MARK}"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Mask review</title><style>{_STYLE}</style></head><body><h1>Mask review</h1><p>{heading}. "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from gi_bench.baselines.florence2.adapters import CARD
+from gi_bench.baselines.training.adapter import alone, check_place
 from gi_bench.baselines.training.features import PictureFeed
 from gi_bench.baselines.training.fitting import Course, train
 from gi_bench.baselines.training.progress import Say, bound_digest, row_reporter, step_reporter
 from gi_bench.baselines.training.rows import Examples
 from gi_bench.baselines.training.settings import Running, TrainingSettings
 from gi_bench.baselines.training.tiny import architecture
+from gi_bench.harness.files import write_json
+from gi_bench.harness.placing import place_folder, remove_folder
+from gi_bench.harness.terminal import say as say_line
 
 TINY_NAME = "tiny-florence2"
 VISION_STEPS = 500
@@ -26,13 +28,27 @@ BACKBONE_STEPS = 2400
 BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
 GAP_TEXTS = 30_000
 
+_MARKS = frozenset({"config.json", CARD})
+_OURS = frozenset(
+    {
+        *("config.json", "generation_config.json", "model.safetensors", CARD, "README.md"),
+        *("preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),
+    }
+)
 
-def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> None:
+
+def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = say_line) -> None:
     """Train the tiny backbone on neutral tasks of ``phantom/train`` and save it in the Hub layout.
 
     The vision tower learns shapes and places first, alone; then everything learns captions, detection,
     segmentation, short queries and gap filling. Weights are saved in float16.
     """
+    check_place(folder, _MARKS, _OURS)
+    with alone(folder):
+        _train(folder, seed, say)
+
+
+def _train(folder: Path, seed: int, say: Say) -> None:
     import torch
 
     from gi_bench.baselines.florence2.backbone import PictureSettings
@@ -42,11 +58,12 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
     start = time.perf_counter()
     suite = PhantomSuite("train")
     examples, tokenizer = _schooling(suite, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    architecture.write_processor_configs(folder)
+    fresh = folder.with_name(f".{folder.name}.new")
+    fresh.mkdir(parents=True, exist_ok=True)
+    architecture.write_processor_configs(fresh)
     torch.manual_seed(seed)
     network = architecture.build_model(tokenizer)
-    feed = PictureFeed(suite, PictureSettings.read(folder))
+    feed = PictureFeed(suite, PictureSettings.read(fresh))
     say("vision tower: dense shapes and attributes")
     pretraining.train_vision(
         network,
@@ -63,7 +80,7 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
     bound = bound_digest({"seed": seed, "training": asdict(BACKBONE_SETTINGS)}, batches)
     course = Course(batches, BACKBONE_SETTINGS, state, bound)
     train(network, tokenizer, feed, course, running=Running(device="cpu"), report=row_reporter(say, BACKBONE_STEPS))
-    save_backbone(network, tokenizer, folder)
+    save_backbone(network, tokenizer, fresh)
     card = {
         "name": TINY_NAME,
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -75,8 +92,9 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = print) -> Non
         "steps": BACKBONE_STEPS,
         "examples": examples.count(),
     }
-    (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    shutil.rmtree(state, ignore_errors=True)
+    write_json(fresh / CARD, card)
+    place_folder(fresh, folder)
+    remove_folder(state)
 
 
 def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:

@@ -237,6 +237,7 @@ def answer(
         for cell in columns.cells(arm, metric, slice_by, resamples)
     ]
     notes = [first.manifest.suite_note] if first.manifest.suite_note else []
+    notes += [note for runs in opened.values() for run in runs for note in run.check_files()]
     notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
     used = {one.metric for one in cells} | {one.contrast.metric for one in findings}
     return Study(
@@ -271,6 +272,7 @@ def _check(opened: Mapping[str, Sequence[Run]], seeds: Sequence[int]) -> Run:
                 where=run.path,
                 do="run all arms on one suite",
             )
+        run.check_files()
         check_predictions(run)
         check_same_rows(first, run)
     return first

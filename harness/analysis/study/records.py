@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,11 @@ import numpy as np
 
 from gi_bench.harness import migration
 from gi_bench.harness.checking import checked
-from gi_bench.harness.errors import RunError
+from gi_bench.harness.errors import ChangedError, RunError
 from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.schema import SCHEMA_VERSION, MetricInfo
 from gi_bench.harness.statistics import SeedEffect
+from gi_bench.harness.store import accepts_changes, content_digest
 
 STUDY = "study.json"
 # Of the rule by which verdicts are made, see docs/studies.md. 1, in files that do not name it: supported whatever the
@@ -131,6 +132,8 @@ class Study:
         notes: what has to be said beside the numbers.
         settings: how the trainings were made.
         rule_version: of the rule that made the verdicts.
+        digest: SHA-256 over everything else in the file, so that a number which is changed later is noticed; empty in
+            files that do not say.
     """
 
     question: Question
@@ -146,6 +149,7 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     rule_version: int = RULE_VERSION
+    digest: str = ""
 
 
 def seed_note(study: Study) -> str | None:
@@ -189,7 +193,9 @@ def write_study(folder: Path, study: Study) -> Path:
     """Write ``study.json`` and return its path."""
     path = folder / STUDY
     # Keys keep their order, which is that of the tables: arms from small to large.
-    text = json.dumps(_finite(asdict(study)), indent=1, ensure_ascii=False, allow_nan=False)
+    content = _finite(asdict(study))
+    content["digest"] = content_digest(content)
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode("utf-8") + b"\n")
     return path
 
@@ -209,16 +215,26 @@ def read_study(path: Path) -> Study:
     """Read ``study.json`` (or the folder that holds it).
 
     Raises:
+        ChangedError: it was changed after it was made, and that is not accepted.
         RunError: it is missing, of another schema version or lacks a field.
     """
     path = path / STUDY if path.is_dir() else path
     again = "make it again: gi-bench study"
-    content = migration.current(read_json(path), "a study", path, again)
+    stored = read_json(path, again)
+    content = migration.current(stored, "a study", path, again)
+    changed = content.get("digest", "") not in ("", content_digest(stored))
+    if changed and not accepts_changes():
+        do = f"{again}; --accept-changed takes it as it is and says so"
+        raise ChangedError("the study was changed after it was made: its SHA-256 is another", where=path, do=do)
     try:
         content = _with_nan(content)
     except (AttributeError, TypeError, KeyError) as error:
         raise RunError(f"a study with a missing or wrong field: {error}", where=path, do=again) from error
-    return checked(content, Study, path, do=again, error=RunError)
+    found = checked(content, Study, path, do=again, error=RunError)
+    if changed:
+        note = f"the study was changed after it was made ({path.name}); accepted with --accept-changed"
+        found = replace(found, notes=(*found.notes, note))
+    return found
 
 
 def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:

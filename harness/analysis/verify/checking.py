@@ -133,6 +133,7 @@ def verify_run(path: Path | str, *, settings: MetricSettings | None = None) -> V
 
     run = open_run(path)
     run = run if settings is None else replace(run, settings=settings)
+    told = [*run.check_files(), run.digest_note]
     scores = run.scores
     stored = _by_metric(scores.scores)
     defined = {info.name for info in scores.metrics}
@@ -160,7 +161,7 @@ def verify_run(path: Path | str, *, settings: MetricSettings | None = None) -> V
         not_computed={**found.not_computed, **others},
         absent=tuple(name for name in (*METHODS, *metrics) if name not in known),
         problems=tuple(_problems(run)),
-        notes=tuple(_notes(scores, metrics)),
+        notes=(*filter(None, told), *_notes(scores, metrics)),
     )
 
 

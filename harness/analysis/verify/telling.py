@@ -12,6 +12,7 @@ from typing import Any
 
 from gi_bench.harness.analysis.verify.checking import METHODS, Number, Verification
 from gi_bench.harness.analysis.verify.methods import TOLERANCE
+from gi_bench.harness.terminal import clean
 
 _WIDTH = 80
 _NOT_VERIFIED = (
@@ -160,19 +161,14 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left", overflow="fold", ratio=None if place else 1)
     for row in rows:
-        table.add_row(*(Text(_plain(cell)) for cell in row))
+        table.add_row(*(Text(clean(cell, keep="")) for cell in row))
     stream = StringIO()
     Console(file=stream, width=_WIDTH, color_system=None, legacy_windows=False).print(table)
     return [*(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")), ""]
 
 
-def _plain(text: str) -> str:
-    """Control characters of foreign labels made visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(_plain(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(clean(text, keep=""), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def verification_json(found: Verification) -> str:

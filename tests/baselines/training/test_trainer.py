@@ -16,7 +16,7 @@ from gi_bench.baselines.florence2.backbone import Backbone, load_backbone
 from gi_bench.baselines.registration import HERE
 from gi_bench.baselines.training import fitting, settings
 from gi_bench.baselines.training import loop as trainer_module
-from gi_bench.baselines.training.features import FeatureFeed, PictureFeed, encode_once, exclusive
+from gi_bench.baselines.training.features import FeatureFeed, PictureFeed, encode_once
 from gi_bench.baselines.training.fitting import Course, train
 from gi_bench.baselines.training.loop import BatchSet, GroupedNetwork, GroupedTrainer
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
@@ -25,6 +25,7 @@ from gi_bench.baselines.training.settings import Running, TrainingSettings, rate
 from gi_bench.baselines.training.states import SEAL, last_state
 from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError, RunError
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from tests.locked import held_elsewhere
 
 TINY = HERE / "weights" / "tiny-florence2"
 TASKS = ("answer", "explain", "ground")
@@ -162,7 +163,7 @@ def test_an_interrupted_encoding_goes_on(suite: PhantomSuite, tmp_path: Path, mo
     encode_once(other, suite, ids, tmp_path / "cut")
     assert len(list((tmp_path / "cut").glob("*.features"))) == 2, "other pictures are other features"
     with (
-        exclusive(next((tmp_path / "cut").glob("*.features")).with_suffix(".lock"), "x"),
+        held_elsewhere(tmp_path / "cut", next((tmp_path / "cut").glob("*.features")).with_suffix(".lock").name),
         pytest.raises(RunError, match="another process encodes these images"),
     ):
         [encode_once(one, suite, ids, tmp_path / "cut") for one in (backbone, other)]

@@ -28,6 +28,7 @@ from gi_bench.harness.model import Ask, BuildContext
 from gi_bench.harness.registry import model_entry
 from gi_bench.harness.suites.phantom.facts import Facts
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from tests.locked import held_elsewhere
 
 TINY = HERE / "weights" / "tiny-florence2"
 CPU = Running(device="cpu")
@@ -292,10 +293,8 @@ def test_a_state_is_bound_to_every_row() -> None:
 
 
 def test_two_trainings_into_one_folder_are_refused(suite: PhantomSuite, tmp_path: Path) -> None:
-    from gi_bench.baselines.training.features import exclusive
-
     with (
-        exclusive(tmp_path / ".a.state" / "lock", "x"),
+        held_elsewhere(tmp_path, ".a.lock.gi-bench"),
         pytest.raises(GiBenchError, match="another process trains into"),
     ):
         train_adapter(

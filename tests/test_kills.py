@@ -1,0 +1,227 @@
+"""A command that was killed, wherever that was, goes on when it is given again, and ends with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine
+from tests.kills import contents, places_of, watching
+from tests.run_folders import questions, write_run
+
+_SUITE = "few/validation"
+# What differs from one run to the next: moments, seconds, memory.
+_MEASURED = {"created", "seconds", "peak_memory_mb", "model_memory_mb", "hardware"}
+
+
+def masked(name: str, content: bytes) -> bytes | None:
+    """The bytes of a file, without seconds and moments."""
+    if name.endswith("manifest.json"):
+        found = json.loads(content)
+        return json.dumps({key: value for key, value in found.items() if key not in _MEASURED}).encode()
+    if name.endswith("predictions_1.json"):
+        found = json.loads(content)
+        return json.dumps([found["submission_info"], found["public_scores"], found["predictions"]]).encode()
+    if name.endswith((".html", ".tfevents")) or "/timings/" in name or "tfevents" in name:
+        return None
+    if name.endswith("card.json"):
+        return json.dumps({k: v for k, v in json.loads(content).items() if k != "seconds"}).encode()
+    if name.endswith("README.md"):
+        return re.sub(rb"\| seconds \|.*", b"", content)
+    return content
+
+
+# Arguments of gi-bench, or a function.
+Command = list[object] | Callable[[], None]
+
+
+class Case:
+    """A command, and the folder that it changes."""
+
+    def __init__(self, make: Callable[[Path], Command], gi_bench: CommandLine, tmp_path: Path) -> None:
+        self._make, self._gi_bench, self._scratch = make, gi_bench, tmp_path
+
+    def folder(self, name: str) -> tuple[Path, Command]:
+        """A fresh folder with what the command starts from, and the command."""
+        folder = self._scratch / name / "work"
+        folder.mkdir(parents=True)
+        return folder, self._make(folder)
+
+    def start(self, command: Command) -> None:
+        """Give the command, which may not come to its end."""
+        if callable(command):
+            command()
+        else:
+            self._gi_bench(*command)
+
+    def finish(self, command: Command, told: str = "") -> None:
+        """Give the command, and see that it ends well."""
+        if callable(command):
+            command()
+        else:
+            done = self._gi_bench(*command)
+            assert done.returncode == 0, f"{told}: {done.stderr}"
+
+    def check(self, most: int | None = None) -> int:
+        """Kill at every place, or at a sample of them; gives how many places there are."""
+        folder, arguments = self.folder("whole")
+        places = places_of(folder, lambda: self.finish(arguments))
+        whole = contents(folder, masked)
+        assert not [name for name in whole if "gi-bench" in name], "nothing is left over"
+        numbers = list(range(len(places)))
+        if most is not None and len(numbers) > most:
+            numbers = sorted(random.Random(0).sample(numbers, most))
+        for number in numbers:
+            folder, arguments = self.folder(f"killed-{number}")
+            with watching(folder, number) as watch:
+                self.start(arguments)
+            assert watch.dead, "the command was not killed: its places changed"
+            told = f"killed before {places[number]} (place {number} of {len(places)})"
+            self.finish(arguments, told)
+            assert contents(folder, masked) == whole, told
+            shutil.rmtree(folder.parent)
+        return len(places)
+
+
+_PLUGIN = """
+from functools import partial
+from gi_bench.harness.engine import run
+from gi_bench.harness.engine.plan import make_plan
+from gi_bench.harness.suites.base import SuiteEntry
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
+from tests.scripted import ScriptedModel, entry
+
+run.make_plan = partial(make_plan, rows_per_part=15)
+MODELS = [entry(ScriptedModel(), "scripted")]
+few = PhantomSuite("validation", 3)
+few.name = "few/validation"
+SUITES = [SuiteEntry("few/validation", "the first scenes", lambda data: few)]
+"""
+
+
+@pytest.fixture
+def case(gi_bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Case]:
+    """Makes a case of a command; there is a small suite, whose runs have parts of 15 rows."""
+    from gi_bench.harness import registry
+    from gi_bench.harness.engine import run
+
+    monkeypatch.setattr(run, "make_plan", run.make_plan)  # which the plugin replaces
+    monkeypatch.setattr(registry, "_plugin_entries", {group: [] for group in registry._plugin_entries})
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(_PLUGIN, encoding="utf-8")
+    registry.load_plugin(plugin)
+    return lambda make: Case(make, gi_bench, tmp_path)
+
+
+def _run(folder: Path) -> list[object]:
+    return ["run", "-m", "scripted", "-s", _SUITE, "-o", folder / "runs", "--device", "cpu"]
+
+
+def _import(folder: Path) -> list[object]:
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
+
+    rows = [{"index": q.index, "answer": "one polyp"} for q in PhantomSuite("validation", 3).questions]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return ["score", "--predictions", folder / "mine.jsonl", "-s", _SUITE, "-o", folder / "runs", "--resamples", 0]
+
+
+def _scored(folder: Path) -> Path:
+    """A scored run, copied from the one that the first case made."""
+    from gi_bench.harness.analysis.scoring import score_run
+
+    made = folder.parents[1] / "scored"
+    if not made.exists():
+        write_run(made / "suite" / "run", rows=questions(4))
+        score_run(made / "suite" / "run", resamples=0)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder / "suite" / "run"
+
+
+def _train(folder: Path, steps: int = 3) -> Callable[[], None]:
+    """A training of three steps with a state after each."""
+
+    def command() -> None:
+        from gi_bench.baselines.florence2.backbone import load_backbone
+        from gi_bench.baselines.registration import HERE, definitions
+        from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
+        from gi_bench.baselines.training.settings import Running
+        from gi_bench.harness.suites.phantom.suite import PhantomSuite
+
+        backbone = load_backbone(HERE / "weights" / "tiny-florence2")
+        material, running = Material(PhantomSuite("validation", 3)), Running(device="cpu", save_every=1)
+        train_adapter(
+            definitions()["vqa_only_r32"], backbone, "tiny", material, folder / "adapter",
+            choices=Choices(steps=steps, rows=8), running=running, say=lambda line: None,
+        )  # fmt: skip
+
+    return command
+
+
+def _train_again(folder: Path) -> Callable[[], None]:
+    """The same over an adapter that is there."""
+    made = folder.parents[1] / "trained"
+    if not made.exists():
+        made.mkdir()
+        _train(made, steps=1)()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return _train(folder)
+
+
+def _go_on_training(folder: Path) -> Callable[[], None]:
+    """The same from the state of a training that was killed at its last but one change of a file."""
+    made = folder.parents[1] / "killed-before"
+    if not made.exists():
+        count = len(places_of(made.with_name("uncut"), _train(made.with_name("uncut"))))
+        with watching(made, count * 2 // 3):
+            _train(made)()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return _train(folder)
+
+
+TRAININGS: dict[str, Callable[[Path], Callable[[], None]]] = {
+    "train": _train, "train over another": _train_again, "train on": _go_on_training,
+}  # fmt: skip
+COMMANDS: dict[str, Callable[[Path], list[object]]] = {
+    "run": _run,
+    "score --predictions": _import,
+    "score": lambda folder: ["score", _scored(folder), "--resamples", 0],
+    "report": lambda folder: ["report", _scored(folder)],
+    "submit task1": lambda folder: ["submit", "task1", _scored(folder)],
+    "submit task2": lambda folder: ["submit", "task2", _scored(folder)],
+    "data negatives": lambda folder: ["data", "negatives", "-o", folder / "n.jsonl", "--ratio", 0.5, "-s", _SUITE],
+    "data explanations": lambda folder: ["data", "explanations", "-o", folder / "e.jsonl", "-s", _SUITE],
+    "data masks": lambda folder: ["data", "masks", "-o", folder / "m.parquet", "--source", "box", "-s", _SUITE],
+    "split": lambda folder: ["split", _SUITE, "-o", folder / "s.json"],
+    "suites export": lambda folder: ["suites", "export", _SUITE, "-o", folder / "r.jsonl"],
+}  # fmt: skip
+
+
+# Of the places of one command, by default: runs at all of them take minutes.
+_SAMPLE = 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_killed_command_ends_with_the_same_bytes(case: Callable[..., Case], command: str) -> None:
+    assert case(COMMANDS[command]).check(_SAMPLE) >= 3
+
+
+@pytest.mark.slow(reason="kills every command at all of its places, which takes minutes")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_killed_command_ends_with_the_same_bytes_wherever_it_was_killed(
+    case: Callable[..., Case], command: str
+) -> None:
+    print(f"{command}: {case(COMMANDS[command]).check()} places")
+
+
+@pytest.mark.slow(reason="kills a training at all of its places, which takes minutes")
+@pytest.mark.parametrize("command", TRAININGS)
+def test_a_killed_training_ends_with_the_same_bytes_wherever_it_was_killed(
+    case: Callable[..., Case], command: str
+) -> None:
+    print(f"{command}: {case(TRAININGS[command]).check()} places")
