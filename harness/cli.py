@@ -65,6 +65,7 @@ _INTERRUPTED = "interrupted; finished parts are kept: run the same command again
 
 def _main(arguments: list[str]) -> int:
     try:
+        _refuse_dash(arguments)
         result = build_app()(arguments, standalone_mode=False, prog_name="gi-bench")
         if result == 130:  # typer turns Ctrl-C into this code
             typer.echo(_INTERRUPTED, err=True)
@@ -80,6 +81,26 @@ def _main(arguments: list[str]) -> int:
         return 141
     except Exception as error:
         return _usage_error(error)
+
+
+# Options that name what is written. Of all commands, one can write to standard output.
+_WRITTEN = ("-o", "--output", "--disjoint")
+_TO_STANDARD_OUTPUT = ["suites", "export"]
+
+
+def _refuse_dash(arguments: list[str]) -> None:
+    """Refuse ``-o -``, which would write a file or a folder called ``-``.
+
+    Raises:
+        GiBenchError: it is given to a command that writes no standard output.
+    """
+    if arguments[:2] == _TO_STANDARD_OUTPUT:
+        return
+    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    if any((name in _WRITTEN and value == "-") or name in ("-o-", "--output=-", "--disjoint=-") for name, value in given):
+        raise GiBenchError(
+            "this command does not write to standard output", where="--output -", do="give a path (a file called - is ./-)"
+        )
 
 
 def _usage_error(error: Exception) -> int:

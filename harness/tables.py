@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from gi_bench.harness import files
 from gi_bench.harness.errors import RunError
+from gi_bench.harness.schema import Region
 
 Record = TypeVar("Record")
 _SCALARS: dict[Any, pa.DataType] = {
@@ -75,7 +76,10 @@ def _maker(hint: Any) -> Callable[[Any], Any] | None:
             for name, inner in makers.items():
                 if row.get(name) is not None:
                     row[name] = inner(row[name])
-            return record(**row)
+            made = record(**row)
+            if isinstance(made, Region):
+                made.check()
+            return made
 
         return make
     return None
@@ -150,7 +154,14 @@ def records_of(table: pa.Table, record: type[Record], where: object = "") -> lis
             where=where,
             do=f"expected the columns {', '.join(column.name for column in columns)}",
         )
-    values = [_values(table, column, where) for column in columns]
+    try:
+        values = [_values(table, column, where) for column in columns]
+    except (ValueError, TypeError, ArithmeticError) as error:  # run-length codes, a struct's empty field, pyarrow's
+        raise RunError(
+            f"a value that cannot be read: {(str(error).splitlines() or [''])[0][:120]}",
+            where=where,
+            do="put the original back, or make the file again",
+        ) from error
     return [record(*row) for row in zip(*values, strict=True)]
 
 
@@ -224,14 +235,11 @@ def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Tabl
     wanted = (digests or {}).get(path.name)
     if wanted is None:
         return files.read_parquet(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
+    if not path.exists():
         raise RunError(
-            "a file of the run is missing" if not path.exists() else f"cannot read the file: {error.strerror}",
-            where=path,
-            do="put it back, or run the same command again",
-        ) from error
+            "a file of the run is missing", where=path, do="put it back, or run the same command again"
+        )
+    content = files.content_of(path, do="put it back, or run the same command again")
     table = files.read_parquet(path, content)
     if hashlib.sha256(content).hexdigest() != wanted:
         raise RunError(

@@ -52,7 +52,7 @@ def suites(context: typer.Context, as_json: JsonOption = False, plugin: PluginOp
 @suites_app.command("export")
 def export_suite(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="Suite whose rows are written.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write; - is standard output.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder with the suite's files; images are not needed.")
     ] = None,
@@ -62,7 +62,7 @@ def export_suite(
     from gi_bench.harness.suites.export import export_rows
 
     count = export_rows(load_suite(suite, data), output)
-    typer.echo(f"{count} rows: {output}")
+    typer.echo(f"{count} rows: {output}", err=str(output) == "-")
 
 
 def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:

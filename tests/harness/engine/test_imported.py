@@ -11,7 +11,9 @@ import pytest
 
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.cli import _main
-from gi_bench.harness.engine.imported import import_predictions, match_rows
+from gi_bench.harness.engine.imported import Reading, import_predictions
+from gi_bench.harness.engine.matching import match_rows
+from gi_bench.harness.engine.prediction_files import PredictionFile
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.store import open_run
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
@@ -58,10 +60,14 @@ def test_rows_without_index_are_found_by_image_and_text_in_order() -> None:
     rows = questions(4)
     twice = [rows[0], rows[0].__class__(**{**_fields(rows[0]), "index": 9})]
     given = [{"img_id": q.img_id, "question": q.question, "prediction": f"answer {i}"} for i, q in enumerate(twice)]
-    found = match_rows(given, twice, Path("x.jsonl"))
+    found = match_rows(_file(given), twice, "x.jsonl")
     assert [(p.index, p.answer) for p in found] == [(0, "answer 0"), (9, "answer 1")]
     with pytest.raises(DataError, match="no \\(further\\) question"):
-        match_rows([*given, given[0]], twice, Path("x.jsonl"))
+        match_rows(_file([*given, given[0]]), twice, "x.jsonl")
+
+
+def _file(rows: list[dict[str, Any]], column: str = "prediction") -> PredictionFile:
+    return PredictionFile(tuple(rows), tuple(f"row {i}" for i in range(len(rows))), None, column)
 
 
 def _fields(question: Any) -> dict[str, Any]:
@@ -80,7 +86,11 @@ def test_subtask_2_fields_are_read(tmp_path: Path) -> None:
 
 
 def test_missing_rows_count_as_empty_and_are_said(tmp_path: Path) -> None:
-    folder = import_predictions(_write(tmp_path / "p.jsonl", _rows()[:10]), SUITE, tmp_path / "runs")
+    path = _write(tmp_path / "p.jsonl", _rows()[:10])
+    with pytest.raises(DataError, match=f"{len(SUITE.questions) - 10} of .* the first is row 10 .*--partial"):
+        import_predictions(path, SUITE, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    folder = import_predictions(path, SUITE, tmp_path / "runs", reading=Reading(partial=True))
     scores = score_run(folder, resamples=0)
     assert scores.counts["missing predictions"] == len(SUITE.questions) - 10
     assert any("missing predictions count as empty" in note for note in scores.notes)
@@ -99,6 +109,14 @@ def test_missing_rows_count_as_empty_and_are_said(tmp_path: Path) -> None:
         ({"confidence": 1.5}, "not a number from 0 to 1"),
         ({"confidence": "high"}, "not a number from 0 to 1"),
         ({"confidence": "nan"}, "not a number from 0 to 1"),
+        ({"confidence": True}, "not a number from 0 to 1"),
+        ({"confidence": 10**18}, "not a number from 0 to 1"),
+        ({"confidence": float("nan")}, "not a number from 0 to 1"),
+        ({"confidence": 0.5, "confidence_score": 0.6}, "differ"),
+        ({"index": [2]}, "no row"),
+        ({"index": True}, "no row"),
+        ({"val_id": 3}, "index 2 beside val_id 3"),
+        ({"explanation": 3}, "explanation is not text"),
         ({"explanation": ["a"]}, "explanation is not text"),
         ({"index": 1}, "differs|img_id|question|twice"),
     ],

@@ -103,7 +103,8 @@ def test_a_made_folder(tmp_path: Path) -> None:
     mask[20:40, 20:60] = 255
     Image.fromarray(mask).save(folder / "masks" / "abc1.png")
     (folder / "phrases.csv").write_text(
-        "img_id,q,question,answer\nabc1,What type of polyp is present?,q,the polyp\nother9,x,y,z\n"
+        "img_id,q,question,answer\nabc1,What type of polyp is present?,q,the polyp\n"
+        "other9,What type of polyp is present?,y,z\n"
     )
     suite = load_suite("kvasir-vqa-x1/test", folder)
     assert [q.is_negative for q in suite.questions] == [False, False, True]
@@ -163,7 +164,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     path = folder / "data" / "test-00000-of-00001.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="damaged or truncated"):
+    with pytest.raises(DataError, match="damaged Parquet"):
         load_suite("kvasir-vqa-x1/test", folder)
     pq.write_table(pa.table({"img_id": ["a"], "text": ["b"]}), path)
     with pytest.raises(DataError, match="without the column complexity"):
