@@ -28,8 +28,10 @@ _SAVE = "save it as a grey PNG with 0 outside and 255 inside the region"
 # and where between them (128 of 255, as the paper's evaluation has it) the border is.
 _NOISE = 1 / 16
 _BORDER = 128 / 255
-# JPEG's noise and softened edges reach as far from an edge, in pixels, as JPEG's blocks are wide.
+# JPEG's noise and softened edges reach as far from an edge, in pixels, as JPEG's blocks are wide; those of its colours
+# are twice as wide.
 _REACH = 8
+_COLOUR_REACH = 20
 # Fewer values than these in a file without loss are labels.
 _LABELS = 4
 
@@ -107,13 +109,14 @@ def _mask_of(picture: Image) -> Mask:
     return _of_colours(np.asarray(picture.convert("RGB")).astype(np.int64), lossy)
 
 
-def _of_values(values: Values, lossy: bool, white: int | None = None) -> Mask:
+def _of_values(values: Values, lossy: bool, white: int | None = None, reach: int = _REACH) -> Mask:
     """The mask of grey values.
 
     Args:
         values: of shape (height, width).
         lossy: as JPEG stores them.
         white: the value that means the region where there is only one; None takes the usual ones.
+        reach: how far from an edge other values may lie, in pixels.
     """
     low, high = int(values.min()), int(values.max())
     if low < 0:
@@ -125,7 +128,11 @@ def _of_values(values: Values, lossy: bool, white: int | None = None) -> Mask:
     if len(found) == 2 and not lossy:
         return np.asarray(values == high)
     mask = np.asarray(values > low + (high - low) * _BORDER)
-    _check_noise(values, mask, low, high, lossy, len(found))
+    if high - low < (255 if high <= 255 else 65_535) // 4:
+        raise ValueError(f"{len(found)} values from {low} to {high}")
+    if not lossy and len(found) <= _LABELS:
+        raise ValueError(f"{len(found)} values ({', '.join(map(str, found))}), where a mask has two")
+    _check_noise(values, mask, (high - low) * _NOISE if lossy else 0, reach)
     return mask
 
 
@@ -138,34 +145,28 @@ def _constant(values: Values, low: int, high: int, near: int, white: int | None)
     raise ValueError(f"all its pixels have the value {low}, neither black nor white")
 
 
-def _check_noise(values: Values, mask: Mask, low: int, high: int, lossy: bool, count: int) -> None:
+def _check_noise(values: Values, mask: Mask, margin: float, reach: int) -> None:
     """Refuse values between the two that are neither noise nor a soft edge.
 
     Raises:
-        ValueError: says which value.
+        ValueError: says which value, and where.
     """
-    full = 255 if high <= 255 else 65_535
-    if high - low < full // 4:
-        raise ValueError(f"{count} values from {low} to {high}")
-    if not lossy and count <= _LABELS:
-        raise ValueError(f"{count} values ({', '.join(map(str, np.unique(values)))}), where a mask has two")
-    margin = (high - low) * _NOISE if lossy else 0
-    between = (values > low + margin) & (values < high - margin)
-    far = between & ~_near_edges(mask)
+    low, high = int(values.min()), int(values.max())
+    far = (values > low + margin) & (values < high - margin) & ~_near_edges(mask, reach)
     if far.any():
         row, column = (int(place) for place in np.argwhere(far)[0])
         raise ValueError(
-            f"{count} values from {low} to {high}, and {int(values[row, column])} far from an edge (row {row}, column "
+            f"values from {low} to {high}, and {int(values[row, column])} far from an edge (row {row}, column "
             f"{column}), where a mask has two"
         )
 
 
-def _near_edges(mask: Mask) -> Mask:
-    """Pixels within a block of JPEG of where the mask changes."""
+def _near_edges(mask: Mask, reach: int) -> Mask:
+    """Pixels within some pixels of where the mask changes."""
     import cv2
 
     plain = mask.astype(np.uint8)
-    window = np.ones((2 * _REACH + 1, 2 * _REACH + 1), dtype=np.uint8)
+    window = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
     return np.asarray(cv2.dilate(plain, window) != cv2.erode(plain, window))
 
 
@@ -198,7 +199,7 @@ def _of_palette(picture: Image) -> Mask:
         first, second = colours
         if (0, 0, 0) in (first, second) or (_is_grey(first) and _is_grey(second)):
             return np.asarray(labels == (used[0] if sum(first) > sum(second) else used[1]))
-        if used[0] == 0 and sum(first) <= sum(second):
+        if used[0] == 0 and sum(first) < sum(second):
             return np.asarray(labels == used[1])
         raise ValueError(f"two colours of a palette ({first} and {second}), neither of them black")
     if all(map(_is_grey, colours)):
@@ -231,10 +232,10 @@ def _of_colours(pixels: Values, lossy: bool) -> Mask:
             raise ValueError(f"{len(found)} colours, {told}")
         return np.asarray(pixels.sum(axis=2) > 0)
     values = pixels.max(axis=2)
-    mask = _of_values(values, lossy)
+    mask = _of_values(values, lossy, reach=_COLOUR_REACH)
     if int(values.min()) > 255 * _NOISE:
         raise ValueError("colours without black")
-    inside = pixels[mask & ~_near_edges(mask)] if mask.any() else pixels[:0, 0]
+    inside = pixels[mask & ~_near_edges(mask, _REACH)] if mask.any() else pixels[:0, 0]
     if len(inside) and int((inside.max(axis=0) - inside.min(axis=0)).max()) > 255 // 4:
         raise ValueError("regions of several colours")
     return mask
