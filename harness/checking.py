@@ -89,7 +89,9 @@ def _made(record: Any) -> type[BaseModel]:
     """A model around a record. Plain dataclasses take over its configuration, down to the last nested one."""
     from pydantic import ConfigDict, create_model
 
-    return create_model("Content", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), content=(record, ...))
+    return create_model(
+        "Content", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), content=(record, ...)
+    )
 
 
 def _told(found: ValidationError, record: Any, where: object, do: str, error: type[GiBenchError]) -> GiBenchError:

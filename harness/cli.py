@@ -97,9 +97,13 @@ def _refuse_dash(arguments: list[str]) -> None:
     if arguments[:2] == _TO_STANDARD_OUTPUT:
         return
     given = zip(arguments, [*arguments[1:], ""], strict=True)
-    if any((name in _WRITTEN and value == "-") or name in ("-o-", "--output=-", "--disjoint=-") for name, value in given):
+    if any(
+        (name in _WRITTEN and value == "-") or name in ("-o-", "--output=-", "--disjoint=-") for name, value in given
+    ):
         raise GiBenchError(
-            "this command does not write to standard output", where="--output -", do="give a path (a file called - is ./-)"
+            "this command does not write to standard output",
+            where="--output -",
+            do="give a path (a file called - is ./-)",
         )
 
 

@@ -100,7 +100,7 @@ def _decoded(content: bytes, path: Path, error: type[GiBenchError]) -> str:
     except UnicodeDecodeError as found:
         line = content[: found.start].count(b"\n") + 1
         raise error(
-            f"the file is not UTF-8 text (line {line}); it may be Windows-1252 (cp1252), which Excel writes as plain CSV",
+            f"the file is not UTF-8 text (line {line}); it may be Windows-1252 (cp1252), Excel's plain CSV",
             where=path,
             do='save it as "CSV UTF-8"',
         ) from found

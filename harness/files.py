@@ -83,13 +83,14 @@ def write_table(path: Path, table: pa.Table) -> None:
         # Statistics and dictionaries would hold pictures over again: their smallest and largest "value", four times.
         options = {"write_statistics": plain, "use_dictionary": plain}
     with _writing(path) as temporary:
-        pq.write_table(
-            table, temporary, compression="zstd", store_schema=False, write_page_checksum=True, **options
-        )
+        pq.write_table(table, temporary, compression="zstd", store_schema=False, write_page_checksum=True, **options)
 
 
 # Of one file that is read whole.
 LARGEST_FILE = 4 * 1024**3
+
+
+DAMAGED = "damaged Parquet file: truncated, or changed since it was written"
 
 
 def content_of(
@@ -175,12 +176,10 @@ def table_in(
         table.validate(full=True)
         return table
     except pa.ArrowInvalid as found:
-        reason = "texts that are not UTF-8" if "UTF8" in str(found) or "UTF-8" in str(found) else ""
-        raise error(
-            f"Parquet file with {reason}" if reason else "damaged Parquet file: truncated, or changed since it was written", where=where, do=do
-        ) from found
+        what = "Parquet file with texts that are not UTF-8" if "UTF" in str(found) else DAMAGED
+        raise error(what, where=where, do=do) from found
     except (OSError, pa.ArrowException, ValueError, KeyError, MemoryError) as found:
-        raise error("damaged Parquet file: truncated, or changed since it was written", where=where, do=do) from found
+        raise error(DAMAGED, where=where, do=do) from found
 
 
 def column_names(content: bytes) -> list[str]:

@@ -61,7 +61,7 @@ def refuse_surrogates(value: Any) -> None:
         try:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise ValueError(f"half of a surrogate pair in the text {ascii(value[:60])}") from error
+            raise ValueError(f"half of a surrogate pair in the text {value[:60]!a}") from error
     elif isinstance(value, dict):
         for key, inner in value.items():
             refuse_surrogates(key)

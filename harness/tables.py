@@ -236,9 +236,7 @@ def read_stored(path: Path, digests: Mapping[str, str] | None = None) -> pa.Tabl
     if wanted is None:
         return files.read_parquet(path)
     if not path.exists():
-        raise RunError(
-            "a file of the run is missing", where=path, do="put it back, or run the same command again"
-        )
+        raise RunError("a file of the run is missing", where=path, do="put it back, or run the same command again")
     content = files.content_of(path, do="put it back, or run the same command again")
     table = files.read_parquet(path, content)
     if hashlib.sha256(content).hexdigest() != wanted:

@@ -17,6 +17,8 @@ from gi_bench.harness.store import Run
 from gi_bench.reports.overlays import overlay
 
 EXAMPLE_COUNT = 24
+
+
 @dataclass(frozen=True)
 class Said:
     """What one run said."""

@@ -17,15 +17,21 @@ from gi_bench.harness.json_text import parse_json
 ANSWER = ("prediction", "predicted_answer", "generated_answer", "response", "answer")
 # Words of which a name of other tools is made: beside another such column it is doubtful which is the prediction.
 _SAID = frozenset(
-    "answer answers pred preds predicted prediction predictions output outputs generated generation generations "
-    "response responses completion completions hypothesis hypotheses candidate reply".split()
-)
+    {
+        "answer", "answers", "pred", "preds", "predicted", "prediction", "predictions", "output", "outputs",
+        "generated", "generation", "generations", "response", "responses", "completion", "completions",
+        "hypothesis", "hypotheses", "candidate", "reply",
+    }
+)  # fmt: skip
 # Words that say that a column is something else.
 _NOT_SAID = frozenset(
-    "gold golden gt reference references ref refs truth true correct target expected label question prompt type class "
-    "length tokens token count time seconds score scores confidence prob probability logprob id index options "
-    "explanation accepted state".split()
-)
+    {
+        "gold", "golden", "gt", "reference", "references", "ref", "refs", "truth", "true", "correct", "target",
+        "expected", "label", "question", "prompt", "type", "class", "length", "tokens", "token", "count", "time",
+        "seconds", "score", "scores", "confidence", "prob", "probability", "logprob", "id", "index", "options",
+        "explanation", "accepted", "state",
+    }
+)  # fmt: skip
 _LARGEST = 512 * 1024 * 1024
 _DO = "give predictions_1.json, or JSONL, CSV or Parquet"
 

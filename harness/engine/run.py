@@ -266,9 +266,7 @@ def _execute(record: Record, suite: Suite, model: Model, size: BatchSize) -> Non
             progress.advance(part.row_count)
 
 
-def _write_training(
-    folder: Path, model: Model, settings: Settings, plan: Plan, say: Callable[[str], None]
-) -> None:
+def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan, say: Callable[[str], None]) -> None:
     """Store which of the run's images the model was trained on, where that is known."""
     trained: frozenset[str] | None = getattr(model, "training_images", None)
     source = "the model's own list"

@@ -48,9 +48,7 @@ def visual_iou(run: Run) -> Statistics | str:
     if not values:
         return "no question about something that is there has a reference region"
     column = np.array(values)
-    return Statistics(
-        np.stack([column, np.ones_like(column)], axis=1), tuple(images), {"finding": tuple(findings)}
-    )
+    return Statistics(np.stack([column, np.ones_like(column)], axis=1), tuple(images), {"finding": tuple(findings)})
 
 
 METRICS: list[Metric] = [

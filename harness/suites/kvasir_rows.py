@@ -86,7 +86,8 @@ def read_rows(paths: list[Path], *, hidden: bool = False) -> list[dict[str, Any]
         hidden: rows of a hidden set need ``img_id`` and ``question`` only.
 
     Raises:
-        DataError: a file is damaged, a copy of another or lacks a column, or its ``index`` or ``val_id`` is not 0, 1, 2, ...
+        DataError: a file is damaged, a copy of another or lacks a column, or its ``index`` or ``val_id`` is not 0, 1,
+            2, ...
     """
     needed = _COLUMNS[:1] + _COLUMNS[2:3] if hidden else _COLUMNS
     rows: list[dict[str, Any]] = []
@@ -94,9 +95,7 @@ def read_rows(paths: list[Path], *, hidden: bool = False) -> list[dict[str, Any]
     for path in paths:
         content = content_of(path, do="download it again and compare its size", error=DataError)
         _refuse_copy(content, path, seen)
-        table = table_in(
-            content, path, "download it again and compare its size", DataError, (*_COLUMNS, *_OPTIONAL)
-        )
+        table = table_in(content, path, "download it again and compare its size", DataError, (*_COLUMNS, *_OPTIONAL))
         missing = [name for name in needed if name not in table.schema.names]
         if missing:
             raise DataError(
@@ -161,7 +160,7 @@ def _classes(value: object, where: str) -> tuple[str, ...]:
 
 def _complexity(value: object, where: str, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 3:
-        raise DataError(f"complexity {str(value)[:40]!r}", where=where, do="it is the number 1, 2 or 3")
+        raise DataError(f"complexity {repr(value)[:40]}", where=where, do="it is the number 1, 2 or 3")
     return value
 
 
