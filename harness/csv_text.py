@@ -71,9 +71,8 @@ def read_csv(
     rows = []
     for fields, line in zip(records[1:], lines[1:], strict=True):
         if len(fields) != len(columns):
-            kind = "fewer" if len(fields) < len(columns) else "more"
             raise error(
-                f"a row with {kind} fields than the head: {len(fields)}, not {len(columns)}",
+                f"a row with more or fewer fields than the head: {len(fields)}, not {len(columns)}",
                 where=f"{path}, line {line}",
                 do="is the file cut off? Otherwise quote the fields that hold commas",
             )

@@ -58,8 +58,8 @@ def _not_computed(runs: Sequence[Scores]) -> list[str]:
     for (name, reason), variants in sorted(missing.items()):
         told.setdefault((reason, tuple(variants)), []).append(name)
     lines = []
-    for (reason, variants), names in told.items():
-        of = "" if len(variants) == len(runs) else f" for {', '.join(dict.fromkeys(variants))}"
+    for (reason, of_variants), names in told.items():
+        of = "" if len(of_variants) == len(runs) else f" for {', '.join(dict.fromkeys(of_variants))}"
         lines += _wrapped(f"not computed{of}: {', '.join(names)}: {reason}")
     return lines
 

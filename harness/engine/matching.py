@@ -165,7 +165,7 @@ def _one_of(row: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
     """
     given = {name: row[name] for name in names if row.get(name) is not None}
     values = list(given.values())
-    if any(value != values[0] for value in values):
+    if any(value != values[0] for value in values[1:]):
         raise DataError(f"{' and '.join(given)} differ", where=where, do="leave one of them out")
     return values[0] if values else None
 

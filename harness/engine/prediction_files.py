@@ -105,7 +105,8 @@ def _text(path: Path, content: bytes) -> str:
 
 
 def _lines(path: Path, text: str) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
-    rows, places = [], []
+    rows: list[Mapping[str, Any]] = []
+    places: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

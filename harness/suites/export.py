@@ -47,8 +47,12 @@ def export_rows(suite: Suite, path: Path) -> int:
     rows = (exported(question, with_val_id=with_val_id) for question in suite.questions)
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     if str(path) == "-":
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        stream = getattr(sys.stdout, "buffer", None)  # bytes, whatever the terminal's encoding and line ends
+        if stream is None:
+            sys.stdout.write(content.decode("utf-8"))
+        else:
+            stream.write(content)
+            stream.flush()
     else:
         write_bytes(path, content)
     return len(suite.questions)
