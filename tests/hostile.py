@@ -77,7 +77,9 @@ def _changed(value: Any, dice: random.Random) -> tuple[str, Any]:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    items = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
     for key, inner in items[:200]:
         yield value, key
         yield from _places(inner)

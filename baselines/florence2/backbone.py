@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 HUB_ID = "florence-community/Florence-2-base"
+# Of the pictures that a network takes; a larger one is a mistake that would run for ever.
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class PictureSettings:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             size = content["size"]
+            if not all(1 <= int(size[side]) <= _LARGEST_SIDE for side in ("height", "width")):
+                raise ValueError(f"pictures of {size['width']} x {size['height']} pixels")
             return PictureSettings(
                 int(size["height"]),
                 int(size["width"]),

@@ -69,7 +69,9 @@ def match_rows(
             f"the rows are numbered 1 to {len(questions)}", where=where, do="number them from 0, as the suite does"
         ))  # fmt: skip
         return []
+    tried = set()
     for place, row in zip(file.places, file.rows, strict=True):
+        tried.update(number for key in _KEYS if (number := _whole(row.get(key))) is not None)
         try:
             _refuse_misspelt(row, file.answer_column, place)
             question = _question(row, by_index, waiting, place)
@@ -78,7 +80,7 @@ def match_rows(
             found[question.index] = _prediction(row, question, file.answer_column, regions, place)
         except DataError as problem:
             told(problem)
-    missing = [question for question in questions if question.index not in found]
+    missing = [question for question in questions if question.index not in found and question.index not in tried]
     if missing and not partial:
         first = missing[0]
         told(DataError(

@@ -204,9 +204,16 @@ def official_order(rows: int, seed: int = TASK1.seed) -> npt.NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(rows)
 
 
-@lru_cache(maxsize=4)
 def _rows(folder: Path, split: str, hidden: bool) -> list[dict[str, Any]]:
-    return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split), hidden=hidden)
+    """The rows of a split, read once as long as its files are the same."""
+    paths = kvasir_rows.find_parquet(folder, split)
+    stamps = tuple((path, status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()])
+    return _read_once(stamps, hidden)
+
+
+@lru_cache(maxsize=4)
+def _read_once(stamps: tuple[tuple[Path, int, int], ...], hidden: bool) -> list[dict[str, Any]]:
+    return kvasir_rows.read_rows([path for path, _, _ in stamps], hidden=hidden)
 
 
 def _hub_folder() -> Path:

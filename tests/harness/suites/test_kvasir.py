@@ -173,7 +173,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([odd]), path)
     import gi_bench.harness.suites.kvasir as module
 
-    module._rows.cache_clear()
+    module._read_once.cache_clear()
     with pytest.raises(DataError, match="complexity 'one'"):
         load_suite("kvasir-vqa-x1/test", folder)
 
