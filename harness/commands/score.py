@@ -14,36 +14,41 @@ from gi_bench.harness.registry import CommandEntry
 if TYPE_CHECKING:
     from gi_bench.harness.engine.imported import Reading
 
+PredictionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--predictions", help="predictions_1.json, JSONL, CSV or Parquet of any tool; needs --suite; repeatable."
+    ),
+]
+AnswerColumnOption = Annotated[
+    str | None, typer.Option("--answer-column", help="Column of --predictions that holds the answers.")
+]
+PartialOption = Annotated[
+    bool, typer.Option("--partial", help="Questions without a prediction count as empty; refused otherwise.")
+]
+VisualsOption = Annotated[
+    bool, typer.Option("--visuals/--no-visuals", help="Read masks and boxes of visual_explanation.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="List all that is wrong with --predictions; score and write nothing.")
+]
 # Of the problems that --check lists.
 _MOST_LISTED = 1000
 
 
 def score(
     runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
-    predictions: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--predictions", help="predictions_1.json, JSONL, CSV or Parquet of any tool; needs --suite; repeatable."
-        ),
-    ] = None,
+    predictions: PredictionsOption = None,
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite that --predictions answers.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
         "runs"
     ),
-    answer_column: Annotated[
-        str | None, typer.Option("--answer-column", help="Column of --predictions that holds the answers.")
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Questions without a prediction count as empty; refused otherwise.")
-    ] = False,
-    visuals: Annotated[
-        bool, typer.Option("--visuals/--no-visuals", help="Read masks and boxes of visual_explanation.")
-    ] = True,
-    check: Annotated[
-        bool, typer.Option("--check", help="List all that is wrong with --predictions; score and write nothing.")
-    ] = False,
+    answer_column: AnswerColumnOption = None,
+    partial: PartialOption = False,
+    visuals: VisualsOption = True,
+    check: CheckOption = False,
     resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
     everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
     bertscore_model: Annotated[
