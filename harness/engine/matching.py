@@ -69,7 +69,7 @@ def match_rows(
             f"the rows are numbered 1 to {len(questions)}", where=where, do="number them from 0, as the suite does"
         ))  # fmt: skip
         return []
-    tried = set()
+    tried: set[int] = set()
     for place, row in zip(file.places, file.rows, strict=True):
         tried.update(number for key in _KEYS if (number := _whole(row.get(key))) is not None)
         try:
