@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.files import read_toml
+from gi_bench.harness.files import content_of, read_toml
+from gi_bench.harness.json_text import parse_json
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -50,6 +51,8 @@ def checked(
         return found
     except ValidationError as problems:
         raise _told(problems, record, where, do, error) from problems
+    except RecursionError as problems:
+        raise error("nested too deeply", where=where, do=do) from problems
 
 
 def read_checked(path: Path, record: type[Record], *, do: str = "", error: type[GiBenchError] = GiBenchError) -> Record:
@@ -64,42 +67,17 @@ def read_checked(path: Path, record: type[Record], *, do: str = "", error: type[
     return checked(content, record, path, do=do, error=error)
 
 
-def parse_json(text: str, where: object, do: str = "", error: type[GiBenchError] = GiBenchError) -> Any:
-    """JSON that a user wrote; a key that is twice in one object is refused, since one of the two would be lost.
-
-    Raises:
-        GiBenchError: not JSON, nested too deeply, or a key twice.
-    """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in items:
-            if key in found:
-                raise ValueError(f"the name {key[:60]!r} is there twice")
-            found[key] = value
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=pairs)
-    except RecursionError as found:
-        raise error("JSON is nested too deeply", where=where, do=do) from found
-    except ValueError as found:
-        raise error(f"cannot read JSON: {found}", where=where, do=do or "mend the file") from found
-
-
 def read_text(path: Path, do: str = "", error: type[GiBenchError] = GiBenchError) -> str:
     """The text of a file that a user gave.
 
     Raises:
-        GiBenchError: missing, or not UTF-8.
+        GiBenchError: missing, no plain file, or not UTF-8.
     """
+    content = content_of(path, do=do or "check the path", error=error)
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as found:
-        raise error("file not found", where=path, do=do or "check the path") from found
-    except (OSError, UnicodeDecodeError) as found:
-        reason = found.strerror if isinstance(found, OSError) else "it is not UTF-8 text"
-        raise error(f"cannot read the file: {reason}", where=path, do=do or "check the path") from found
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as found:
+        raise error("cannot read the file: it is not UTF-8 text", where=path, do=do or "save it as UTF-8") from found
 
 
 def _model_of(record: Any) -> type[BaseModel]:
@@ -111,7 +89,9 @@ def _made(record: Any) -> type[BaseModel]:
     """A model around a record. Plain dataclasses take over its configuration, down to the last nested one."""
     from pydantic import ConfigDict, create_model
 
-    return create_model("Content", __config__=ConfigDict(extra="forbid", strict=True), content=(record, ...))
+    return create_model(
+        "Content", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), content=(record, ...)
+    )
 
 
 def _told(found: ValidationError, record: Any, where: object, do: str, error: type[GiBenchError]) -> GiBenchError:

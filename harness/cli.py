@@ -94,6 +94,7 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
+        _refuse_dash(arguments)
         result = build_app()(arguments, standalone_mode=False, prog_name="gi-bench")
         if result == 130:  # typer turns Ctrl-C into this code
             say(_INTERRUPTED, err=True)
@@ -129,6 +130,30 @@ def _told(error: Exception, debug: bool) -> int:
     again = "see the traceback above" if debug else "the same command with --debug shows where"
     say(f"error: a defect of gi-bench, please report it: {what}; {again}", err=True)
     return DEFECT
+
+
+# Options that name what is written. Of all commands, one can write to standard output.
+_WRITTEN = ("-o", "--output", "--disjoint")
+_TO_STANDARD_OUTPUT = ["suites", "export"]
+
+
+def _refuse_dash(arguments: list[str]) -> None:
+    """Refuse ``-o -``, which would write a file or a folder called ``-``.
+
+    Raises:
+        GiBenchError: it is given to a command that writes no standard output.
+    """
+    if arguments[:2] == _TO_STANDARD_OUTPUT:
+        return
+    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    if any(
+        (name in _WRITTEN and value == "-") or name in ("-o-", "--output=-", "--disjoint=-") for name, value in given
+    ):
+        raise GiBenchError(
+            "this command does not write to standard output",
+            where="--output -",
+            do="give a path (a file called - is ./-)",
+        )
 
 
 def _usage_error(error: Exception) -> int:

@@ -9,8 +9,9 @@ import contextlib
 import errno
 import hashlib
 import json
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ else:
     import tomli as tomllib
 
 from gi_bench.harness.errors import GiBenchError, RunError
+from gi_bench.harness.json_text import parse_json
 from gi_bench.harness.placing import placing
 
 if TYPE_CHECKING:
@@ -81,7 +83,43 @@ def _write_parquet(table: pa.Table, target: Any) -> None:
     if len(plain) < len(table.schema):
         # Statistics and dictionaries would hold pictures over again: their smallest and largest "value", four times.
         options = {"write_statistics": plain, "use_dictionary": plain}
-    pq.write_table(table, target, compression="zstd", store_schema=False, **options)
+    pq.write_table(table, target, compression="zstd", store_schema=False, write_page_checksum=True, **options)
+
+
+# Of one file that is read whole.
+LARGEST_FILE = 4 * 1024**3
+
+
+DAMAGED = "damaged Parquet file: truncated, or changed since it was written"
+
+
+def content_of(
+    path: Path, *, largest: int = LARGEST_FILE, do: str = "check the path", error: type[GiBenchError] = RunError
+) -> bytes:
+    """The bytes of a plain file; a pipe or a device, which could keep its reader waiting for ever, is refused.
+
+    Args:
+        path: the file; links are followed.
+        largest: in bytes.
+        do: what the user can do.
+        error: kind of the error.
+
+    Raises:
+        GiBenchError: missing, no plain file, too large, or not readable.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise error(f"not a file but {what}", where=path, do=do)
+        if status.st_size > largest:
+            raise error(f"the file is larger than {largest // 1024**2:,} MB", where=path, do=do)
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as found:
+        raise error("file not found", where=path, do=do) from found
+    except (OSError, ValueError, MemoryError) as found:
+        reason = getattr(found, "strerror", None) or str(found) or "not enough memory"
+        raise error(f"cannot read the file: {reason}", where=path, do=do) from found
 
 
 def read_json(path: Path, do: str = "put the original back, or make it again") -> Any:
@@ -94,31 +132,65 @@ def read_json(path: Path, do: str = "put the original back, or make it again") -
     Raises:
         RunError: missing or not JSON.
     """
+    content = content_of(path, do="give the folder of a run")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError("file not found", where=path, do="give the folder of a run") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read JSON: {error}", where=path, do=do) from error
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError("cannot read JSON: it is not UTF-8 text", where=path, do=do) from error
+    return parse_json(text, path, do, RunError)
 
 
 def read_parquet(path: Path, content: bytes | None = None) -> pa.Table:
     """Read one Parquet file of a run, from ``content`` where its bytes are at hand.
 
     Raises:
-        RunError: missing or truncated.
+        RunError: missing, truncated, with pages that do not fit their checksums, or with texts that are not UTF-8.
+    """
+    if content is None:
+        content = content_of(path, do="give the folder of a run")
+    return table_in(content, path, "delete this file and run the same command again", RunError)
+
+
+def table_in(
+    content: bytes, where: object, do: str, error: type[GiBenchError], columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The table in a Parquet file's bytes: checksums of its pages, and every value, are checked.
+
+    Args:
+        content: the file's bytes.
+        where: the file.
+        do: what the user can do.
+        error: kind of the error.
+        columns: those to read; one that the file lacks is left out. None for all.
+
+    Raises:
+        GiBenchError: damaged, or with texts that are not UTF-8.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path if content is None else pa.BufferReader(content))
-    except FileNotFoundError as error:
-        raise RunError("file not found", where=path, do="give the folder of a run") from error
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            "damaged Parquet file", where=path, do="delete this file and run the same command again"
-        ) from error
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as opened:
+            names = opened.schema_arrow.names
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise error(f"the column {twice[:60]!r} is there twice", where=where, do=do)
+            table = opened.read(None if columns is None else [name for name in columns if name in names])
+        table.validate(full=True)
+        return table
+    except pa.ArrowInvalid as found:
+        what = "Parquet file with texts that are not UTF-8" if "UTF" in str(found) else DAMAGED
+        raise error(what, where=where, do=do) from found
+    except (OSError, pa.ArrowException, ValueError, KeyError, MemoryError) as found:
+        raise error(DAMAGED, where=where, do=do) from found
+
+
+def column_names(content: bytes) -> list[str]:
+    """Names of the columns in a Parquet file's bytes, which :func:`table_in` has read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(pa.BufferReader(content)).names)
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
@@ -134,21 +206,25 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
             where=path,
             do=f"expected the columns {', '.join(schema.names)}",
         )
-    return table.cast(schema)
+    try:
+        return table.cast(schema)
+    except (ValueError, NotImplementedError) as error:  # pyarrow's errors among them
+        raise RunError(
+            f"a column of another type: {str(error).splitlines()[0][:120]}", where=path, do="make the file again"
+        ) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        GiBenchError: missing, not UTF-8 or not TOML.
+        GiBenchError: missing, no plain file, not UTF-8 or not TOML.
     """
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = tomllib.loads(content_of(path, error=GiBenchError).decode("utf-8-sig"))
         return content
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise GiBenchError(f"cannot read TOML: {reason}", where=path, do="mend the file") from error
+    except (ValueError, RecursionError) as error:
+        raise GiBenchError(f"cannot read TOML: {str(error)[:200]}", where=path, do="mend the file") from error
 
 
 def file_digest(path: Path) -> str:

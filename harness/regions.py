@@ -33,6 +33,21 @@ def outline(mask: Mask, thickness: int) -> Mask:
     return np.asarray(mask & ~inner)
 
 
+def fits(size: tuple[int, int], image: tuple[int, int]) -> bool:
+    """Whether a mask of one size can lie on an image of another: their aspect ratios are equal within 1 %.
+
+    Masks that were stored smaller are so; any other would be stretched over the wrong place.
+
+    Args:
+        size, image: (width, height) in pixels.
+
+    >>> fits((80, 60), (40, 30)), fits((60, 80), (40, 30))
+    (True, False)
+    """
+    difference = abs(size[0] * image[1] - size[1] * image[0])
+    return min(size) >= 1 and min(image) >= 1 and 100 * difference <= size[1] * image[0]
+
+
 def resize_nearest(mask: Mask, height: int, width: int) -> Mask:
     """Resize by nearest neighbour with OpenCV's ``INTER_NEAREST``, as the paper's evaluation code does.
 

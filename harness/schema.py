@@ -128,24 +128,45 @@ class Region:
         import numpy as np
         from pycocotools import mask as coco
 
-        decoded = coco.decode({"size": [self.height, self.width], "counts": self.counts.encode("ascii")})
-        return np.ascontiguousarray(decoded).astype(bool)
+        return np.ascontiguousarray(coco.decode(self._code())).astype(bool)
+
+    def check(self) -> None:
+        """Refuse a run-length code that nothing should decode.
+
+        Raises:
+            ValueError: the run-length code does not describe height x width pixels.
+        """
+        from gi_bench.harness.run_lengths import check_code
+
+        check_code(self.counts, self.height, self.width)
+
+    def _code(self) -> dict[str, Any]:
+        """The run-length code as pycocotools takes it, which checks nothing itself."""
+        self.check()
+        return {"size": [self.height, self.width], "counts": self.counts.encode("ascii")}
 
     @property
     def area(self) -> int:
-        """Number of pixels in the region."""
+        """Number of pixels in the region.
+
+        Raises:
+            ValueError: the run-length code does not describe height x width pixels.
+        """
         from pycocotools import mask as coco
 
-        return int(coco.area({"size": [self.height, self.width], "counts": self.counts.encode("ascii")}))
+        return int(coco.area(self._code()))
 
     def box(self) -> tuple[int, int, int, int] | None:
-        """Smallest box around the region as (x1, y1, x2, y2) in pixels, x2/y2 exclusive; None if empty."""
+        """Smallest box around the region as (x1, y1, x2, y2) in pixels, x2/y2 exclusive; None if empty.
+
+        Raises:
+            ValueError: the run-length code does not describe height x width pixels.
+        """
         from pycocotools import mask as coco
 
         if self.area == 0:
             return None
-        code = {"size": [self.height, self.width], "counts": self.counts.encode("ascii")}
-        x, y, w, h = (int(v) for v in coco.toBbox(code))
+        x, y, w, h = (int(v) for v in coco.toBbox(self._code()))
         return x, y, x + w, y + h
 
 

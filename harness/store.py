@@ -100,14 +100,18 @@ def write_references(folder: Path, content: Mapping[str, bytes]) -> None:
 
 
 def write_whole(
-    folder: Path, manifest: Manifest, questions: Sequence[Question], predictions: Iterable[Prediction]
+    folder: Path,
+    manifest: Manifest,
+    questions: Sequence[Question],
+    predictions: Iterable[Prediction],
+    phrases: Sequence[Phrase] = (),
 ) -> None:
     """Write a run of one part: the manifest, which binds the folder, comes first.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    references, name = reference_files(questions, []), "part-00000.parquet"
+    references, name = reference_files(questions, phrases), "part-00000.parquet"
     part = records_bytes(predictions, Prediction)
     write_manifest(folder, replace(manifest, references=digests_of(references), parts=digests_of({name: part})))
     write_references(folder, references)

@@ -142,7 +142,14 @@ def records_of(table: pa.Table, record: type[Record], where: object = "") -> lis
             where=where,
             do=f"expected the columns {', '.join(column.name for column in columns)}",
         )
-    values = [_values(table, column, where) for column in columns]
+    try:
+        values = [_values(table, column, where) for column in columns]
+    except (ValueError, TypeError, ArithmeticError) as error:  # run-length codes, a struct's empty field, pyarrow's
+        raise RunError(
+            f"a value that cannot be read: {(str(error).splitlines() or [''])[0][:120]}",
+            where=where,
+            do="put the original back, or make the file again",
+        ) from error
     return [record(*row) for row in zip(*values, strict=True)]
 
 
@@ -198,9 +205,16 @@ def _records(stored: pa.StructArray, record: Any, there: list[bool] | None) -> l
     names = [stored.type.field(i).name for i in range(stored.type.num_fields)]
     rows = zip(*(_listed(stored.field(i), hints[name]) for i, name in enumerate(names)), strict=True)
     known = there if there is not None else repeat(True, len(stored))
-    if names == list(hints)[: len(names)]:
-        return [record(*row) if one else None for row, one in zip(rows, known, strict=True)]
-    return [record(**dict(zip(names, row, strict=True))) if one else None for row, one in zip(rows, known, strict=True)]
+    in_order = names == list(hints)[: len(names)]
+    made = [
+        None if not one else record(*row) if in_order else record(**dict(zip(names, row, strict=True)))
+        for row, one in zip(rows, known, strict=True)
+    ]
+    if record is Region:
+        for region in made:
+            if region is not None:
+                region.check()
+    return made
 
 
 def _fits(stored: pa.DataType, wanted: pa.DataType) -> bool:

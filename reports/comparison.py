@@ -17,7 +17,7 @@ from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import bounds, charts
-from gi_bench.reports.examples import Example, pick_examples
+from gi_bench.reports.examples import Example, pick_examples, rule_of
 from gi_bench.reports.pages import SMALL_N, environment
 from gi_bench.reports.published import PublishedResult, published
 
@@ -99,6 +99,7 @@ class Page:
     charts: list[tuple[str, str]] = field(default_factory=list)
     details: list[tuple[str, list[Table]]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    examples_rule: str = ""
     recipes: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     published: list[PublishedResult] = field(default_factory=list)
     counted: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
@@ -378,6 +379,7 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         for note in (*run.check_files(), run.digest_note, *run.scores.notes, older_note(run.scores))
     )
     notes = tuple(dict.fromkeys(note for note in told if note))
+    examples = pick_examples(runs, names)
     return Page(
         title=title or f"{first.suite}: {len(runs)} run{'s' if len(runs) > 1 else ''} compared",
         suite=first.suite,
@@ -390,7 +392,8 @@ def build_page(paths: Sequence[Path], title: str | None = None) -> Page:
         definitions=list(_metrics(runs).values()),
         charts=_charts(runs, names),
         details=_detail_tables(runs, names),
-        examples=pick_examples(runs, names),
+        examples=examples,
+        examples_rule=rule_of(examples),
         recipes=[(name, _recipe(run)) for name, run in zip(names_of(given), given, strict=True)],
         published=_published(runs),
         replies=reply_tables(runs, names),

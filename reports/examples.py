@@ -17,10 +17,6 @@ from gi_bench.harness.store import Run
 from gi_bench.reports.overlays import overlay
 
 EXAMPLE_COUNT = 24
-RULE = (
-    "Images are spread evenly over the suite. Per image, the question walks through the question classes in "
-    "alphabetical order, and every third phrase is about something absent. Nothing is chosen by its score."
-)
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,16 @@ def pick_examples(runs: Sequence[Run], names: Sequence[str]) -> list[Example]:
         if asked is not None or shown is not None:
             examples.append(_example(runs, names, picture, asked, shown))
     return examples
+
+
+def rule_of(examples: Sequence[Example]) -> str:
+    """How the examples were chosen, in words for the page; of what they do not hold nothing is said."""
+    told = ["Images are spread evenly over the suite."]
+    if any(example.question for example in examples):
+        told.append("Per image, the question walks through the question classes in alphabetical order.")
+    if any(example.phrase_negative for example in examples):
+        told.append("Every third phrase is about something absent, where the image has such a phrase.")
+    return " ".join([*told, "Nothing is chosen by its score."])
 
 
 def _sample(run: Run) -> list[Picture]:

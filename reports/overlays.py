@@ -7,13 +7,37 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from gi_bench.harness.errors import RunError
 from gi_bench.harness.regions import outline, united
 from gi_bench.harness.schema import Region
 
 REFERENCE_COLOR = (0, 230, 118)
 PREDICTION_COLOR = (255, 64, 255)
+_LARGEST_SIDE = 4096
 _DASH = 8  # pixels of line and of gap
+
+
+def _pixels(picture: bytes) -> npt.NDArray[np.float64]:
+    """A small picture of a run as (height, width, 3).
+
+    Raises:
+        RunError: it is no picture, or no small one.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(picture), formats=("WEBP", "JPEG")) as opened:
+            if max(opened.size) > _LARGEST_SIDE:
+                raise ValueError(f"{opened.size[0]} x {opened.size[1]} pixels")
+            return np.asarray(opened.convert("RGB")).astype(np.float64)
+    except Exception as error:  # Pillow raises many kinds for damaged pictures
+        raise RunError(
+            f"a small picture of the run does not decode: {type(error).__name__}",
+            where="pictures-*.parquet beside the run folder",
+            do="delete the file: the next gi-bench run of this suite makes it again",
+        ) from error
 
 
 def overlay(picture: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:
@@ -29,8 +53,7 @@ def overlay(picture: bytes, reference: Sequence[Region], predicted: Sequence[Reg
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture), formats=("WEBP", "JPEG")) as opened:
-        pixels = np.asarray(opened.convert("RGB")).astype(np.float64)
+    pixels = _pixels(picture)
     height, width = pixels.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     dashes = ((rows + columns) // _DASH) % 2 == 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gi_bench.harness.errors import DataError, GiBenchError, RunError
 from gi_bench.harness.registry import load_suite, registered
 from gi_bench.harness.store import Run
-from gi_bench.harness.suites.kvasir_rows import check_image_id
+from gi_bench.harness.suites.image_ids import check_image_id
 from gi_bench.harness.suites.pictures import SUFFIXES, decode
 from gi_bench.submissions.editions import Rows
 

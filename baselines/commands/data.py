@@ -264,13 +264,9 @@ def review(
 ) -> None:
     """Count an expert's decisions by label, with 95 % intervals of the share accepted."""
     from gi_bench.baselines.data.masks.sheet import read_review
-    from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.statistics import wilson
 
-    try:
-        found = read_review(csv.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise GiBenchError(f"cannot read the review: {error}", where=csv, do="save it from the sheet again") from error
+    found = read_review(csv)
     for label, counts in sorted(found.items()):
         decided = counts["accept"] + counts["reject"]
         interval = wilson(counts["accept"], decided)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gi_bench.harness.checking import checked, parse_json
+from gi_bench.harness.checking import checked, parse_json, read_text
 from gi_bench.harness.errors import DataError
+from gi_bench.harness.files import content_of
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
 
@@ -57,9 +58,9 @@ def read_extra_rows(
             continue
         if not path.is_file():
             raise DataError(f"no file with {what}", where=path, do=f"make one with gi-bench data {what}")
-        content = path.read_bytes()
-        files[what] = hashlib.sha256(content).hexdigest()
-        for number, line in enumerate(content.decode("utf-8", errors="replace").split("\n"), 1):
+        files[what] = hashlib.sha256(content_of(path, error=DataError)).hexdigest()
+        text = read_text(path, f"make it with gi-bench data {what}", DataError)
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 rows[what].append(_row(line, fields, known, f"{path}:{number}", what))
         if not rows[what]:

@@ -180,7 +180,7 @@ def _counts(run: Run) -> dict[str, int]:
         "phrases": len(phrases),
         "images": len({q.img_id for q in questions} | {p.img_id for p in phrases}),
         "missing predictions": sum(("question", q.index) not in run.predictions for q in questions)
-        + sum(("phrase", p.index) not in run.predictions for p in phrases),
+        + sum(("phrase", p.index) not in run.predictions for p in phrases if "ground" in run.recipe.tasks),
     }
     for kind, what in (("question", "questions"), ("phrase", "phrases")):
         left = sum(row_kind == kind for row_kind, _ in run.not_covered)

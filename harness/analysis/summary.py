@@ -37,12 +37,8 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
             lines.append(f"  {scores.variant:<{width}}  {cell}")
     if hidden:
         lines += ["", *_wrapped(f"{hidden} more metrics: scores.json, the report, or gi-bench score --all RUN")]
-    reasons: dict[str, list[str]] = {}
-    for name, reason in sorted({(name, reason) for s in runs for name, reason in s.not_computed.items()}):
-        reasons.setdefault(reason, []).append(name)
     lines.append("")
-    for reason, names in reasons.items():
-        lines += _wrapped(f"not computed: {', '.join(names)}: {reason}")
+    lines += _not_computed(runs)
     own = [info.title for info in ordered if not info.comparable]
     if own:
         lines += _wrapped(f"not comparable with published numbers: {', '.join(own)}")
@@ -50,6 +46,22 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
     for note in dict.fromkeys(note for scores in runs for note in scores.notes):
         lines += _wrapped(f"note: {note}")
     return [*lines, ""]
+
+
+def _not_computed(runs: Sequence[Scores]) -> list[str]:
+    """Which metrics are not there and why, and of which runs where others have them."""
+    missing: dict[tuple[str, str], list[str]] = {}
+    for scores in runs:
+        for name, reason in scores.not_computed.items():
+            missing.setdefault((name, reason), []).append(scores.variant)
+    told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (name, reason), variants in sorted(missing.items()):
+        told.setdefault((reason, tuple(variants)), []).append(name)
+    lines = []
+    for (reason, of_variants), names in told.items():
+        of = "" if len(of_variants) == len(runs) else f" for {', '.join(dict.fromkeys(of_variants))}"
+        lines += _wrapped(f"not computed{of}: {', '.join(names)}: {reason}")
+    return lines
 
 
 def _replies(scores: Scores) -> list[str]:

@@ -184,6 +184,45 @@ def near_duplicates(
     return sorted(found, key=lambda pair: (pair.distance, pair.first, pair.second))
 
 
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Near-duplicates among some images.
+
+    Attributes:
+        pairs: each once, nearest first.
+        unseen: images that have no picture here and were not compared.
+    """
+
+    pairs: tuple[NearDuplicate, ...]
+    unseen: int
+
+
+def near_duplicates_within(
+    img_ids: Sequence[str], suites: Sequence[Suite], folder: Path | None, *, distance: int = DISTANCE
+) -> NearDuplicates:
+    """Near-duplicates among images.
+
+    Args:
+        img_ids: the images.
+        suites: give the pictures of theirs.
+        folder: gives those of all instead, named ``<img_id>.jpg``.
+        distance: bits of 64 in which two hashes may differ.
+
+    Raises:
+        GiBenchError: the package ``imagehash`` is not installed, or a picture is missing in the folder or damaged.
+    """
+    if folder is not None:
+        loader = image_loader((), folder)
+        assert loader is not None
+        hashes = perceptual_hashes(img_ids, loader)
+    else:
+        owners = {img_id: suite for suite in suites if suite.has_images for img_id in suite.image_ids}
+        known = [img_id for img_id in img_ids if img_id in owners]
+        hashes = perceptual_hashes(known, lambda img_id: owners[img_id].load_image(img_id)) if known else {}
+    pairs = near_duplicates(hashes, hashes, distance=distance)
+    return NearDuplicates(tuple(pair for pair in pairs if pair.first < pair.second), len(img_ids) - len(hashes))
+
+
 def disjoint_split(train: ImageSet, test: ImageSet, duplicates: Iterable[NearDuplicate]) -> Split:
     """A split whose test side is the test images that no training image equals, by id or by its pixels.
 
@@ -214,15 +253,18 @@ def _digest(entry: ImageSet) -> str:
 
 def image_loader(sets: Sequence[ImageSet], folder: Path | None) -> Callable[[str], Image] | None:
     """What loads an image of some sets: a folder of pictures, else the suites; None if there are no images."""
-    from gi_bench.harness.suites.pictures import SUFFIXES, decode
+    from gi_bench.harness.suites.pictures import PictureFolder, decode_rgb, read_picture
+
+    pictures = None if folder is None else PictureFolder(folder)
 
     def from_folder(img_id: str) -> Image:
-        assert folder is not None
-        for suffix in SUFFIXES:
-            path = folder / f"{img_id}{suffix}"
-            if path.is_file():
-                return decode(path.read_bytes(), path).convert("RGB")
-        raise DataError("image not found", where=folder / img_id, do="add it, or give --no-near-duplicates")
+        assert pictures is not None
+        path = pictures.find(img_id)
+        if path is None:
+            raise DataError(
+                "image not found", where=pictures.folder / img_id, do="add it, or give --no-near-duplicates"
+            )
+        return decode_rgb(read_picture(path), path)
 
     if folder is not None:
         if not folder.is_dir():

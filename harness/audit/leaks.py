@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,18 @@ class SetNames:
         if self.train:
             train = union("train", [read_set(name, self.train_data or self.data) for name in self.train])
             return [(train, union("test", [read_set(name, self.data) for name in self.test]))]
-        return list(combinations([read_set(name, self.data) for name in self.sets], 2))
+        return list(combinations(_told_apart([read_set(name, self.data) for name in self.sets], self.sets), 2))
+
+
+def _told_apart(sets: Sequence[ImageSet], given: Sequence[str]) -> list[ImageSet]:
+    """The sets, those of one name called as the user gave them, and numbered where that is one name too."""
+    names = [one.name for one in sets]
+    names = [path if names.count(name) > 1 else name for name, path in zip(names, given, strict=True)]
+    found = []
+    for position, (one, name) in enumerate(zip(sets, names, strict=True)):
+        number = f" ({names[: position + 1].count(name)})" if names.count(name) > 1 else ""
+        found.append(replace(one, name=name + number))
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gi_bench.harness.bag_of_words import SUSPICIOUS, WordedRows, phrase_rows, question_rows, two_sided
-from gi_bench.harness.checking import checked, parse_json
+from gi_bench.harness.checking import checked, parse_json, read_text
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.metrics.wording import statistics_of
 from gi_bench.harness.schema import Score
@@ -142,10 +142,7 @@ class _Row:
 
 def _read(path: Path) -> Iterator[dict[str, str]]:
     do = "make it with gi-bench data negatives"
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("cannot read the negatives", where=path, do=do) from error
+    lines = read_text(path, do, DataError).split("\n")
     count = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -53,7 +53,7 @@ def suites(context: typer.Context, as_json: JsonOption = False, plugin: PluginOp
 @suites_app.command("export")
 def export_suite(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="Suite whose rows are written.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write; - is standard output.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder with the suite's files; images are not needed.")
     ] = None,
@@ -63,9 +63,10 @@ def export_suite(
     from gi_bench.harness.registry import load_suite
     from gi_bench.harness.suites.export import export_rows
 
-    check_output(output, lines_with("index", "img_id", "question", "question_class"))
+    if str(output) != "-":
+        check_output(output, lines_with("index", "img_id", "question", "question_class"))
     count = export_rows(load_suite(suite, data), output)
-    say(f"{count} rows: {output}")
+    say(f"{count} rows: {output}", err=str(output) == "-")
 
 
 def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:

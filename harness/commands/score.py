@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,19 +12,44 @@ from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say
 
+if TYPE_CHECKING:
+    from gi_bench.harness.engine.imported import Reading
+
+PredictionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--predictions", help="predictions_1.json, JSONL, CSV or Parquet of any tool; needs --suite; repeatable."
+    ),
+]
+AnswerColumnOption = Annotated[
+    str | None, typer.Option("--answer-column", help="Column of --predictions that holds the answers.")
+]
+PartialOption = Annotated[
+    bool, typer.Option("--partial", help="Questions without a prediction count as empty; refused otherwise.")
+]
+VisualsOption = Annotated[
+    bool, typer.Option("--visuals/--no-visuals", help="Read masks and boxes of visual_explanation.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="List all that is wrong with --predictions; score and write nothing.")
+]
+# Of the problems that --check lists.
+_MOST_LISTED = 1000
+
 
 def score(
     runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
-    predictions: Annotated[
-        list[Path] | None,
-        typer.Option("--predictions", help="predictions_1.json, JSONL or CSV of any tool; needs --suite; repeatable."),
-    ] = None,
+    predictions: PredictionsOption = None,
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite that --predictions answers.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
         "runs"
     ),
+    answer_column: AnswerColumnOption = None,
+    partial: PartialOption = False,
+    visuals: VisualsOption = True,
+    check: CheckOption = False,
     resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
     everything: Annotated[bool, typer.Option("--all", help="Print all metrics, not only the headline ones.")] = False,
     bertscore_model: Annotated[
@@ -44,17 +69,22 @@ def score(
 ) -> None:
     """Score stored predictions again, without the model; or anybody's file of predictions."""
     from gi_bench.harness.devices import use_threads
+    from gi_bench.harness.engine.imported import Reading
 
     if threads is not None:
         use_threads(threads)
     load_plugins(plugin)
+    reading = Reading(answer_column, partial, visuals)
+    if check:
+        _check(predictions, suite, data, reading)
+        return
     from gi_bench.harness.analysis.scoring import score_run
     from gi_bench.harness.analysis.summary import score_lines
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.outputs import without_own_files
 
     runs = without_own_files(runs or [], say)
-    folders = [*runs, *_imported(runs, predictions, suite, data, output, name)]
+    folders = [*runs, *_imported(runs, predictions, suite, data, output, name, reading)]
     settings = MetricSettings(
         bertscore_model=bertscore_model,
         bleurt_model=bleurt_model,
@@ -76,6 +106,7 @@ def _imported(
     data: Path | None,
     output: Path,
     name: str | None,
+    reading: Reading,
 ) -> list[Path]:
     """Run folders made from files of predictions."""
     if not runs and not predictions:
@@ -88,7 +119,34 @@ def _imported(
     from gi_bench.harness.registry import load_suite
 
     loaded = load_suite(suite, data)
-    return [import_predictions(path, loaded, output, name=name) for path in predictions]
+    return [import_predictions(path, loaded, output, name=name, reading=reading) for path in predictions]
+
+
+def _check(predictions: list[Path] | None, suite: str | None, data: Path | None, reading: Reading) -> None:
+    """List all that is wrong with files of predictions.
+
+    Raises:
+        GiBenchError: no file, or no suite.
+        typer.Exit: with code 2 if there is a problem.
+    """
+    if not predictions or not suite:
+        raise GiBenchError("--check looks at files of predictions", do="give --predictions FILE --suite SUITE")
+    from gi_bench.harness.engine.imported import check_predictions
+    from gi_bench.harness.registry import load_suite
+
+    loaded = load_suite(suite, data)
+    count = 0
+    for path in predictions:
+        problems = check_predictions(path, loaded, reading)
+        count += len(problems)
+        for problem in problems[:_MOST_LISTED]:
+            say(problem.line())
+        if len(problems) > _MOST_LISTED:
+            say(f"... and {len(problems) - _MOST_LISTED:,} more")
+        told = "nothing is wrong with it" if not problems else f"{len(problems):,} problems"
+        say(f"{path}: {told}")
+    if count:
+        raise typer.Exit(2)
 
 
 COMMAND = CommandEntry(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gi_bench.harness.engine.outputs import checked_answer, checked_grounding
 from gi_bench.harness.engine.plan import Part
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.model import Answer, Ask, Feature, GroundAsk, Grounding, Model, check_state
@@ -258,7 +259,8 @@ def _answer(
         return model.answer([features[ask.img_id] for ask in batch], batch)
 
     asks = [_ask(question) for question in part.questions]
-    answers = _ordered(asks, lambda ask: len(ask.question), lambda batch: in_batches(batch, call, size))
+    given = _ordered(asks, lambda ask: len(ask.question), lambda batch: in_batches(batch, call, size))
+    answers = [checked_answer(answer, f"row {ask.index}") for ask, answer in zip(asks, given, strict=True)]
     return [
         replace(
             row,
@@ -306,6 +308,7 @@ def _ground(
 
     groundings = _ordered(todo, lambda item: len(item[2].phrase), lambda batch: in_batches(batch, call, size))
     for (kind, i, ask), grounding in zip(todo, groundings, strict=True):
+        grounding = checked_grounding(grounding, ask)
         target = shown if kind == "phrase" else rows
         row = target[i]
         target[i] = replace(
@@ -332,6 +335,7 @@ def _explain(
     explained = _ordered(wanted, lambda i: len(part.questions[i].question), lambda batch: in_batches(batch, call, size))
     for i, explanation in zip(wanted, explained, strict=True):
         question = part.questions[i]
+        explanation = checked_answer(explanation, f"row {question.index}")
         read_as = partial(explanation_state, explanation.text, rows[i].answer, question)
         rows[i] = replace(
             rows[i],

@@ -1,51 +1,70 @@
 """Predictions that somebody else made: a file of answers becomes a run folder that is scored like any other.
 
-Read are the challenge's ``predictions_1.json`` and ``submission_task2.jsonl``, and JSON, JSONL or CSV with the same
-fields. Rows are found by ``index`` (or ``val_id``); without one by image and question, in order where a pair repeats.
+Read are the challenge's ``predictions_1.json`` and ``submission_task2.jsonl``, and JSON, JSONL, CSV or Parquet with the
+same fields.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime
-import difflib
 import hashlib
-import io
-import json
 import re
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
 from gi_bench.harness import store
-from gi_bench.harness.checking import refuse_unknown
+from gi_bench.harness.engine.matching import Problem, match_rows, stop
+from gi_bench.harness.engine.prediction_files import PredictionFile, read_content, read_predictions_file
+from gi_bench.harness.engine.visuals import Visuals
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.locks import holding
-from gi_bench.harness.reading.replies import answer_state, explanation_state
-from gi_bench.harness.schema import Counts, Manifest, Prediction, Question, Recipe, Reply, Task
+from gi_bench.harness.schema import Counts, Manifest, Phrase, Prediction, Recipe, Task
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
-# The first of these that a row has is its answer; a file with references beside predictions calls the latter so.
-_ANSWER = ("prediction", "predicted_answer", "generated_answer", "response", "answer")
-_EXPLANATION = ("textual_explanation", "explanation")
-_CONFIDENCE = ("confidence_score", "confidence")
-_KEYS = ("index", "val_id")
-_KNOWN = ("img_id", "question", *_KEYS, *_ANSWER, *_EXPLANATION, *_CONFIDENCE, "visual_explanation")
-_LARGEST = 512 * 1024 * 1024
+COPIED = "every answer equals its reference: is the column of the answers that of the references?"
 
 
-def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | None = None) -> Path:
+@dataclass(frozen=True)
+class Reading:
+    """How a file of predictions is read.
+
+    Attributes:
+        answer_column: the column of the answers; None where the file has one that can be no other.
+        partial: whether questions without a row count as empty; they are refused otherwise.
+        visuals: whether visual explanations are read.
+    """
+
+    answer_column: str | None = None
+    partial: bool = False
+    visuals: bool = True
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a file says of a suite."""
+
+    content: bytes
+    file: PredictionFile
+    predictions: list[Prediction]
+    passed_over: dict[str, int]
+
+
+def import_predictions(
+    path: Path, suite: Suite, output: Path, *, name: str | None = None, reading: Reading | None = None
+) -> Path:
     """Write a run folder from a file of predictions.
 
     Args:
-        path: JSON, JSONL or CSV file.
+        path: JSON, JSONL, CSV or Parquet file.
         suite: suite that the rows belong to.
         output: folder for runs.
         name: name in tables; None for the team's or the file's name.
+        reading: how it is read.
 
     Returns:
         The run folder; the same file, suite and name give the same folder.
@@ -56,16 +75,15 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
     """
     from gi_bench.harness.engine.record import bind
 
-    content = _bytes(path)
-    rows, team = _rows(path, content)
-    questions = suite.questions
-    predictions = match_rows(rows, questions, path)
+    reading = reading or Reading()
+    found = _read(path, suite, reading)
+    questions, predictions = suite.questions, found.predictions
     explained = any(prediction.explanation is not None for prediction in predictions)
-    variant = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or team or path.stem).strip("._") or "predictions"
+    variant = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or found.file.team or path.stem).strip("._") or "predictions"
     tasks: tuple[Task, ...] = ("answer", "explain") if explained else ("answer",)
     recipe = Recipe(
         variant=variant,
-        model={"kind": "predictions of a file", "file": path.name, "sha256": hashlib.sha256(content).hexdigest()},
+        model=_model(path, found, reading, suite),
         suite=suite.name,
         fingerprint=suite.fingerprint,
         tasks=tasks,
@@ -78,8 +96,78 @@ def import_predictions(path: Path, suite: Suite, output: Path, *, name: str | No
     with holding(folder):
         bind(folder, recipe)
         manifest = _manifest(recipe, suite, len(predictions) == len(questions))
-        store.write_whole(folder, manifest, questions, predictions)
+        store.write_whole(folder, manifest, questions, predictions, _shown_phrases(suite, predictions))
     return folder
+
+
+def check_predictions(path: Path, suite: Suite, reading: Reading | None = None) -> list[DataError]:
+    """All that is wrong with a file of predictions; nothing is written.
+
+    Args:
+        path: JSON, JSONL, CSV or Parquet file.
+        suite: suite that the rows belong to.
+        reading: how it is read.
+
+    Returns:
+        The problems in the order of the rows; empty where the file can be scored. Where the file itself cannot be
+        read, that is the only one.
+    """
+    problems: list[DataError] = []
+    try:
+        _read(path, suite, reading or Reading(), problems.append)
+    except DataError as problem:
+        problems.append(problem)
+    return problems
+
+
+def _read(path: Path, suite: Suite, reading: Reading, told: Problem = stop) -> _Read:
+    if not suite.questions:
+        raise DataError("the suite asks no questions", where=suite.name, do="choose another --suite")
+    content = read_content(path)
+    file = read_predictions_file(path, content, reading.answer_column)
+    visuals = Visuals(path.parent, suite) if reading.visuals else None
+    predictions = match_rows(
+        file,
+        suite.questions,
+        path,
+        partial=reading.partial,
+        regions=None if visuals is None else visuals.regions,
+        told=told,
+    )
+    return _Read(content, file, predictions, {} if visuals is None else dict(visuals.passed_over))
+
+
+def _model(path: Path, found: _Read, reading: Reading, suite: Suite) -> dict[str, Any]:
+    """What identifies the predictions, with what has to be said beside their scores."""
+    model: dict[str, Any] = {
+        "kind": "predictions of a file", "file": path.name, "sha256": hashlib.sha256(found.content).hexdigest()
+    }  # fmt: skip
+    if reading.answer_column is not None:
+        model["answer_column"] = reading.answer_column
+    if any(prediction.regions for prediction in found.predictions):
+        shown = [[p.index, [one.counts for one in p.regions]] for p in found.predictions if p.regions]
+        model["visuals_sha256"] = hashlib.sha256(repr(shown).encode()).hexdigest()
+    notes = []
+    if _is_copy(found.predictions, suite):
+        notes.append(COPIED)
+    if found.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.passed_over.items()))
+        notes.append(f"visual explanations that are no regions, not scored: {kinds}")
+    if notes:
+        model["note"] = "; ".join(notes)
+    return model
+
+
+def _is_copy(predictions: Sequence[Prediction], suite: Suite) -> bool:
+    """Whether every answer is its reference, letter by letter."""
+    answers = {question.index: question.answer for question in suite.questions}
+    return len(predictions) > 1 and all(answers[p.index] == p.answer for p in predictions)
+
+
+def _shown_phrases(suite: Suite, predictions: Sequence[Prediction]) -> list[Phrase]:
+    """The suite's phrases with the reference regions of images for which something is shown; else none are kept."""
+    shown = {prediction.img_id for prediction in predictions if prediction.regions is not None}
+    return [phrase for phrase in suite.phrases if phrase.img_id in shown and phrase.region is not None]
 
 
 def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> Manifest:
@@ -99,152 +187,4 @@ def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> Manifest:
     )
 
 
-def _bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise DataError("file not found", where=path, do="give predictions_1.json, a JSONL or a CSV file")
-    if path.stat().st_size > _LARGEST:
-        raise DataError("the file is larger than 512 MB", where=path, do="give the file of answers alone")
-    return path.read_bytes()
-
-
-def _rows(path: Path, content: bytes) -> tuple[list[Mapping[str, Any]], str | None]:
-    """The file's rows, and the team's name where the file gives one."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("the file is not UTF-8 text", where=path, do="save it as UTF-8") from error
-    if path.suffix.lower() == ".csv":
-        return _csv_rows(path, text), None
-    if path.suffix.lower() == ".jsonl":
-        return [_json(line, f"{path}:{i}") for i, line in enumerate(text.split("\n"), 1) if line.strip()], None
-    whole = _json(text, str(path), anything=True)
-    team = None
-    if isinstance(whole, dict):
-        info = whole.get("submission_info")
-        team = str(info.get("Team_Name") or "") or None if isinstance(info, dict) else None
-        whole = whole.get("predictions")
-    if not isinstance(whole, list) or not all(isinstance(row, dict) for row in whole):
-        raise DataError("no list of predictions", where=path, do="give a list of objects, or one under 'predictions'")
-    return whole, team
-
-
-def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
-    csv.field_size_limit(_LARGEST)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        rows: list[Mapping[str, Any]] = [dict(row) for row in reader]
-    except csv.Error as error:
-        raise DataError(
-            f"not CSV: {error}", where=f"{path}:{reader.line_num}", do="quote fields with commas"
-        ) from error
-    for i, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise DataError("a row with more or fewer fields than the head", where=f"{path}, row {i}")
-    # An empty cell of an optional column is a value that is not there.
-    return [{k: v for k, v in row.items() if v != "" or k in _ANSWER} for row in rows]
-
-
-def _json(text: str, where: str, *, anything: bool = False) -> Any:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON: {str(error)[:80]}", where=where) from error
-    if not anything and not isinstance(found, dict):
-        raise DataError("a line that is not an object", where=where)
-    return found
-
-
-def match_rows(rows: Sequence[Mapping[str, Any]], questions: Sequence[Question], path: Path) -> list[Prediction]:
-    """Predictions for the suite's questions, in their order; questions without a row are left out.
-
-    Raises:
-        DataError: no rows; a row without an answer; a row that names no question of the suite, or one twice; an image
-            or a question that differs from the suite's; a confidence outside 0 to 1.
-    """
-    if not rows:
-        raise DataError("the file holds no predictions", where=path)
-    by_index = {question.index: question for question in questions}
-    waiting: dict[tuple[str, str], deque[Question]] = defaultdict(deque)
-    for question in questions:
-        waiting[question.img_id, question.question].append(question)
-    found: dict[int, Prediction] = {}
-    for number, row in enumerate(rows):
-        where = f"{path}, prediction {number}"
-        _refuse_misspelt(row, where)
-        question = _question(row, by_index, waiting, where)
-        if question.index in found:
-            raise DataError(f"row {question.index} of the suite is answered twice", where=where)
-        found[question.index] = _prediction(row, question, where)
-    return [found[question.index] for question in questions if question.index in found]
-
-
-def _refuse_misspelt(row: Mapping[str, Any], where: str) -> None:
-    """Columns of other tools are passed over, but a key that is nearly one of ours would be lost in silence.
-
-    Raises:
-        DataError: names the key.
-    """
-    for key in row:
-        if key not in _KNOWN and difflib.get_close_matches(str(key).lower(), _KNOWN, n=1, cutoff=0.85):
-            refuse_unknown([key], _KNOWN, where, DataError)
-
-
-def _question(
-    row: Mapping[str, Any],
-    by_index: Mapping[int, Question],
-    waiting: Mapping[tuple[str, str], deque[Question]],
-    where: str,
-) -> Question:
-    given = next((row[key] for key in _KEYS if row.get(key) is not None), None)
-    if given is None:
-        key = (str(row.get("img_id")), str(row.get("question")))
-        if not waiting.get(key):
-            raise DataError(
-                f"no index, and no (further) question of the suite has this image and text: {key[0]}, {key[1][:60]!r}",
-                where=where,
-                do="give index, or img_id and question as in the suite",
-            )
-        return waiting[key].popleft()
-    index = int(given) if re.fullmatch(r"\d{1,9}", str(given)) else -1
-    if index not in by_index:
-        raise DataError(f"the suite has no row {str(given)[:40]!r}", where=where, do="is it a file of another suite?")
-    question = by_index[index]
-    for field in ("img_id", "question"):
-        if row.get(field) is not None and str(row[field]) != getattr(question, field):
-            raise DataError(
-                f"{field} is {str(row[field])[:60]!r}, the suite's row {index} has {getattr(question, field)[:60]!r}",
-                where=where,
-                do="is it a file of another suite, or in another order?",
-            )
-    return question
-
-
-def _prediction(row: Mapping[str, Any], question: Question, where: str) -> Prediction:
-    answer = next((row[key] for key in _ANSWER if key in row), None)
-    if not isinstance(answer, str):
-        raise DataError("no answer text", where=where, do=f"give one of {', '.join(reversed(_ANSWER))}")
-    explanation = next((row[key] for key in _EXPLANATION if row.get(key) is not None), None)
-    if explanation is not None and not isinstance(explanation, str):
-        raise DataError("the explanation is not text", where=where)
-    given = next((row[key] for key in _CONFIDENCE if row.get(key) is not None), None)
-    confidence = None
-    if given is not None:
-        try:
-            confidence = float(given)
-        except (TypeError, ValueError):
-            confidence = -1.0
-        if not 0 <= confidence <= 1:
-            raise DataError(f"confidence {str(given)[:40]!r} is not a number from 0 to 1", where=where)
-    explained = None
-    if explanation is not None:
-        explained = Reply(text=explanation, state=explanation_state(explanation, answer, question))
-    return Prediction(
-        "question",
-        question.index,
-        question.img_id,
-        answer,
-        confidence,
-        explanation,
-        answer_reply=Reply(text=answer, state=answer_state(answer, question)),
-        explain_reply=explained,
-    )
+__all__ = ["COPIED", "Reading", "check_predictions", "import_predictions"]

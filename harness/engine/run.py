@@ -306,7 +306,7 @@ def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callabl
         size = _batch_size(settings.batch_size, model, context.device)
         record.begin(size)
         write_pictures(folder, suite, plan.img_ids)
-        _write_training(folder, model, settings, plan)
+        _write_training(folder, model, settings, plan, say)
         start = time.perf_counter()
         _execute(record, suite, model, size, say)
         seconds = time.perf_counter() - start
@@ -343,12 +343,15 @@ def _execute(record: Record, suite: Suite, model: Model, size: BatchSize, say: C
             progress.advance(part.row_count)
 
 
-def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan) -> None:
+def _write_training(folder: Path, model: Model, settings: Settings, plan: Plan, say: Callable[[str], None]) -> None:
     """Store which of the run's images the model was trained on, where that is known."""
     trained: frozenset[str] | None = getattr(model, "training_images", None)
     source = "the model's own list"
     if settings.training_images is not None:
         trained, source = frozenset(read_image_ids(settings.training_images)), settings.training_images.name
+        if trained.isdisjoint(plan.img_ids):
+            say(f"training images: none of the {len(trained):,} ids of {source} is an image of this run, e.g. "
+                f"{min(trained)}; its own are like {plan.img_ids[0]}")  # fmt: skip
     if trained is None:
         return
     seen = sorted(trained.intersection(plan.img_ids))

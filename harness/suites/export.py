@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.files import write_bytes
 from gi_bench.harness.schema import Question
 from gi_bench.harness.suites.base import Suite
 
@@ -30,6 +31,10 @@ def exported(question: Question, *, with_val_id: bool) -> dict[str, Any]:
 def export_rows(suite: Suite, path: Path) -> int:
     """Write a suite's questions in order, one JSON object a line; the file appears whole or not at all.
 
+    Args:
+        suite: asks the questions.
+        path: the file; ``-`` is standard output.
+
     Returns:
         The number of rows.
 
@@ -39,16 +44,15 @@ def export_rows(suite: Suite, path: Path) -> int:
     if not suite.questions:
         raise GiBenchError("the suite asks no questions", where=suite.name, do="choose another suite")
     with_val_id = suite.spec.subtask == "task2"
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8", newline="\n") as stream:
-            for question in suite.questions:
-                stream.write(json.dumps(exported(question, with_val_id=with_val_id), ensure_ascii=False) + "\n")
-        os.replace(fresh, path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise GiBenchError(
-            f"cannot write the rows: {error.strerror}", where=path, do="choose another --output"
-        ) from error
+    rows = (exported(question, with_val_id=with_val_id) for question in suite.questions)
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+    if str(path) == "-":
+        stream = getattr(sys.stdout, "buffer", None)  # bytes, whatever the terminal's encoding and line ends
+        if stream is None:
+            sys.stdout.write(content.decode("utf-8"))
+        else:
+            stream.write(content)
+            stream.flush()
+    else:
+        write_bytes(path, content)
     return len(suite.questions)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
+from gi_bench.harness.checking import read_text
+from gi_bench.harness.csv_text import read_csv
 from gi_bench.harness.errors import DataError
-from gi_bench.harness.suites.kvasir_rows import check_image_id
+from gi_bench.harness.files import content_of, table_in
+from gi_bench.harness.json_text import parse_json
+from gi_bench.harness.suites.image_ids import check_image_id
 
 _FORMS = "one id a line (.txt), a JSON list, or a CSV or Parquet file with the column img_id"
 
@@ -16,47 +18,35 @@ def read_image_ids(path: Path) -> list[str]:
     """The image ids of a file in order, each once.
 
     Args:
-        path: ``.csv`` or ``.parquet`` with the column ``img_id``, ``.json`` with a list, or text with an id a line.
+        path: ``.csv`` or ``.parquet`` with the column ``img_id``, ``.json`` with a list, or text with an id a line. The
+            ending of a picture file is no part of an id.
 
     Raises:
         DataError: not readable, no column ``img_id``, no id, or an unsafe id.
     """
-    if not path.is_file():
-        raise DataError("file not found", where=path, do=f"give {_FORMS}")
-    try:
-        found = _read(path)
-    except DataError:
-        raise
-    except Exception as error:  # the readers have their own kinds for damaged files
-        raise DataError(
-            f"cannot read the image ids: {type(error).__name__}", where=path, do=f"give {_FORMS}"
-        ) from error
+    found = _read(path)
     if not found:
         raise DataError("no image id", where=path, do=f"give {_FORMS}")
-    return list(dict.fromkeys(check_image_id(img_id, path.name) for img_id in found))
+    return list(dict.fromkeys(check_image_id(img_id, f"{path.name}, {place}") for place, img_id in found))
 
 
-def _read(path: Path) -> list[object]:
+def _read(path: Path) -> list[tuple[str, object]]:
+    """Ids, each with its place in the file."""
     suffix = path.suffix.lower()
+    do = f"give {_FORMS}"
     if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        _need_column(pq.read_schema(path).names, path)
-        values: list[object] = pq.read_table(path, columns=["img_id"])["img_id"].to_pylist()
-        return values
-    text = path.read_text(encoding="utf-8-sig")
+        table = table_in(content_of(path, do=do, error=DataError), path, do, DataError, ["img_id"])
+        if "img_id" not in table.schema.names:
+            raise DataError("no column img_id", where=path, do=do)
+        return [(f"row {number}", value) for number, value in enumerate(table["img_id"].to_pylist())]
     if suffix == ".csv":
-        reader = csv.DictReader(text.splitlines())
-        _need_column(reader.fieldnames or (), path)
-        return [row["img_id"] for row in reader]
+        rows = read_csv(path, needed=("img_id",))
+        return [(f"line {line}", row["img_id"]) for line, row in zip(rows.lines, rows.rows, strict=True)]
+    text = read_text(path, do, DataError)
     if suffix == ".json":
-        content = json.loads(text)
+        content = parse_json(text, path, do, DataError)
         if not isinstance(content, list):
-            raise DataError("not a JSON list", where=path, do=f"give {_FORMS}")
-        return content
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _need_column(names: object, path: Path) -> None:
-    if "img_id" not in list(names):  # type: ignore[call-overload]
-        raise DataError("no column img_id", where=path, do=f"give {_FORMS}")
+            raise DataError("not a JSON list", where=path, do=do)
+        return [(f"entry {number}", value) for number, value in enumerate(content)]
+    lines = enumerate(text.splitlines(), 1)
+    return [(f"line {number}", line.strip()) for number, line in lines if line.strip()]

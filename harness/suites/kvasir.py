@@ -24,13 +24,16 @@ from gi_bench.harness.schema import Phrase, Question, Region
 from gi_bench.harness.suites import kvasir_rows
 from gi_bench.harness.suites.augmented import AugmentedSuite, augmented_spec
 from gi_bench.harness.suites.base import Suite, SuiteEntry
-from gi_bench.harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.suites.image_ids import check_image_id
+from gi_bench.harness.suites.pictures import PictureFolder, decode_rgb, read_picture
 from gi_bench.harness.suites.specs import Subset, SuiteSpec
 from gi_bench.harness.suites.wordings import pick
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# Of the phrases that have their regions in masks/.
+MASKED_LABEL = "polyp"
 HUB_ID = "SimulaMet/Kvasir-VQA-x1"
 FAMILY = "kvasir-vqa-x1"
 TASK1 = Subset(1500, 42, digest="3928bee8db1d8f27f7f2e3ac9a37c8f6e4825d3031240ecec278bddcb7b353c4")
@@ -51,6 +54,7 @@ class KvasirSuite(Suite):
         self.questions = tuple(questions)
         self.train_suite = spec.train_suite
         self._folder = folder
+        self._images, self._masks = PictureFolder(folder / "images"), PictureFolder(folder / "masks")
         self._paths: dict[str, Path] = {}
         self._missing: list[str] = []
         self._notes: list[str] = []
@@ -86,47 +90,63 @@ class KvasirSuite(Suite):
 
     def _find_image(self, img_id: str) -> bool:
         """Remember where an image lies; False if it is not there."""
-        for suffix in SUFFIXES:
-            path = self._folder / "images" / f"{img_id}{suffix}"
-            if path.is_file():
-                self._paths[img_id] = path
-                return True
-        return False
+        path = self._images.find(img_id)
+        if path is None:
+            return False
+        self._paths[img_id] = path
+        return True
 
     def _read_phrases(self, *, whole_split: bool) -> list[Phrase]:
         found: list[Phrase] = []
         path = self._folder / "phrases.csv"
         resized = 0
         regions: dict[str, Region | None] = {}
-        if path.is_file():
-            for img_id, text, label in kvasir_rows.read_phrases(path):
-                # A whole split also takes phrases of images that no question asks about; a subset does not.
-                if img_id not in self._paths and not (whole_split and self._find_image(img_id)):
-                    continue
-                region = None
-                if label == "polyp":
-                    if img_id not in regions:
-                        regions[img_id], changed = self._region(img_id, label)
-                        resized += changed
-                    region = regions[img_id]
-                found.append(Phrase(len(found), img_id, text, label, region))
+        rows = kvasir_rows.read_phrases(path) if path.exists() else []
+        for img_id, text, label in rows:
+            # A whole split also takes phrases of images that no question asks about; a subset does not.
+            if img_id not in self._paths and not (whole_split and self._find_image(img_id)):
+                continue
+            region = None
+            if label == MASKED_LABEL:
+                if img_id not in regions:
+                    regions[img_id], changed = self._region(img_id, label)
+                    resized += changed
+                region = regions[img_id]
+            found.append(Phrase(len(found), img_id, text, label, region))
         if resized:
             self._notes.append(f"{resized} masks have another size than their image and were resized")
+        self._note_unused(rows, path)
         return found
+
+    def _note_unused(self, rows: Sequence[tuple[str, str, str]], path: Path) -> None:
+        """Say which rows have no image, and which masks no row; a file none of whose rows has one is another set's.
+
+        Raises:
+            DataError: no row has an image here.
+        """
+        lost = [img_id for img_id, _, _ in rows if self._images.find(img_id) is None]
+        if rows and len(lost) == len(rows):
+            raise DataError(
+                f"none of its {len(rows):,} rows is about an image of images/, the first is about {lost[0]}",
+                where=path,
+                do="is it another set's? Ids are the names of the files without their ending",
+            )
+        if lost:
+            self._notes.append(f"{len(lost):,} rows of phrases.csv are about images that are not in images/")
+        asked = {img_id for img_id, _, label in rows if label == MASKED_LABEL}
+        unused = [name for name in self._masks.files if name.rpartition(".")[0] not in asked]
+        if unused:
+            self._notes.append(f"no row uses {len(unused):,} files of masks/, the first is {unused[0][:60]}")
 
     def _region(self, img_id: str, label: str) -> tuple[Region | None, bool]:
         """The reference region of an image, and whether its mask had to be resized."""
-        path = self._folder / "masks" / f"{img_id}.png"
-        if not path.is_file():
+        path = self._masks.find(img_id)
+        if path is None:
             return None, False
-        from gi_bench.harness.regions import resize_nearest
+        from gi_bench.harness.suites.masks import read_reference
 
-        mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
-        width, height = self.load_image(img_id).size
-        changed = mask.shape != (height, width)
-        if changed:
-            mask = resize_nearest(mask, height, width)
-        return Region.from_mask(label, mask), changed
+        mask, resized = read_reference(path, self.load_image(img_id).size)
+        return Region.from_mask(label, mask), resized
 
     def _negatives(self, phrases: Sequence[Phrase]) -> list[Phrase]:
         """Frames without a polyp (``no_polyp/``): one phrase each, whose right region is empty.
@@ -134,12 +154,14 @@ class KvasirSuite(Suite):
         The phrase is one that a polyp of the folder has, drawn by the image's id, so that no word tells the two apart.
         """
         found: list[Phrase] = []
-        folder = self._folder / "no_polyp"
+        folder = PictureFolder(self._folder / "no_polyp")
         texts = Counter(phrase.phrase for phrase in phrases if phrase.label == "polyp") or Counter(["polyp"])
-        for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            img_id = kvasir_rows.check_image_id(path.stem, f"{folder.name}/{path.name}")
+        for name in folder.names:
+            img_id = check_image_id(name, f"no_polyp/{name}")
+            path = folder.find(name)
+            assert path is not None
+            if img_id in self._paths:
+                raise DataError(f"image {img_id} is also in images/", where=path, do="remove one of the two")
             self._paths[img_id] = path
             width, height = self.load_image(img_id).size
             region = Region.from_mask("polyp", np.zeros((height, width), dtype=bool))
@@ -157,15 +179,12 @@ class KvasirSuite(Suite):
             )
         if path is None:
             raise DataError("image not found", where=img_id, do="add it to images/")
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read the image: {error.strerror}", where=path) from error
+        return read_picture(path)
 
     def load_image(self, img_id: str) -> Image:
         """Decode an image as RGB; pixels stay as stored (no EXIF rotation), as the field's tools keep them."""
         content = self._bytes(img_id)
-        return decode(content, self._paths[img_id]).convert("RGB")
+        return decode_rgb(content, self._paths[img_id])
 
     def image_digest(self, img_id: str) -> str:
         """SHA-256 of the file."""
@@ -185,9 +204,16 @@ def official_order(rows: int, seed: int = TASK1.seed) -> npt.NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(rows)
 
 
-@lru_cache(maxsize=4)
 def _rows(folder: Path, split: str, hidden: bool) -> list[dict[str, Any]]:
-    return kvasir_rows.read_rows(kvasir_rows.find_parquet(folder, split), hidden=hidden)
+    """The rows of a split, read once as long as its files are the same."""
+    paths = kvasir_rows.find_parquet(folder, split)
+    stamps = tuple((path, status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()])
+    return _read_once(stamps, hidden)
+
+
+@lru_cache(maxsize=4)
+def _read_once(stamps: tuple[tuple[Path, int, int], ...], hidden: bool) -> list[dict[str, Any]]:
+    return kvasir_rows.read_rows([path for path, _, _ in stamps], hidden=hidden)
 
 
 def hub_folder(repository: str, layout: str) -> Path:

@@ -16,6 +16,7 @@ from gi_bench.harness.reading.questions import finding_asked
 from gi_bench.harness.schema import AtomicPair, Question
 from gi_bench.harness.suites import kvasir_rows
 from gi_bench.harness.suites.base import Suite, SuiteEntry
+from gi_bench.harness.suites.image_ids import check_image_id
 from gi_bench.harness.suites.kvasir import KvasirSuite, hub_folder
 from gi_bench.harness.suites.specs import SuiteSpec
 from gi_bench.harness.taxonomy import QUESTION_CLASSES
@@ -34,7 +35,7 @@ def to_question(row: Mapping[str, Any], index: int) -> Question:
         DataError: a value is missing or of another type.
     """
     where = str(row["_where"])
-    img_id = kvasir_rows.check_image_id(row["img_id"], where)
+    img_id = check_image_id(row["img_id"], where)
     text, answer = row["question"], row.get("answer")
     if not isinstance(text, str) or not text.strip():
         raise DataError("empty question", where=where, do="every row needs a question")

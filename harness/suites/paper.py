@@ -9,19 +9,18 @@ Source: github.com/itbaans/multi_task_training_gastrointestinal_vqa, commit a484
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gi_bench.harness.csv_text import CsvRows, read_csv
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.schema import Phrase, Region
 from gi_bench.harness.suites.base import Suite, SuiteEntry
-from gi_bench.harness.suites.kvasir_rows import check_image_id
-from gi_bench.harness.suites.pictures import SUFFIXES, decode
+from gi_bench.harness.suites.image_ids import check_image_id
+from gi_bench.harness.suites.masks import read_reference
+from gi_bench.harness.suites.pictures import PictureFolder, decode_rgb, read_picture
 from gi_bench.harness.suites.specs import SuiteSpec
 
 if TYPE_CHECKING:
@@ -58,64 +57,48 @@ class PaperGroundingSuite(Suite):
         self.name, self.spec = f"paper-grounding/{name}", SPEC
         self._folder = folder / "data" if (folder / "data" / "images").is_dir() else folder
         self.has_images = (self._folder / "images").is_dir()
+        self._images = PictureFolder(self._folder / "images")
         self._paths: dict[str, Path] = {}
         found: list[Phrase] = []
         for file, label, masks in SETS[name]:
-            for number, row in enumerate(self._rows(f"{file}_mask_phrases.csv"), start=2):
-                found.append(self._phrase(len(found), row, label, masks, f"{file}_mask_phrases.csv line {number}"))
+            pictures = PictureFolder(self._folder / masks)
+            table = self._rows(f"{file}_mask_phrases.csv")
+            for line, row in zip(table.lines, table.rows, strict=True):
+                found.append(self._phrase(len(found), row, label, pictures, f"{file}_mask_phrases.csv line {line}"))
         self.phrases = tuple(found)
         absent = sum(phrase.region is None for phrase in found)
         self.note = f"{absent} of {len(found)} phrases have no mask file and are not scored" if absent else ""
 
-    def _rows(self, file: str) -> list[dict[str, str]]:
+    def _rows(self, file: str) -> CsvRows:
         for folder in (self._folder / "splitted" / "test", self._folder / "test"):
             path = folder / file
-            if path.is_file():
-                try:
-                    with path.open(encoding="utf-8", newline="") as stream:
-                        rows = list(csv.DictReader(stream))
-                except (OSError, UnicodeDecodeError, csv.Error) as error:
-                    raise DataError(
-                        f"cannot read the phrases: {error}", where=path, do="it is a UTF-8 CSV file"
-                    ) from error
-                if rows and not {"img_id", "mask_id", "answer"} <= rows[0].keys():
-                    raise DataError(
-                        "needed: the columns img_id, mask_id and answer (the phrase)", where=path, do=LAYOUT
-                    )
-                return rows
+            if path.exists():
+                return read_csv(path, needed=("img_id", "mask_id", "answer"))
         raise DataError(f"{file} not found", where=self._folder, do=LAYOUT)
 
-    def _phrase(self, index: int, row: dict[str, str], label: str, masks: str, where: str) -> Phrase:
+    def _phrase(self, index: int, row: dict[str, str], label: str, masks: PictureFolder, where: str) -> Phrase:
         img_id, mask_id = check_image_id(row["img_id"], where), check_image_id(row["mask_id"], where)
+        if not row["answer"].strip():
+            raise DataError("an empty phrase", where=where, do="the column answer holds the phrase")
         if self.has_images and img_id not in self._paths:
-            self._paths[img_id] = self._image_path(img_id)
-        path = self._folder / masks / f"{mask_id}.jpg"
+            found = self._images.find(img_id)
+            if found is None:
+                raise DataError("image not found", where=self._folder / "images" / img_id, do=LAYOUT)
+            self._paths[img_id] = found
+        path = masks.find(mask_id)
         region = None
-        if path.is_file():
-            mask = np.asarray(decode(path.read_bytes(), path).convert("L")) > 128
-            if self.has_images:
-                width, height = self.load_image(img_id).size
-                if mask.shape != (height, width):
-                    from gi_bench.harness.regions import resize_nearest
-
-                    mask = resize_nearest(mask, height, width)
+        if path is not None:
+            mask, _ = read_reference(path, self.load_image(img_id).size if self.has_images else None)
             region = Region.from_mask(label, mask)
         return Phrase(index, img_id, row["answer"], label, region)
 
-    def _image_path(self, img_id: str) -> Path:
-        for suffix in SUFFIXES:
-            path = self._folder / "images" / f"{img_id}{suffix}"
-            if path.is_file():
-                return path
-        raise DataError("image not found", where=self._folder / "images" / img_id, do=LAYOUT)
-
     def load_image(self, img_id: str) -> Image:
         """Decode an image as RGB."""
-        return decode(self._paths[img_id].read_bytes(), self._paths[img_id]).convert("RGB")
+        return decode_rgb(read_picture(self._paths[img_id]), self._paths[img_id])
 
     def image_digest(self, img_id: str) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(self._paths[img_id].read_bytes()).hexdigest()
+        return hashlib.sha256(read_picture(self._paths[img_id])).hexdigest()
 
 
 def _loader(name: str) -> Callable[[Path | None], PaperGroundingSuite]:

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.image_ids import PICTURE_ENDINGS
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 def image_key(img_id: str) -> str:
@@ -27,7 +26,7 @@ def image_key(img_id: str) -> str:
     """
     name = unicodedata.normalize("NFC", img_id.strip()).replace("\\", "/").rstrip("/").rpartition("/")[2].casefold()
     name = name.partition("?")[0] or name  # what an address says after the file
-    while (ending := next((ending for ending in _ENDINGS if name.endswith(ending)), None)) and name != ending:
+    while (ending := next((ending for ending in PICTURE_ENDINGS if name.endswith(ending)), None)) and name != ending:
         name = name[: -len(ending)]
     return name
 

@@ -155,11 +155,12 @@ def test_rows_for_training_are_checked(what: str, row: dict[str, Any], told: str
 
 
 def test_a_review_is_checked() -> None:
-    assert read_review("img_id,label,decision,remark\na,polyp,accept,\n")["polyp"]["accept"] == 1
-    with pytest.raises(ValueError, match='unknown column "descision": the columns are img_id, label, decision, remark'):
-        read_review("img_id,label,decision,descision\na,polyp,accept,x\n")
-    with pytest.raises(ValueError, match="more fields"):
-        read_review("label,decision\npolyp,accept,reject\n")
+    path = Path("review.csv")
+    assert read_review(path, b"img_id,label,decision,remark\na,polyp,accept,\n")["polyp"]["accept"] == 1
+    with pytest.raises(DataError, match='unknown column "descision": the columns are img_id, label, decision, remark'):
+        read_review(path, b"img_id,label,decision,descision\na,polyp,accept,x\n")
+    with pytest.raises(DataError, match="more or fewer fields"):
+        read_review(path, b"label,decision\npolyp,accept,reject\n")
 
 
 def test_a_misspelt_key_of_a_prediction_is_told_and_columns_of_other_tools_pass(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gi_bench.baselines.data.masks.morphology import part_count
 from gi_bench.baselines.data.masks.refining import Mask, Picture, Predictor, refine
 from gi_bench.harness.errors import DataError, RunError
 from gi_bench.harness.files import read_table, write_table
-from gi_bench.harness.regions import united
+from gi_bench.harness.regions import fits, united
 from gi_bench.harness.schema import Phrase, Prediction, Region
 from gi_bench.harness.store import Run
 from gi_bench.harness.suites.base import Suite
@@ -283,9 +283,13 @@ def read_masks(path: Path) -> dict[tuple[str, str], Region]:
     for number, row in enumerate(read_table(path, SCHEMA).to_pylist()):
         region = Region(row["label"], row["height"], row["width"], row["counts"])
         try:
-            region.mask()
-        except Exception as error:  # run-length code of any other program
-            raise DataError("a mask that is no run-length code of its size", where=f"{path}, row {number}") from error
+            region.check()
+        except (ValueError, TypeError, AttributeError) as error:  # the last two where a field is empty
+            raise DataError(
+                f"a mask that is no run-length code of its size: {error}",
+                where=f"{path}, row {number}",
+                do="make the file again with gi-bench data masks",
+            ) from error
         if (row["img_id"], row["label"]) in found:
             raise DataError(f"two masks of {row['label']} in {row['img_id']}", where=f"{path}, row {number}")
         found[row["img_id"], row["label"]] = region
@@ -311,8 +315,7 @@ def check_sizes(masks: Mapping[tuple[str, str], Region], suite: Suite, where: ob
         if img_id not in sizes:
             sizes[img_id] = suite.load_image(img_id).size
         width, height = sizes[img_id]
-        difference = abs(region.width * height - region.height * width)
-        if min(region.width, region.height) < 1 or 100 * difference > region.height * width:
+        if not fits((region.width, region.height), (width, height)):
             raise DataError(
                 f"the mask of {label} in {img_id} has {region.width} x {region.height} pixels, "
                 f"its image {width} x {height}",

@@ -10,10 +10,13 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gi_bench.harness.csv_text import read_csv
+from gi_bench.harness.errors import DataError
 from gi_bench.harness.outputs import PAGE_MARK
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
@@ -120,28 +123,29 @@ def render_sheet(
     )
 
 
-def read_review(text: str) -> dict[str, dict[str, int]]:
+def read_review(path: Path, content: bytes | None = None) -> dict[str, dict[str, int]]:
     """Accepted, rejected and undecided masks by label, from a saved CSV.
 
-    Raises:
-        ValueError: a column is missing or unknown, a row has too many fields, or a decision is none of accept, reject
-            and empty.
-    """
-    import csv
+    Args:
+        path: the file.
+        content: its bytes, where they are at hand.
 
-    found: dict[str, dict[str, int]] = {}
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    strange = [name for name in rows.fieldnames or () if name not in REVIEW_COLUMNS]
+    Raises:
+        DataError: no CSV, a column is missing or unknown, a row has too many fields, or a decision is none of accept,
+            reject and empty.
+    """
+    do = "save it from the sheet again"
+    table = read_csv(path, content, needed=("label", "decision"))
+    strange = [name for name in table.columns if name not in REVIEW_COLUMNS]
     if strange:
-        raise ValueError(f"unknown column {json.dumps(strange[0])}: the columns are {', '.join(REVIEW_COLUMNS)}")
-    for row in rows:
-        if None in row:
-            raise ValueError("a row has more fields than the head")
-        if row.get("label") is None or row.get("decision") is None:
-            raise ValueError("the columns label and decision are needed")
+        raise DataError(
+            f"unknown column {json.dumps(strange[0])}: the columns are {', '.join(REVIEW_COLUMNS)}", where=path, do=do
+        )
+    found: dict[str, dict[str, int]] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
         decision = row["decision"] or "undecided"
         if decision not in ("accept", "reject", "undecided"):
-            raise ValueError(f"unknown decision {json.dumps(row['decision'])}")
+            raise DataError(f"unknown decision {json.dumps(decision)}", where=f"{path}, line {line}", do=do)
         counts = found.setdefault(row["label"], {"accept": 0, "reject": 0, "undecided": 0})
         counts[decision] += 1
     return found

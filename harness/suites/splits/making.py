@@ -7,7 +7,6 @@ by source group and, inside a group, by iterative stratification of what is aske
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import re
@@ -19,7 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gi_bench.harness.checking import checked, parse_json, read_text
+from gi_bench.harness.csv_text import read_csv
 from gi_bench.harness.errors import DataError, GiBenchError
+from gi_bench.harness.files import column_names, content_of, table_in
 from gi_bench.harness.suites.base import Suite
 
 Side = Literal["train", "test"]
@@ -114,7 +115,7 @@ def rows_of_file(path: Path) -> list[AskedRow]:
     Raises:
         DataError: missing, damaged, empty, without ``img_id``, or with an unsafe id.
     """
-    from gi_bench.harness.suites.kvasir_rows import check_image_id
+    from gi_bench.harness.suites.image_ids import check_image_id
 
     columns, table = _read_table(path)
     if "img_id" not in columns:
@@ -157,22 +158,13 @@ def _classes(value: object) -> frozenset[str]:
 
 def _read_table(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """Names of all columns, and the rows with at least ``img_id`` and the columns that tell the class."""
-    wanted = ("img_id", "question_class", "label")
-    try:
-        if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet as pq
-
-            names = list(pq.read_schema(path).names)
-            return names, pq.read_table(path, columns=[name for name in wanted if name in names]).to_pylist()
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            return list(reader.fieldnames or ()), list(reader)
-    except FileNotFoundError as error:
-        raise DataError("file not found", where=path, do="check the path") from error
-    except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        raise DataError(
-            f"cannot read the file: {type(error).__name__}", where=path, do="give a UTF-8 CSV or a whole Parquet file"
-        ) from error
+    if path.suffix.lower() == ".parquet":
+        do = "give a UTF-8 CSV or a whole Parquet file"
+        content = content_of(path, do=do, error=DataError)
+        table = table_in(content, path, do, DataError, ("img_id", "question_class", "label"))
+        return column_names(content), table.to_pylist()
+    found = read_csv(path)
+    return list(found.columns), list(found.rows)
 
 
 def file_source(path: Path) -> Source:
@@ -181,10 +173,7 @@ def file_source(path: Path) -> Source:
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        return Source(hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
-    except OSError as error:
-        raise DataError(f"cannot read the file: {error.strerror}", where=path, do="check the path") from error
+    return Source(hashlib.sha256(content_of(path, error=DataError)).hexdigest(), path.name)
 
 
 def read_sources(names: Sequence[str], load: Callable[[str], Suite]) -> tuple[list[AskedRow], list[Source]]:
@@ -301,7 +290,7 @@ class _File:
 
 def split_from_json(content: Any, where: object) -> Split:
     """Check a split's parsed JSON; see :meth:`Split.read`."""
-    from gi_bench.harness.suites.kvasir_rows import check_image_id
+    from gi_bench.harness.suites.image_ids import check_image_id
 
     again = "make it again with gi-bench split"
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -315,17 +304,33 @@ def split_from_json(content: Any, where: object) -> Split:
             raise DataError(f"unknown side {name[:60]!r}", where=where, do=f"sides are {' and '.join(SIDES)}")
     for side in SIDES:
         for img_id in listed.get(side, ()):
-            if check_image_id(img_id, str(where)) in sides:
-                raise DataError(f"image {img_id} is there twice", where=where, do=again)
-            sides[img_id] = side
+            known = check_image_id(img_id, where)
+            if known in sides:
+                raise DataError(f"image {known} is there twice", where=where, do=again)
+            sides[known] = side
     split = Split(sides, found.seed, found.fraction, sources)
     if found.fingerprint != split.fingerprint:
         raise DataError("the split was changed: its fingerprint does not fit", where=where, do=again)
     return split
 
 
+def check_share(fraction: float) -> None:
+    """Refuse a share of test images that is none.
+
+    Raises:
+        GiBenchError: it is not between 0 and 1.
+    """
+    if not 0 < fraction < 1:
+        raise GiBenchError(f"test share {fraction:g}", do="it lies between 0 and 1, e.g. 0.2")
+
+
 def make_split(
-    uses: Iterable[ImageUse], *, fraction: float = 0.2, seed: int = 42, sources: Iterable[Source] = ()
+    uses: Iterable[ImageUse],
+    *,
+    fraction: float = 0.2,
+    seed: int = 42,
+    sources: Iterable[Source] = (),
+    together: Iterable[tuple[str, str]] = (),
 ) -> Split:
     """Divide images into train and test.
 
@@ -336,27 +341,64 @@ def make_split(
         fraction: wanted share of test images, between 0 and 1. Every source group gets it to within one image.
         seed: decides among images that are alike.
         sources: where the uses came from, to be written into the split.
+        together: pairs of images that have to be on one side, as near-duplicates have; what is linked through others
+            is, too. A source group's sides may then miss their sizes by as much as such images are.
 
     Raises:
         GiBenchError: the fraction is not between 0 and 1.
         DataError: so few images that a side stays empty.
     """
-    if not 0 < fraction < 1:
-        raise GiBenchError(f"test share {fraction:g}", do="it lies between 0 and 1, e.g. 0.2")
+    check_share(fraction)
     images = gather(AskedRow(use.img_id, use.tasks, use.classes) for use in uses)
     groups: dict[str, list[ImageUse]] = defaultdict(list)
     for use in sorted(images, key=lambda use: _lot(seed, use.img_id)):
         groups[group_of(use.img_id)].append(use)
     sizes = _apportion({name: len(members) for name, members in groups.items()}, fraction)
+    bound = {img_id: members for members in linked(together) for img_id in members}
     sides: dict[str, Side] = {}
     carried: dict[str, float] = defaultdict(float)
     for name in sorted(groups):
-        _divide(groups[name], sizes[name], fraction, carried, sides)
+        _divide(groups[name], sizes[name], fraction, carried, _Placed(sides, bound))
     if len(set(sides.values())) < 2:
         raise DataError(
             f"{len(images)} images are too few for a test share of {fraction:g}", do="give more sets, or another share"
         )
     return Split(sides, seed, fraction, tuple(sorted(sources)))
+
+
+def linked(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Images that pairs link, directly or through others; each group sorted, and the groups by their first image.
+
+    >>> linked([("c", "b"), ("x", "y"), ("a", "b")])
+    [('a', 'b', 'c'), ('x', 'y')]
+    """
+    above: dict[str, str] = {}
+
+    def root(img_id: str) -> str:
+        while (parent := above.setdefault(img_id, img_id)) != img_id:
+            above[img_id] = above[parent]
+            img_id = parent
+        return img_id
+
+    for pair in pairs:
+        first, second = sorted(map(root, pair))
+        above[second] = first
+    groups: dict[str, list[str]] = defaultdict(list)
+    for img_id in sorted(above):
+        groups[root(img_id)].append(img_id)
+    return sorted(tuple(members) for members in groups.values() if len(members) > 1)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Sides so far, and the images that have to be on the side of another."""
+
+    sides: dict[str, Side]
+    bound: Mapping[str, tuple[str, ...]]
+
+    def with_it(self, img_id: str) -> tuple[str, ...]:
+        """The image and what goes with it."""
+        return self.bound.get(img_id, (img_id,))
 
 
 def _lot(seed: int, img_id: str) -> bytes:
@@ -374,12 +416,13 @@ def _apportion(counts: Mapping[str, int], fraction: float) -> dict[str, int]:
 
 
 def _divide(
-    images: Sequence[ImageUse], test_size: int, fraction: float, carried: dict[str, float], sides: dict[str, Side]
+    images: Sequence[ImageUse], test_size: int, fraction: float, carried: dict[str, float], placed: _Placed
 ) -> None:
     """Iterative stratification of one group: the rarest label first, each image where its label is wanted most.
 
     ``carried`` holds, by label, the test images that earlier groups still owe; so rounding does not add up.
     """
+    sides = placed.sides
     room: dict[Side, int] = {"train": len(images) - test_size, "test": test_size}
     labels = {use.img_id: sorted(use.classes | {f"task {task}" for task in use.tasks}) for use in images}
     waiting: dict[str, list[str]] = defaultdict(list)
@@ -391,22 +434,33 @@ def _divide(
         want["test"][label] = len(members) * fraction + carried[label]
         want["train"][label] = len(members) - want["test"][label]
 
-    def place(img_id: str, side: Side) -> None:
-        sides[img_id] = side
+    def count(img_id: str, side: Side) -> None:
         room[side] -= 1
         for label in labels[img_id]:
             want[side][label] -= 1
 
+    def place(img_id: str, side: Side) -> None:
+        for one in placed.with_it(img_id):
+            sides[one] = side
+            if one in labels:  # else it is of a later group, which counts it when its turn comes
+                count(one, side)
+
+    for use in images:
+        if use.img_id in sides:  # an earlier group brought it along
+            count(use.img_id, sides[use.img_id])
     while waiting:
         rarest = min(waiting, key=lambda label: (len(waiting[label]), label))
         for img_id in waiting.pop(rarest):
+            if img_id in sides:
+                continue
+            size = len(placed.with_it(img_id))
             # Full sides take no more: the size of the group's sides is exact, that of a label as near as it gets.
-            needs = {s: (room[s] > 0, want[s][rarest], room[s], s == "train") for s in SIDES}
+            needs = {s: (room[s] >= size, want[s][rarest], room[s], s == "train") for s in SIDES}
             place(img_id, max(SIDES, key=lambda s: needs[s]))
         waiting = {label: left for label, ids in waiting.items() if (left := [i for i in ids if i not in sides])}
     for use in images:
         if use.img_id not in sides:  # nothing is known of it
-            place(use.img_id, "test" if room["test"] else "train")
+            place(use.img_id, "test" if room["test"] >= len(placed.with_it(use.img_id)) else "train")
     for label, owed in want["test"].items():
         carried[label] = owed
 

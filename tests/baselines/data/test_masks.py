@@ -416,7 +416,7 @@ def test_the_review_sheet_is_inert_and_its_csv_is_read(tmp_path: Path, capsys: p
     assert "onerror=alert(1)>" not in page
     assert "Content-Security-Policy" in page
     text = 'img_id,label,decision,remark\r\na,polyp,accept,"x, y"\r\nb,polyp,,\r\nc,tube,reject,\r\n'
-    assert read_review(text) == {
+    assert read_review(Path("review.csv"), text.encode()) == {
         "polyp": {"accept": 1, "reject": 0, "undecided": 1},
         "tube": {"accept": 0, "reject": 1, "undecided": 0},
     }
@@ -426,8 +426,8 @@ def test_the_review_sheet_is_inert_and_its_csv_is_read(tmp_path: Path, capsys: p
     assert "polyp: accepted 1.00 [0.21, 1.00], n 1, undecided 1" in capsys.readouterr().out
     saved.write_text("a,b\n1,2\n", encoding="utf-8")
     assert _main(["data", "review", str(saved)]) == 2
-    with pytest.raises(ValueError, match="unknown decision"):
-        read_review("label,decision\npolyp,maybe\n")
+    with pytest.raises(DataError, match="unknown decision"):
+        read_review(Path("review.csv"), b"label,decision\npolyp,maybe\n")
 
 
 def test_scores_are_compared_with_overlap(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from PIL import Image, ImageEnhance
 from gi_bench.harness.audit import images as audit
 from gi_bench.harness.cli import main
 from gi_bench.harness.errors import DataError
+from gi_bench.harness.suites.image_lists import read_image_ids
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.harness.suites.splits import making as splits
-from gi_bench.harness.suites.splits.making import AskedRow, Split, gather, make_split
+from gi_bench.harness.suites.splits.making import AskedRow, ImageUse, Split, gather, make_split
 from gi_bench.harness.suites.splits.suite import SplitSuite
 
 SETS = ("polyps_mask_phrases", "instruments_mask_phrases", "oesophatigis_mask_phrases", "z-line_mask_phrases",
@@ -237,3 +238,77 @@ def test_hash_distances_are_those_of_a_plain_loop() -> None:
     assert {(pair.first, pair.second) for pair in found} == expected
     assert all((first[p.first] ^ second[p.second]).bit_count() == p.distance for p in found)
     assert [p.distance for p in found] == sorted(p.distance for p in found)
+
+
+def _frames(folder: Path, count: int = 12) -> Path:
+    """Images in groups of three that are nearly the same, and a list of them."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    dice = np.random.default_rng(3)
+    for group in range(count // 3):
+        blocks = dice.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+        pixels = np.asarray(Image.fromarray(blocks).resize((128, 128), Image.Resampling.BICUBIC)).astype(np.int64)
+        for number in range(3):
+            Image.fromarray(np.clip(pixels + number, 0, 255).astype(np.uint8)).save(images / f"f{group}{number}.png")
+    rows = "".join(f"f{group}{number},q,a\n" for group in range(count // 3) for number in range(3))
+    (folder / "rows.csv").write_text("img_id,question,answer\n" + rows)
+    return folder
+
+
+def test_a_split_keeps_near_duplicates_together_and_passes_the_audit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _frames(tmp_path)
+    made, images = str(folder / "s.json"), str(folder / "images")
+    sides = [f"{made}:train", f"{made}:test", "--images", images]
+    assert _run("split", str(folder / "rows.csv"), "--images", images, "--test-share", "0.25", "-o", made) == 0
+    assert "12 pairs, 4 groups of 12 images (the largest 3)" in capsys.readouterr().out
+    assert _run("audit", *sides) == 0
+    assert len(Split.read(Path(made)).images("test")) == 3
+    arguments = ["--images", images, "--no-near-duplicates", "--test-share", "0.25", "-o", made]
+    assert _run("split", str(folder / "rows.csv"), *arguments) == 0
+    assert "not looked for" in capsys.readouterr().out
+    assert _run("audit", *sides) == 1, "the same images without the groups leak"
+
+
+def test_groups_of_one_change_no_split() -> None:
+    uses = [ImageUse(f"cl8k{i}", frozenset({"answer"}), frozenset({f"class {i % 3}"})) for i in range(40)]
+    uses += [ImageUse(f"cla8{i}", frozenset({"answer"}), frozenset({f"class {i % 5}"})) for i in range(20)]
+    alone = make_split(uses, fraction=0.3)
+    assert make_split(uses, fraction=0.3, together=[("x", "y")]).sides == alone.sides
+    # Across source groups, and through others.
+    bound = make_split(uses, fraction=0.3, together=[("cl8k1", "cla81"), ("cla81", "cla82"), ("cl8k5", "cl8k6")])
+    assert len({bound.sides[one] for one in ("cl8k1", "cla81", "cla82")}) == 1
+    assert bound.sides["cl8k5"] == bound.sides["cl8k6"]
+    assert abs(len(bound.images("test")) - len(alone.images("test"))) <= 2
+
+
+@pytest.mark.parametrize("name", ["ids.txt", "ids.json", "ids.csv"])
+def test_the_ending_of_a_picture_is_no_part_of_an_id(tmp_path: Path, name: str) -> None:
+    texts = {
+        "ids.txt": "a1.jpg\na2.PNG\n", "ids.json": '["a1.jpeg", "a2.tif"]', "ids.csv": "img_id;x\na1.jpg;1\na2.bmp;2\n"
+    }  # fmt: skip
+    (tmp_path / name).write_text(texts[name])
+    assert read_image_ids(tmp_path / name) == ["a1", "a2"]
+
+
+def test_two_sets_of_one_name_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "ids.txt").write_text(f"{side}1\n")
+    paths = [str(tmp_path / side / "ids.txt") for side in ("a", "b")]
+    assert _run("audit", *paths) == 0
+    out = capsys.readouterr().out
+    assert all(path in out for path in paths)
+    assert _run("audit", paths[0], paths[0]) == 1
+    assert "ids.txt (1)" in capsys.readouterr().out
+
+
+def test_no_file_is_called_dash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["split", "phantom/test", "-o", "-"], ["run", "--model", "x", "--output=-"]):
+        assert _run(*arguments) == 2
+        assert "does not write to standard output" in capsys.readouterr().err
+    assert _run("suites", "export", "phantom/validation", "-o", "-") == 0
+    written = capsys.readouterr()
+    assert json.loads(written.out.splitlines()[0])["index"] == 0
+    assert "rows: -" in written.err

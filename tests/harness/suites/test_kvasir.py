@@ -103,7 +103,8 @@ def test_a_made_folder(tmp_path: Path) -> None:
     mask[20:40, 20:60] = 255
     Image.fromarray(mask).save(folder / "masks" / "abc1.png")
     (folder / "phrases.csv").write_text(
-        "img_id,q,question,answer\nabc1,What type of polyp is present?,q,the polyp\nother9,x,y,z\n"
+        "img_id,q,question,answer\nabc1,What type of polyp is present?,q,the polyp\n"
+        "other9,What type of polyp is present?,y,z\n"
     )
     suite = load_suite("kvasir-vqa-x1/test", folder)
     assert [q.is_negative for q in suite.questions] == [False, False, True]
@@ -163,7 +164,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     path = folder / "data" / "test-00000-of-00001.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="damaged or truncated"):
+    with pytest.raises(DataError, match="damaged Parquet"):
         load_suite("kvasir-vqa-x1/test", folder)
     pq.write_table(pa.table({"img_id": ["a"], "text": ["b"]}), path)
     with pytest.raises(DataError, match="without the column complexity"):
@@ -172,7 +173,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([odd]), path)
     import gi_bench.harness.suites.kvasir as module
 
-    module._rows.cache_clear()
+    module._read_once.cache_clear()
     with pytest.raises(DataError, match="complexity 'one'"):
         load_suite("kvasir-vqa-x1/test", folder)
 
@@ -234,3 +235,83 @@ def test_training_takes_the_frames_unless_they_are_the_test_split_s(tmp_path: Pa
     assert [(p.img_id, p.phrase) for p in suite.phrases if p.is_negative] == [("clean", "a red polyp")]
     made, _ = make_negatives(suite, 5)
     assert [(one.img_id, one.thing, one.phrase) for one in made if one.phrase] == [("clean", "polyp", "a red polyp")]
+
+
+PHRASE = "What type of polyp is present?"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"img_id,q,answer\nabc1,{PHRASE[:-2]}d?,x\n", "unknown atomic question .*did you mean"),
+        ("img_id,q,answer\nabc1,,x\n", "a phrase of nothing that is named"),
+        ("img_id,q,answer,label\nabc1,,x,polpy\n", "unknown label 'polpy': did you mean 'polyp'"),
+        ("img_id,answer\nabc1,x\n", "give the column label"),
+        (f"img_id,q,answer\nabc1,{PHRASE},\n", "an empty phrase"),
+        (f"img_id,q,answer\nother,{PHRASE},x\n", "none of its 1 rows is about an image"),
+        ("img_id,q,answer\nabc1,What type of procedure is the image taken from?,x\n", "nothing that can be shown"),
+    ],
+)
+def test_a_phrase_of_nothing_known_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    folder = _folder(tmp_path, [ROW])
+    (folder / "phrases.csv").write_text(text)
+    with pytest.raises(DataError, match=message) as error:
+        load_suite("kvasir-vqa-x1/test", folder)
+    assert "phrases.csv" in str(error.value)
+
+
+def test_labels_in_any_case_and_masks_that_no_row_uses(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = _folder(tmp_path, [ROW])
+    (folder / "masks").mkdir()
+    mask = np.zeros((30, 40), dtype=np.uint8)
+    mask[5:9, 5:9] = 1
+    Image.fromarray(mask).save(folder / "masks" / "abc1.TIF", format="TIFF")
+    Image.fromarray(mask).save(folder / "masks" / "abd1.png")
+    (folder / "phrases.csv").write_bytes("img_id;answer;label\r\nabc1.jpg;the polyp;PoLyp\r\n".encode("utf-8-sig"))
+    suite = load_suite("kvasir-vqa-x1/test", folder)
+    (phrase,) = suite.phrases
+    assert phrase.label == "polyp"
+    assert phrase.region is not None
+    assert phrase.region.area == 16
+    assert "no row uses 1 files of masks/, the first is abd1.png" in suite.note
+    Image.fromarray(mask * 0).save(folder / "masks" / "abc1.TIF", format="TIFF")
+    with pytest.raises(DataError, match=r"without a pixel .*abc1\.TIF"):
+        load_suite("kvasir-vqa-x1/test", folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"complexity": True}, "complexity True"),
+        ({"complexity": "easy"}, "complexity 'easy'"),
+        ({"complexity": float("nan")}, "complexity nan"),
+        ({"explanation": 0.5}, "'explanation' is not text"),
+        ({"index": [0]}, "is no whole number"),
+        ({"index": 1}, "index 1 at position 0"),
+    ],
+)
+def test_columns_of_another_type_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    for name in ("kvasir-vqa-x1/test", "hidden/task1"):
+        if name.startswith("hidden") and "explanation" in change:
+            continue
+        folder = _folder(tmp_path / name.replace("/", "-"), [{**ROW, **change}])
+        with pytest.raises(DataError, match=message):
+            load_suite(name, folder)
+
+
+def test_shards_are_each_there_once(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, [ROW])
+    first = folder / "data" / "test-00000-of-00001.parquet"
+    content = first.read_bytes()
+    two = [folder / "data" / f"test-0000{i}-of-00002.parquet" for i in range(2)]
+    first.rename(two[0])
+    with pytest.raises(DataError, match="shard 1 of 2 is missing"):
+        load_suite("kvasir-vqa-x1/test", folder)
+    two[1].write_bytes(content)
+    with pytest.raises(DataError, match=r"test-00001-of-00002\.parquet is a copy of test-00000-of-00002\.parquet"):
+        load_suite("kvasir-vqa-x1/test", folder)
+    two[1].rename(folder / "data" / "test-extra.parquet")
+    with pytest.raises(DataError, match="is no shard of the others"):
+        load_suite("kvasir-vqa-x1/test", folder)
