@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from gi_bench.harness import files
 from gi_bench.harness.errors import ChangedError, RunError
+from gi_bench.harness.schema import Region
 
 Record = TypeVar("Record")
 _SCALARS: dict[Any, pa.DataType] = {
