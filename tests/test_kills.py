@@ -112,6 +112,8 @@ def case(gi_bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from gi_bench.harness.engine import run
 
     monkeypatch.setattr(run, "make_plan", run.make_plan)  # which the plugin replaces
+    # Of a training: a loss is the mean since the row before, so rows are written where states are.
+    monkeypatch.setattr("gi_bench.baselines.training.settings.REPORT_EVERY", 1)
     monkeypatch.setattr(registry, "_plugin_entries", {group: [] for group in registry._plugin_entries})
     plugin = tmp_path / "plugin.py"
     plugin.write_text(_PLUGIN, encoding="utf-8")
