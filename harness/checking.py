@@ -28,7 +28,13 @@ _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def checked(
-    content: Any, record: type[Record], where: object, *, do: str = "", error: type[GiBenchError] = GiBenchError
+    content: Any,
+    record: type[Record],
+    where: object,
+    *,
+    do: str = "",
+    error: type[GiBenchError] = GiBenchError,
+    finite: bool = True,
 ) -> Record:
     """Parsed JSON or TOML as a record.
 
@@ -38,6 +44,7 @@ def checked(
         where: the file, and the line where it has many.
         do: what the user can do; empty leaves it to the message.
         error: kind of the error.
+        finite: whether NaN and infinity are refused.
 
     Raises:
         GiBenchError: a key is unknown or missing, or a value is not allowed.
@@ -47,7 +54,7 @@ def checked(
     try:
         # Through JSON, since only there a strict check takes a list for a tuple. TOML's dates become texts.
         text = json.dumps({"content": content}, default=str)
-        found: Record = getattr(_model_of(record).model_validate_json(text), "content")  # noqa: B009
+        found: Record = getattr(_model_of(record, finite).model_validate_json(text), "content")  # noqa: B009
         return found
     except ValidationError as problems:
         raise _told(problems, record, where, do, error) from problems
@@ -80,17 +87,17 @@ def read_text(path: Path, do: str = "", error: type[GiBenchError] = GiBenchError
         raise error("cannot read the file: it is not UTF-8 text", where=path, do=do or "save it as UTF-8") from found
 
 
-def _model_of(record: Any) -> type[BaseModel]:
-    return _made(record)  # mypy calls no type hashable: the cache stands behind an Any
+def _model_of(record: Any, finite: bool = True) -> type[BaseModel]:
+    return _made(record, finite)  # mypy calls no type hashable: the cache stands behind an Any
 
 
 @cache
-def _made(record: Any) -> type[BaseModel]:
+def _made(record: Any, finite: bool) -> type[BaseModel]:
     """A model around a record. Plain dataclasses take over its configuration, down to the last nested one."""
     from pydantic import ConfigDict, create_model
 
     return create_model(
-        "Content", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), content=(record, ...)
+        "Content", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=not finite), content=(record, ...)
     )
 
 

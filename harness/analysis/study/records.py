@@ -231,7 +231,7 @@ def read_study(path: Path) -> Study:
     except (AttributeError, TypeError, KeyError) as error:
         raise RunError(f"a study with a missing or wrong field: {error}", where=path, do=again) from error
     # The digest is the file's: a study that is read and changed on purpose gets another when it is written.
-    found = replace(checked(content, Study, path, do=again, error=RunError), digest="")
+    found = replace(checked(content, Study, path, do=again, error=RunError, finite=False), digest="")
     if changed:
         note = f"the study was changed after it was made ({path.name}); accepted with --accept-changed"
         found = replace(found, notes=(*found.notes, note))
