@@ -110,7 +110,7 @@ CASES = [
         )
     ),
     Case(f"{_RUN}/training.json", f"score {{}}/{_RUN} --resamples 0", is_stored=True),
-    Case(f"{_RUN}/timings/part-00000.json", f"submit task1 {{}}/{_RUN} -o {{}}/submission", is_stored=True),
+    Case(f"{_RUN}/timings/part-00000.json", f"report {{}}/{_RUN} -o {{}}/page.html", is_stored=True),
 ]  # fmt: skip
 
 

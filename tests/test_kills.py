@@ -194,8 +194,6 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     "score --predictions": _import,
     "score": lambda folder: ["score", _scored(folder), "--resamples", 0],
     "report": lambda folder: ["report", _scored(folder)],
-    "submit task1": lambda folder: ["submit", "task1", _scored(folder)],
-    "submit task2": lambda folder: ["submit", "task2", _scored(folder)],
     "data negatives": lambda folder: ["data", "negatives", "-o", folder / "n.jsonl", "--ratio", 0.5, "-s", _SUITE],
     "data explanations": lambda folder: ["data", "explanations", "-o", folder / "e.jsonl", "-s", _SUITE],
     "data masks": lambda folder: ["data", "masks", "-o", folder / "m.parquet", "--source", "box", "-s", _SUITE],

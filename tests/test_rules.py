@@ -62,9 +62,15 @@ def _arguments(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return len(names) - (names[:1] in (["self"], ["cls"]))
 
 
+def _lines(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function; of a sub-command without the options in its head."""
+    first = node.body[0].lineno if path.parent.name == "commands" else node.lineno
+    return (node.end_lineno or first) - first + 1
+
+
 def test_a_function_fits_on_a_screen() -> None:
     found = _functions()
     assert len(found) > 1000
-    long = [f"{path}:{node.name}" for path, node in found if (node.end_lineno or 0) - node.lineno >= 60]
+    long = [f"{path}:{node.name}" for path, node in found if _lines(path, node) > 60]
     wide = [f"{path}:{node.name}" for path, node in found if _arguments(path, node) > 8]
     assert (long, wide) == ([], [])

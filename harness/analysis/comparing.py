@@ -58,6 +58,14 @@ class Comparison:
         return "better" if (self.found.difference > 0) == self.metric.higher_is_better else "worse"
 
 
+def _check(runs: Sequence[Run]) -> None:
+    """Refuse runs that were changed, lack predictions, or are of other rows than the first."""
+    for run in runs:
+        run.check_files()
+        check_predictions(run)
+        check_same_rows(runs[0], run)
+
+
 def compare_runs(
     paths: Sequence[Run | Path | str],
     *,
@@ -91,10 +99,7 @@ def compare_runs(
         runs = [replace(run, settings=settings) for run in runs]
     if len(runs) < 2:
         raise RunError("one run has nothing to be compared with", do="give two run folders or more")
-    for run in runs:
-        run.check_files()
-        check_predictions(run)
-        check_same_rows(runs[0], run)
+    _check(runs)
     chosen = _chosen(metrics, names, everything)
     labels = _labels(runs)
     permutations = resamples or draws_needed(len(chosen) * (len(runs) - 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -111,47 +110,6 @@ def test_pages_and_pictures_of_ours_among_the_runs_are_left_out_and_said(
     done = gi_bench("report", *sorted(run.parent.iterdir()))
     assert done.returncode == 2
     assert "notes.html" in done.stderr
-
-
-def test_a_submission_eats_no_pictures_of_others(gi_bench: CommandLine, run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-
-    def submit() -> tuple[int, str]:
-        done = gi_bench("submit", "task2", run, "-o", folder)
-        return done.returncode, done.stderr
-
-    (folder / "visuals").mkdir(parents=True)
-    assert submit()[0] == 0, "an empty folder has nothing to lose"
-    mine = folder / "visuals" / "holiday.png"
-    mine.write_bytes(b"mine")
-    before = _files(folder)
-    code, told = submit()
-    assert code == 2
-    assert "visuals/holiday.png" in told
-    assert _files(folder) == before
-    mine.unlink()
-    assert submit()[0] == 0
-    (folder / "visuals" / "00000.png").write_bytes(b"changed, and still named by the rows")
-    assert submit()[0] == 0
-    (folder / "submission_task2.jsonl").write_text("my own list\n")
-    assert submit()[0] == 2
-    (folder / "submission_task2.jsonl").unlink()
-    assert submit()[0] == 0, "the pictures are those that are about to be written: a killed attempt"
-    (folder / "submission_task2.jsonl").unlink()
-    (folder / "visuals" / "00000.png").write_bytes(b"of somebody else under our kind of name")
-    assert submit()[0] == 2
-    shutil.rmtree(folder / "visuals")
-    (tmp_path / "album").mkdir()
-    (tmp_path / "album" / "a.png").write_bytes(b"mine")
-    (folder / "visuals").symlink_to(tmp_path / "album")
-    assert submit()[0] == 2
-    assert (tmp_path / "album" / "a.png").exists()
-    (folder / "visuals").unlink()
-    for name, verb in (("submission_info.json", "task2"), ("predictions_1.json", "task1")):
-        (folder / name).write_text(json.dumps({"mine": 1}))
-        assert gi_bench("submit", verb, run, "-o", folder).returncode == 2
-        assert json.loads((folder / name).read_text()) == {"mine": 1}
-        (folder / name).unlink()
 
 
 def test_a_training_replaces_checkpoints_of_its_own_only(tmp_path: Path) -> None:

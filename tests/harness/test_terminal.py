@@ -82,8 +82,6 @@ def test_a_hostile_manifest_moves_no_cursor(gi_bench: CommandLine, hostile_run: 
         (("compare", hostile_run, other, "--resamples", 100, "--json"), {0}),
         (("verify", hostile_run, "--summary"), {0, 1}),
         (("verify", hostile_run, "--json"), {0, 1}),
-        (("submit", "task1", hostile_run), {0}),
-        (("submit", "task2", hostile_run), {0}),
         (("report", hostile_run, other), {0}),
         (("bounds", hostile_run), {0, 2}),
         (("report", hostile_run, "-o", tmp_path / "no\x1b[2Jwhere" / "page.html"), {0}),
