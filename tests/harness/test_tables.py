@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -36,8 +37,10 @@ def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 _REGION = st.builds(
-    Region, _TEXT, _COUNT, _COUNT, _TEXT, _maybe(_SINGLE), _maybe(st.tuples(*[_SINGLE] * 4)),
-    _maybe(st.tuples(_SINGLE, _SINGLE)),
+    lambda label, height, width, seed, confidence: replace(
+        Region.from_mask(label, np.random.default_rng(seed).random((height, width)) > 0.5), confidence=confidence
+    ),
+    _TEXT, st.integers(1, 5), st.integers(1, 5), st.integers(0, 9), _maybe(st.floats(0, 1, width=32)),
 )  # fmt: skip
 _REPLY = st.builds(
     Reply, _maybe(_TEXT), _maybe(_TEXT), _maybe(st.sampled_from(REPLY_STATES)), _maybe(_COUNT),

@@ -159,6 +159,8 @@ def test_a_model_that_cannot_be_written_out_leaves_two_places(
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     manifest["recipe"]["variant"] = "somebody's"
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (run / "scores.json").unlink()
+    score_run(run, resamples=10)
     edition = edition_of("medico2025-task1", "task1", "made2030", made / "editions2026.toml")
     team = Team.read(made / "team.toml")
     lines = task1.write(open_run(run), tmp_path / "out", task1.Wanted(edition, team, "team/model"))

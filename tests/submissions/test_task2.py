@@ -512,7 +512,7 @@ class TestBadInput:
         part = kit.top / "run" / "predictions" / "part-00000.parquet"
         bad = (Region("polyp", 48, 48, "\u00e9"),)
         write_part(part, [replace(p, regions=bad) if p.regions else p for p in read_predictions(part)])
-        kit.refused("a region of row 0 cannot be decoded")
+        kit.refused("a run-length code with characters of no code")
 
     @pytest.mark.parametrize(
         ("change", "message"),
