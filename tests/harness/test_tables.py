@@ -37,10 +37,12 @@ def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 _REGION = st.builds(
-    lambda label, height, width, seed, confidence: replace(
-        Region.from_mask(label, np.random.default_rng(seed).random((height, width)) > 0.5), confidence=confidence
+    lambda label, height, width, seed, score, box, point: Region(
+        label, height, width,
+        Region.from_mask(label, np.random.default_rng(seed).random((height, width)) > 0.5).counts, score, box, point,
     ),
-    _TEXT, st.integers(1, 5), st.integers(1, 5), st.integers(0, 9), _maybe(st.floats(0, 1, width=32)),
+    _TEXT, st.integers(1, 5), st.integers(1, 5), st.integers(0, 9), _maybe(_SINGLE),
+    _maybe(st.tuples(*[_SINGLE] * 4)), _maybe(st.tuples(_SINGLE, _SINGLE)),
 )  # fmt: skip
 _REPLY = st.builds(
     Reply, _maybe(_TEXT), _maybe(_TEXT), _maybe(st.sampled_from(REPLY_STATES)), _maybe(_COUNT),
