@@ -6,7 +6,6 @@ participants edit stays byte for byte, since the organisers replace lines of it 
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import re
 from dataclasses import dataclass
@@ -128,23 +127,6 @@ def sections(text: str, where: object) -> Sections:
     )
 
 
-def with_info(text: str, info: dict[str, Any], where: object) -> str:
-    """A script with the value of ``SUBMISSION_INFO`` replaced, all else as it was.
-
-    Raises:
-        GiBenchError: the script does not give it as a dictionary.
-    """
-    tree = ast.parse(text)
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(getattr(one, "id", None) == "SUBMISSION_INFO" for one in node.targets):
-            lines = text.splitlines(keepends=True)
-            end = node.end_lineno or node.lineno
-            return "".join(lines[: node.lineno - 1]) + info_block(info) + "".join(lines[end:])
-    raise GiBenchError(
-        "the template has no SUBMISSION_INFO", where=where, do=f"use {CLIENT} 0.15.7, or update gi-bench"
-    )
-
-
 def info_block(info: dict[str, Any]) -> str:
     """``SUBMISSION_INFO`` as Python source; whatever the values hold, they stay texts."""
     lines = [f"    {key!a}: {_literal(value)},\n" for key, value in info.items()]
@@ -165,5 +147,4 @@ __all__ = [
     "read_template",
     "sections",
     "template_path",
-    "with_info",
 ]
