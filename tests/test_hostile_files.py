@@ -110,7 +110,6 @@ CASES = [
         )
     ),
     Case(f"{_RUN}/training.json", f"score {{}}/{_RUN} --resamples 0", is_stored=True),
-    Case(f"{_RUN}/timings/part-00000.json", f"report {{}}/{_RUN} -o {{}}/page.html", is_stored=True),
 ]  # fmt: skip
 
 

@@ -301,3 +301,38 @@ def test_a_run_tells_the_command_that_submits_it(tmp_path: Path) -> None:
     assert what == "submit with"
     assert command == f"gi-bench submit task1 {fit} --info team.toml --repo USER/NAME -o DIR"
     assert not (fit / "submission").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"{", "cannot read JSON"), (b"[]", "part-00000.json"), (b'{"seconds": {"encode": "long"}}', "seconds.encode"),
+     (b"\xff\xfe", "UTF-8")],
+)  # fmt: skip
+def test_damaged_timings_are_one_line(
+    made: Path, tmp_path: Path, gi_bench: CommandLine, content: bytes, told: str
+) -> None:
+    for name in ("team.toml", "editions2025.toml"):
+        shutil.copy(made / name, tmp_path / name)
+    shutil.copytree(made / "run", tmp_path / "run")
+    (tmp_path / "run" / "timings" / "part-00000.json").write_bytes(content)
+    done = _submit(gi_bench, tmp_path, tmp_path / "out")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert told in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_changed_predictions_are_told(made: Path, tmp_path: Path, gi_bench: CommandLine) -> None:
+    for name in ("team.toml", "editions2025.toml"):
+        shutil.copy(made / name, tmp_path / name)
+    shutil.copytree(made / "run", tmp_path / "run")
+    scores = tmp_path / "run" / "scores.json"
+    found = json.loads(scores.read_text(encoding="utf-8"))
+    found["scores"][0]["value"] = 0.99
+    scores.write_text(json.dumps(found), encoding="utf-8")
+    done = _submit(gi_bench, tmp_path, tmp_path / "out")
+    assert done.returncode == 2
+    assert "scores.json" in done.stderr
+    done = _submit(gi_bench, tmp_path, tmp_path / "out", "2025", "--accept-changed")
+    assert done.returncode == 0, done.stderr
+    assert "accepted with --accept-changed" in " ".join(done.stdout.split())
