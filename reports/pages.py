@@ -102,7 +102,7 @@ def vega() -> Markup:
         import vl_convert
 
         # Putting it together takes three seconds.
-        script = vl_convert.javascript_bundle(None, VEGA_LITE)
+        script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
         keep(made, script)
     # Text of a script must not end it; in the library both occur in strings and comments only. Its short names stay
     # inside a function of its own: a page's scripts share one room.
