@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gi_bench.harness.metrics.base import Metric, Statistics, ratio
+from gi_bench.harness.provenance import is_ours
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import Question
 from gi_bench.harness.store import Run
@@ -48,13 +49,12 @@ def row_scores(run: Run, metrics: Mapping[str, Metric] | None = None) -> tuple[R
     # Metrics say of each row which image it is of, and no more: the ids carry the question along.
     keyed = run.asking([replace(one, img_id=_Asked.of(one)) for one in run.questions])
     known = registered("gi_bench.metrics") if metrics is None else metrics
-    shared = len({one.img_id for one in run.questions}) < len(run.questions)
     others = []
     for info in run.scores.metrics:
         stored = run.scores.find(info.name)
         if info.name not in known or stored is None or stored.value is None:
             continue
-        statistics = _statistics(known[info.name], keyed, shared)
+        statistics = _statistics(known[info.name], keyed)
         if statistics is None or not (statistics.value is ratio or info.group in _TEXT_GROUPS):
             continue
         if not math.isclose(float(statistics.value(statistics.sums.sum(axis=0))), stored.value, rel_tol=1e-9):
@@ -67,7 +67,7 @@ def row_scores(run: Run, metrics: Mapping[str, Metric] | None = None) -> tuple[R
     return found, tuple(others)
 
 
-def _statistics(metric: Metric, run: Run, shared: bool) -> Statistics | None:
+def _statistics(metric: Metric, run: Run) -> Statistics | None:
     """What a metric makes of a run's questions, a row each; None where it has no such rows."""
     try:
         made = metric.compute(run)
@@ -77,8 +77,8 @@ def _statistics(metric: Metric, run: Run, shared: bool) -> Statistics | None:
         return None
     if not made.images or not all(isinstance(image, _Asked) for image in made.images):
         return None
-    # A row an image, though images are asked several questions: not scores of questions.
-    if shared and len(made.images) > 1 and len(set(made.images)) == len(made.images) < len(run.questions):
+    # A row an image, though images are asked several questions: a plugin may mean the image. Ours mean the question.
+    if not is_ours(metric.compute) and len(set(made.images)) == len(made.images) < len(run.questions):
         return None
     return made
 

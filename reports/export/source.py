@@ -34,7 +34,7 @@ class Source:
     @property
     def name(self) -> str:
         """Name of the variant, as text that can be written."""
-        return writable(self.run.variant)
+        return str(writable(self.run.variant))
 
     @property
     def infos(self) -> dict[str, MetricInfo]:
