@@ -49,7 +49,7 @@ def eval_results(scores: Iterable[Score], on: EvaluatedOn, infos: Iterable[Metri
         if score.value is None:
             continue
         info = described.get(score.metric)
-        is_region = info is not None and info.group == "regions"
+        is_region = score.metric.startswith(("region_", "visual_"))
         found.append(
             EvalResult(
                 task_type="image-segmentation" if is_region else "visual-question-answering",

@@ -1,15 +1,14 @@
 """For Inspect: a log that ``inspect view`` opens, every question a sample.
 
-Written by inspect-ai's own writer. Its archive is packed again with the run's date in the place of the clock's.
+Written by inspect-ai's own writer as JSON: its writer of archives takes minutes for thousands of questions, since its
+time grows with their square, and dates what it writes by the clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ _ROLES = {"floor": "a floor", "ceiling": "a ceiling", "model": "a model"}
 
 
 def inspect_files(source: Source) -> list[File]:
-    """One ``.eval`` file, named as Inspect names its logs.
+    """One log, named as Inspect names its own.
 
     Raises:
         GiBenchError: inspect-ai is not installed, or the run asks no question.
@@ -41,32 +40,18 @@ def inspect_files(source: Source) -> list[File]:
         raise GiBenchError("the run asks no question", where=source.run.path, do="use --to hub for its regions")
     log = _log(source)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.eval"
-        write_eval_log(log, path.as_posix(), format="eval")
-        content = _packed(path, source)
+        path = Path(folder) / "log.json"
+        write_eval_log(log, path.as_posix(), format="json")
+        content = path.read_bytes()
     day = source.created.strftime("%Y-%m-%dT%H-%M-%S+00-00")
-    name = f"{day}_{plain_name(source.run.suite).replace('_', '-')}_{log.eval.task_id}.eval"
+    name = f"{day}_{plain_name(source.run.suite).replace('_', '-')}_{log.eval.task_id}.json"
     digest = source.run.manifest.recipe_digest
 
     def is_ours(found: Path) -> bool:
-        with zipfile.ZipFile(found) as archive:
-            told = json.loads(archive.read("header.json"))["eval"]["metadata"]["gi_bench"]
+        told = json.loads(found.read_text(encoding="utf-8"))["eval"]["metadata"]["gi_bench"]
         return bool(told["recipe_digest"] == digest)
 
     return [File(name, content, is_ours)]
-
-
-def _packed(path: Path, source: Source) -> bytes:
-    """The archive with one date for all of its files, which a clock gave before."""
-    stream = io.BytesIO()
-    # The years that the format can hold.
-    date = max(source.created.timetuple()[:6], (1980, 1, 1, 0, 0, 0))
-    with zipfile.ZipFile(path) as written, zipfile.ZipFile(stream, "w") as archive:
-        for name in sorted(written.namelist()):
-            entry = zipfile.ZipInfo(name, (min(date[0], 2107), *date[1:]))
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, written.read(name), zipfile.ZIP_DEFLATED)
-    return stream.getvalue()
 
 
 def _log(source: Source) -> EvalLog:
@@ -78,8 +63,9 @@ def _log(source: Source) -> EvalLog:
     if others:
         notes.append(f"no scores a question, since they do not add up to the stored score: {', '.join(others)}")
     finished = source.finished
+    first = frozenset(score.metric for score in source.scores(headline_only=True))
     samples = [
-        _sample(source, question, run.predictions.get(("question", question.index)), by_row[question.index])
+        _sample(source, question, run.predictions.get(("question", question.index)), by_row[question.index], first)
         for question in run.questions
     ]
     return EvalLog(
@@ -182,7 +168,10 @@ def _slices(source: Source, metric: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _sample(source: Source, question: Question, said: Prediction | None, scores: dict[str, float]) -> EvalSample:
+def _sample(
+    source: Source, question: Question, said: Prediction | None, scores: dict[str, float], first: frozenset[str]
+) -> EvalSample:
+    """One question; its answer stands beside the scores of the ``first`` metrics alone, not 30 times."""
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageAssistant, ChatMessageUser
     from inspect_ai.scorer import Score as InspectScore
@@ -202,7 +191,10 @@ def _sample(source: Source, question: Question, said: Prediction | None, scores:
         target=_targets(question),
         messages=messages,
         output=_output(source, messages[1:], said),
-        scores={writable(name): InspectScore(value=value, answer=text) for name, value in scores.items()},
+        scores={
+            writable(name): InspectScore(value=value, answer=text if name in first else None)
+            for name, value in scores.items()
+        },
         metadata=_metadata(question, said),
     )
 
