@@ -16,7 +16,7 @@ from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.schema import Prediction, Question, Score
 from gi_bench.reports.export.rows import row_scores
 from gi_bench.reports.export.source import Source, writable
-from gi_bench.reports.export.writing import File, evidence, plain_name
+from gi_bench.reports.export.writing import File, evidence, is_evidence, plain_name
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalResults, EvalSample, EvalSpec
@@ -48,8 +48,8 @@ def inspect_files(source: Source) -> list[File]:
     digest = source.run.manifest.recipe_digest
 
     def is_ours(found: Path) -> bool:
-        told = json.loads(found.read_text(encoding="utf-8"))["eval"]["metadata"]["gi_bench"]
-        return bool(told["recipe_digest"] == digest)
+        content = json.loads(found.read_text(encoding="utf-8"))
+        return is_evidence(content, digest, "eval", "metadata", "gi_bench")
 
     return [File(name, content, is_ours)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.suites.specs import SuiteSpec
 from gi_bench.reports.export.rows import row_scores
 from gi_bench.reports.export.source import Source, writable
-from gi_bench.reports.export.writing import File, evidence, json_text, plain_name
+from gi_bench.reports.export.writing import File, evidence, is_evidence, json_text, plain_name
 
 # The name of the filter that a text passes without one.
 _FILTER = "none"
+_HASHES = ("doc_hash", "prompt_hash", "target_hash")
 
 
 def lm_eval_files(source: Source) -> list[File]:
@@ -43,24 +43,38 @@ def lm_eval_files(source: Source) -> list[File]:
     if others:
         notes.append(f"no scores a question, since they do not add up to the stored score: {', '.join(others)}")
     results = _results(source, task, samples, notes)
+    manifest_digest = run.manifest.recipe_digest
     day = source.created.strftime("%Y-%m-%dT%H-%M-%S.%f")
     folder = plain_name(run.variant)
     lines = "".join(json_text(sample) + "\n" for sample in samples)
-    is_ours = _is_ours(run.manifest.recipe_digest, f"results_{day}.json")
+    written = f"results_{day}.json", manifest_digest, task
     return [
-        File(f"{folder}/samples_{task}_{day}.jsonl", lines.encode("ascii"), is_ours),
-        File(f"{folder}/results_{day}.json", json_text(results, indent=2).encode("ascii"), is_ours),
+        File(
+            f"{folder}/samples_{task}_{day}.jsonl", lines.encode("ascii"), lambda found: _are_samples(found, *written)
+        ),
+        File(
+            f"{folder}/{written[0]}",
+            json_text(results, indent=2).encode("ascii"),
+            lambda found: is_evidence(json.loads(found.read_text(encoding="utf-8")), manifest_digest, "gi_bench"),
+        ),
     ]
 
 
-def _is_ours(digest: str, results: str) -> Callable[[Path], bool]:
-    """Tells the files of an export of the same run, both by what its results say."""
+def _are_samples(found: Path, results: str, digest: str, task: str) -> bool:
+    """Whether a file has the samples that our results of a run, which lie beside it, were written with."""
+    content = json.loads((found.parent / results).read_text(encoding="utf-8"))
+    if not is_evidence(content, digest, "gi_bench"):
+        return False
+    samples = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
+    if not all(isinstance(one, dict) and set(_HASHES) <= set(one) for one in samples):
+        return False
+    hashes = content.get("task_hashes")
+    return isinstance(hashes, dict) and hashes.get(task) == _task_hash(samples)
 
-    def is_ours(found: Path) -> bool:
-        told = json.loads((found.parent / results).read_text(encoding="utf-8"))["gi_bench"]
-        return bool(told["recipe_digest"] == digest)
 
-    return is_ours
+def _task_hash(samples: list[dict[str, Any]]) -> str:
+    """One hash over those of all samples."""
+    return _hash("".join(str(one[name]) for one in samples for name in _HASHES))
 
 
 def _hash(text: str) -> str:
@@ -109,7 +123,6 @@ def _results(source: Source, task: str, samples: list[dict[str, Any]], notes: li
 
     run, manifest = source.run, source.run.manifest
     scores = source.scores()
-    hashes = "".join(one["doc_hash"] + one["prompt_hash"] + one["target_hash"] for one in samples)
     values = {f"{score.metric},{_FILTER}": score.value for score in scores}
     directions = {score.metric: source.infos[score.metric].higher_is_better for score in scores
                   if score.metric in source.infos}  # fmt: skip
@@ -147,7 +160,7 @@ def _results(source: Source, task: str, samples: list[dict[str, Any]], notes: li
         "fewshot_as_multiturn": False,
         "chat_template": None,
         "chat_template_sha": None,
-        "task_hashes": {task: _hash(hashes)},
+        "task_hashes": {task: _task_hash(samples)},
         "total_evaluation_time_seconds": str(manifest.seconds or 0.0),
         "gi_bench": evidence(manifest.recipe_digest, details),
     }  # fmt: skip

@@ -97,9 +97,26 @@ def plain_name(text: str, most: int = 80) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)[:most].strip("._-") or "unnamed"
 
 
+_WRITER = "gi-bench export"
+
+
 def evidence(run_digest: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """What says in a file for machines that it is ours and of which run, with more that its format has no place for."""
-    return {"written_by": "gi-bench export", "recipe_digest": run_digest, **values}
+    return {"written_by": _WRITER, "recipe_digest": run_digest, **values}
 
 
-__all__ = ["File", "evidence", "is_unchanged", "json_text", "marked", "plain_name", "write_all"]
+def is_evidence(content: Any, run_digest: str, *keys: str) -> bool:
+    """Whether what :func:`evidence` made of a run stands in the content of a file.
+
+    Args:
+        content: of the file; anything.
+        run_digest: of the run.
+        keys: where in it, from the top.
+    """
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    told = content if isinstance(content, dict) else {}
+    return (told.get("written_by"), told.get("recipe_digest")) == (_WRITER, run_digest)
+
+
+__all__ = ["File", "evidence", "is_evidence", "is_unchanged", "json_text", "marked", "plain_name", "write_all"]
