@@ -155,8 +155,6 @@ def _body(source: Source, dataset: str | None) -> str:
         lines += ["## What has to be said beside the numbers", ""]
         lines += [f"- {one_line(note[:1].upper() + note[1:])}." for note in source.notes]
         lines.append("")
-    if run.manifest.code.command:
-        lines += ["## Again", "", f"    {writable(' '.join(run.manifest.code.command.split()))}", ""]
     return "\n".join(lines)
 
 

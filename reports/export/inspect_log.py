@@ -93,7 +93,6 @@ def _spec(source: Source, notes: list[str]) -> EvalSpec:
             "dtype": run.recipe.dtype,
             "tasks": list(run.recipe.tasks),
             "phrases": len(run.phrases),
-            "command": manifest.code.command,
         },
     )
     return EvalSpec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class Source:
             headline_only: without the others; all of them where none is a headline.
         """
         first = headlines(self.infos.values())
-        found = [one for one in self.run.scores.scores if one.slice_by == "all" and one.value is not None]
+        whole = [one for one in self.run.scores.scores if one.slice_by == "all"]
+        found = [one for one in whole if one.value is not None and math.isfinite(one.value)]
         found.sort(key=lambda one: one.metric not in first)
         chosen = [one for one in found if one.metric in first]
         return chosen if headline_only and chosen else found
@@ -113,7 +115,7 @@ def _own_notes(run: Run) -> list[str]:
 
 
 def writable(value: Any) -> Any:
-    """A value that JSON, YAML and Parquet can hold: halves of surrogate pairs become their codes.
+    """A value that JSON and YAML can hold: halves of surrogate pairs become their codes, what is no number None.
 
     Args:
         value: text, or objects and lists of what JSON can hold.
@@ -123,6 +125,8 @@ def writable(value: Any) -> Any:
     """
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {writable(str(key)): writable(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -45,7 +46,8 @@ def write_all(folder: Path, files: list[File]) -> list[Path]:
         Their paths.
 
     Raises:
-        GiBenchError: the folder is a file, or one of the files is there and is not ours. Nothing is written then.
+        GiBenchError: the folder is a file, or one of the files is there and is not ours, or cannot be
+            written. Nothing is there then that was not there before.
     """
     if folder.exists() and not folder.is_dir():
         raise GiBenchError("the output is there and is no folder", where=folder, do="choose another --output")
@@ -55,8 +57,15 @@ def write_all(folder: Path, files: list[File]) -> list[Path]:
             raise GiBenchError("the output is a link", where=path, do="choose another --output, or take it away")
         if not (path.is_file() and path.read_bytes() == one.content):
             check_output(path, one.is_ours)
-    for path, one in zip(paths, files, strict=True):
-        write_bytes(path, one.content)
+    fresh = [path for path in paths if not path.exists()]
+    try:
+        for path, one in zip(paths, files, strict=True):
+            write_bytes(path, one.content)
+    except GiBenchError:
+        for path in fresh:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
     return paths
 
 

@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from gi_bench.harness.analysis.scoring import score_run
+from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.schema import Question
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports.export.command import Target, export_run
@@ -296,7 +297,7 @@ def test_files_of_others_stay(made: Path, tmp_path: Path, to: str) -> None:
         (folder / name).parent.mkdir(parents=True)
         for content in ("mine\n", '{"eval": {}}', '{"gi_bench": 3}', "[]", "---\nlicense: mit\n---\n# mine"):
             (folder / name).write_text(content)
-            with pytest.raises(Exception, match="no file of this kind that gi-bench wrote"):
+            with pytest.raises(GiBenchError, match="no file of this kind that gi-bench wrote"):
                 export_run(made, Target(to), folder, **options)
             assert _files(folder) == {name: content.encode()}
         if name.endswith(".jsonl"):
@@ -308,14 +309,14 @@ def test_files_of_others_stay(made: Path, tmp_path: Path, to: str) -> None:
                 '{"doc_hash": "a", "prompt_hash": "b", "target_hash": "c"}',
             ):
                 (folder / name).write_text(content + "\n")
-                with pytest.raises(Exception, match="no file of this kind that gi-bench wrote"):
+                with pytest.raises(GiBenchError, match="no file of this kind that gi-bench wrote"):
                     export_run(made, Target(to), folder, **options)
         (folder / name).unlink()
         (folder / name).symlink_to(tmp_path / "first" / names[-1])
-        with pytest.raises(Exception, match="the output is a link"):
+        with pytest.raises(GiBenchError, match="the output is a link"):
             export_run(made, Target(to), folder, **options)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Exception, match="is no folder"):
+    with pytest.raises(GiBenchError, match="is no folder"):
         export_run(made, Target(to), tmp_path / "file", **options)
 
 
@@ -331,6 +332,27 @@ def test_a_card_that_somebody_went_on_writing_stays(made: Path, tmp_path: Path, 
     _exported(made, "hub", tmp_path / "card")
     score_run(tmp_path / "copy", resamples=0)
     assert _files(_exported(tmp_path / "copy", "hub", tmp_path / "card")) != {"README.md": before}
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(made: Path, tmp_path: Path) -> None:
+    (tmp_path / ".eval_results").write_text("a file where a folder has to be")
+    with pytest.raises(GiBenchError):
+        export_run(made, Target.HUB, tmp_path, dataset_id="a/b", task_id="c")
+    assert set(_files(tmp_path)) == {".eval_results"}
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_numbers_that_are_none_do_not_break(made: Path, tmp_path: Path, to: str, gi_bench: CommandLine) -> None:
+    if to == "inspect":
+        pytest.importorskip("inspect_ai", reason="inspect-ai is not installed: pip install 'gi-bench[inspect]'")
+    shutil.copytree(made, tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "scores.json").read_text())
+    for score, value in zip(content["scores"], (float("nan"), float("inf")), strict=False):
+        score["value"] = score["interval_low"] = value
+    (tmp_path / "run" / "scores.json").write_text(json.dumps(content))
+    done = gi_bench("export", tmp_path / "run", "--to", to, "-o", tmp_path / "out", "--accept-changed")
+    assert done.returncode in (0, 2), done.stderr
+    assert "NaN" not in b"".join(_files(tmp_path / "out").values()).decode()
 
 
 def _changed(run: Path, folder: Path) -> Path:
