@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study
@@ -47,6 +49,7 @@ def study(
     output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
         "runs/studies"
     ),
+    as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
@@ -72,23 +75,30 @@ def study(
     )
     folder = settings.folder(output)
     arms = list(dict.fromkeys(one for name in chosen for one in questions()[name].arms))
+    told = []
     with holding(folder, what="is working on these studies"):
-        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=say)
+        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=partial(say, err=as_json))
         for name in chosen:
             own = any(arm(one).masks != "suite" for one in questions()[name].arms)
             made = settings.describe() | (masks if own else {})
-            _tell(folder / name, answer(questions()[name], runs, range(seeds), settings=made, base=folder))
+            answered = answer(questions()[name], runs, range(seeds), settings=made, base=folder)
+            told.append(_tell(folder / name, answered, aloud=not as_json))
+    if as_json:
+        say_text(json.dumps({"studies": told}, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def _tell(folder: Path, answered: Study) -> None:
-    """Write a study, and say what came out of it."""
+def _tell(folder: Path, answered: Study, *, aloud: bool) -> dict[str, Any]:
+    """Write a study, and say what came out of it; gives the same as plain values."""
     from gi_bench.harness.analysis.study import study_lines, write_study
 
-    write_study(folder, answered)
-    for line in study_lines(answered):
-        say(line)
-    for what, path in _after_study(folder):
-        say(f"{what}: {path}")
+    written = write_study(folder, answered)
+    made = _after_study(folder)
+    if aloud:
+        for line in [*study_lines(answered), *(f"{what}: {path}" for what, path in made)]:
+            say(line)
+    report = next((str(path) for what, path in made if what == "report"), None)
+    # What was written has no number that JSON lacks.
+    return {"path": str(written), "report": report, "study": json.loads(written.read_text(encoding="utf-8"))}
 
 
 def _check_explanations(path: Path | None) -> None:
