@@ -126,4 +126,8 @@ COMMAND = CommandEntry(
     app=report,
     after_run=after_run,
     after_study=after_study,
+    examples=[
+        ("all runs of a suite on one page", "gi-bench report runs/phantom-test/* -o page.html"),
+        ("the page of a study", "gi-bench report runs/studies/FOLDER/rank-sweep"),
+    ],
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, complete_suites
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
 
@@ -17,15 +17,32 @@ if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study
 
 
+def _studies(incomplete: str) -> list[str]:
+    """Names of studies for the shell."""
+    from gi_bench.baselines.studies.definitions import questions
+
+    return [name for name in (*questions(), "all") if name.startswith(incomplete)]
+
+
 def study(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="rank-sweep, regularisation, sam, negatives, confidence, or all."),
+        typer.Argument(
+            metavar="NAME...",
+            help="rank-sweep, regularisation, sam, negatives, confidence, or all.",
+            autocompletion=_studies,
+        ),
     ],
-    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom/test",
+    suite: Annotated[
+        str, typer.Option("--suite", "-s", help="Suite to run on.", autocompletion=complete_suites)
+    ] = "phantom/test",
     train_suite: Annotated[
         str | None,
-        typer.Option("--train-suite", help="Suite to train on (default: the suite's own; phantom's small one)."),
+        typer.Option(
+            "--train-suite",
+            help="Suite to train on (default: the suite's own; phantom's small one).",
+            autocompletion=complete_suites,
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")] = None,
     backbone: Annotated[
@@ -140,4 +157,16 @@ def _after_study(folder: Path) -> list[tuple[str, Path]]:
     return [made for hook in hooks if hook is not None for made in hook(folder)]
 
 
-COMMAND: Any = CommandEntry(name="study", summary="Train and compare variants over seeds to test a claim.", app=study)
+COMMAND: Any = CommandEntry(
+    name="study",
+    summary="Train and compare variants over seeds to test a claim.",
+    app=study,
+    examples=[
+        ("does more rank help, over three seeds", "gi-bench study rank-sweep"),
+        (
+            "two studies of fifty steps each, to see that all works",
+            "gi-bench study rank-sweep negatives --seeds 1 --steps 50",
+        ),
+        ("the verdict, for a script", "gi-bench study negatives --json | jq -r '.studies[0].study.findings[].verdict'"),
+    ],
+)

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, PluginOption, load_plugins
+from gi_bench.harness.commands.options import (
+    AcceptChangedOption,
+    JsonOption,
+    PluginOption,
+    complete_metrics,
+    load_plugins,
+)
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
@@ -18,7 +24,10 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="BASELINE RUN...", help="Run folders; the first is the baseline.")
     ],
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Metric to compare; repeatable.", autocompletion=complete_metrics),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
     resamples: Annotated[
         int | None,

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, PluginOption, ThreadsOption, load_plugins
+from gi_bench.harness.commands.options import (
+    AcceptChangedOption,
+    JsonOption,
+    PluginOption,
+    ThreadsOption,
+    complete_models,
+    complete_suites,
+    load_plugins,
+)
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
@@ -21,8 +29,11 @@ if TYPE_CHECKING:
     from gi_bench.harness.schema import Task
 
 
-ModelOption = Annotated[list[str], typer.Option("--model", "-m", help="Model variant; repeat to run several.")]
-SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")]
+ModelOption = Annotated[
+    list[str],
+    typer.Option("--model", "-m", help="Model variant; repeat to run several.", autocompletion=complete_models),
+]
+SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.", autocompletion=complete_suites)]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Parent of the run folders.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")]
@@ -39,7 +50,10 @@ CheckpointOption = Annotated[
     typer.Option("--checkpoint", help="Adapter folder or Hub id instead of the registered one."),
 ]
 BackboneOption = Annotated[str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")]
-TrainSuiteOption = Annotated[str | None, typer.Option("--train-suite", help="Suite that blind priors learn from.")]
+TrainSuiteOption = Annotated[
+    str | None,
+    typer.Option("--train-suite", help="Suite that blind priors learn from.", autocompletion=complete_suites),
+]
 TrainDataOption = Annotated[
     Path | None, typer.Option("--train-data", help="Folder of the --train-suite, where it is not --data.")
 ]
@@ -210,4 +224,19 @@ COMMAND = CommandEntry(
     summary="Run model variants on a suite: predictions, scores and report.",
     app=run,
     order=10,
+    examples=[
+        (
+            "a model and a blind prior on the embedded suite, and a page over both",
+            "gi-bench run -m blind_question_prior -m multitask_r128",
+        ),
+        ("floors and ceilings too, on the first 200 questions", "gi-bench run -m multitask_r128 --bounds --limit 200"),
+        (
+            "the official 1,500 rows, with an adapter of your own",
+            "gi-bench run -m multitask_r128 -s medico2025-task1 --checkpoint DIR",
+        ),
+        (
+            "a model of your own, and its BLEU for a script",
+            "gi-bench run --plugin my_model.py -m parrot --json | jq '.runs[0].scores.bleu.value'",
+        ),
+    ],
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, PluginOption, ThreadsOption, load_plugins
+from gi_bench.harness.commands.options import (
+    AcceptChangedOption,
+    JsonOption,
+    PluginOption,
+    ThreadsOption,
+    complete_suites,
+    load_plugins,
+)
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
@@ -43,7 +50,10 @@ _MOST_LISTED = 1000
 def score(
     runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
     predictions: PredictionsOption = None,
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite that --predictions answers.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option("--suite", "-s", help="Suite that --predictions answers.", autocompletion=complete_suites),
+    ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
@@ -89,7 +99,7 @@ def score(
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.outputs import without_own_files
 
-    runs = without_own_files(runs or [], partial(say, err=as_json))
+    runs = without_own_files(runs or [], functools.partial(say, err=as_json))
     folders = [*runs, *_imported(runs, predictions, suite, data, output, name, reading)]
     settings = MetricSettings(
         bertscore_model=bertscore_model,
@@ -176,4 +186,19 @@ COMMAND = CommandEntry(
     summary="Score stored predictions again, without the model; or anybody's file of predictions.",
     app=score,
     order=50,
+    examples=[
+        ("all metrics of a run, with intervals and n", "gi-bench score --all runs/phantom-test/RUN"),
+        (
+            "anybody's answers to a suite's questions",
+            "gi-bench score --predictions predictions_1.json -s medico2025-task1 --data DIR",
+        ),
+        (
+            "what is wrong with a file, without scoring it",
+            "gi-bench score --check --predictions answers.csv -s phantom",
+        ),
+        (
+            "explanations rated by a model at a server",
+            "gi-bench score RUN --judge-url http://localhost:8000/v1 --judge-model NAME",
+        ),
+    ],
 )
