@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gi_bench.harness.analysis.definitions import headlines
+from gi_bench.harness.analysis.families import first_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width
 
-# The first of each kind: a heading of at most three short lines, and the same in a sentence. The other headline metrics
-# say much the same, or less.
+# A heading of at most three short lines, and the same in a sentence, for each of the metrics that come first.
 _HEADS = {
     "bleu": ("BLEU", "BLEU"),
     "fact_accuracy": ("facts\nright", "facts right"),
@@ -21,8 +21,6 @@ _HEADS = {
     "explanation_fact_score": ("explan.\nfacts", "facts of explanations"),
     "confidence_auroc_within": ("conf.\nAUROC", "AUROC of confidence"),
 }
-# Other headline metrics of this package, which stand behind --all.
-_BEHIND = ("rougeL", "answer_false_negative_rate", "confidence_ece")
 _MOST_COLUMNS = 10
 # Of a run's name; a longer one loses its middle.
 _LONGEST_NAME = 36
@@ -48,10 +46,8 @@ def names_of(runs: Sequence[Scores]) -> list[str]:
 def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
     """The metrics of the table: one of each kind, and those that plugins and judges bring, ten at most."""
     infos = {info.name: info for scores in runs for info in scores.metrics}
-    shown = headlines(infos.values())
-    own = [infos[name] for name in _HEADS if name in infos]
-    others = [infos[name] for name in infos if name in shown and name not in _HEADS and name not in _BEHIND]
-    return [*own, *others][:_MOST_COLUMNS]
+    names = first_of(infos.values(), headlines(infos.values()))
+    return [infos[name] for name in names][:_MOST_COLUMNS]
 
 
 def headline_tables(runs: Sequence[Scores]) -> list[Table]:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.harness.analysis.comparing import compare_runs, comparison_lines, run_notes
+from gi_bench.harness.analysis.comparing import compare_runs, run_notes
+from gi_bench.harness.analysis.comparison_text import comparison_lines
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.metrics.base import Metric, Statistics, ratio
