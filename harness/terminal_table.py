@@ -120,7 +120,7 @@ def say_table(table: Table, *, head: bool = True) -> None:
             continue
         made = RichTable(
             box=None if table.sections else box.SIMPLE_HEAD,
-            show_header=not table.sections, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0),
+            show_header=not table.sections, show_edge=False, pad_edge=False, padding=(0, 2 if table.sections else 1, 0, 0),
             header_style="bold", highlight=False,
         )  # fmt: skip
         heading = dict(table.sections).get(start)

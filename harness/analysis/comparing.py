@@ -134,9 +134,8 @@ def compare_runs(
                 missing[f"{name} of {label}"] = other
                 continue
             info = other.info or metric.info
-            drawing = _Drawing(
-                resamples or RESAMPLES, permutations, seed, margin_of(info, margin), info.high - info.low
-            )
+            near = margin_of(info, margin)
+            drawing = _Drawing(resamples or RESAMPLES, permutations, seed, near, info.high - info.low)
             compared = _compare(other, base, drawing)
             if isinstance(compared, str):
                 missing[f"{name} of {label}"] = compared
@@ -154,7 +153,7 @@ def compare_runs(
                     values,
                     margin=drawing.margin,
                     equivalence=equivalence,
-                )  # fmt: skip
+                )
             )
     return _adjusted(found), missing
 

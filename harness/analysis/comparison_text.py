@@ -14,10 +14,10 @@ from gi_bench.harness.analysis.families import short_title, twins_among
 from gi_bench.harness.analysis.headline import number, without_nought
 from gi_bench.harness.permutation import draws_needed
 from gi_bench.harness.schema import MetricInfo
-from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, say_table, say_wrapped
+from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped
 
 # What is left of 80 columns for a metric's name.
-_LABEL = 15
+_LABEL = 14
 _HEADS = ("metric", "run", "base", "difference [95 %]", "p", "Holm", "verdict")
 
 
@@ -103,7 +103,7 @@ def say_comparison(
     """Print a comparison: a table for each run on a terminal, plain lines in a pipe; arguments as above."""
     for text in _before(found):
         say_wrapped(text)
-    for heading, table in _tables(found):
+    for heading, table in _tables(found, wraps=on_terminal()):
         say("")
         say(heading)
         say_table(table)
@@ -126,8 +126,8 @@ def _before(found: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def _tables(found: Sequence[Comparison]) -> list[tuple[str, Table]]:
-    """A heading and a table for each run."""
+def _tables(found: Sequence[Comparison], *, wraps: bool = False) -> list[tuple[str, Table]]:
+    """A heading and a table for each run; where names are not wrapped, a long one has a line of its own."""
     made = []
     for run in dict.fromkeys(one.run for one in found):
         rows = []
@@ -135,8 +135,7 @@ def _tables(found: Sequence[Comparison]) -> list[tuple[str, Table]]:
             if one.run == run:
                 label = short_title(one.metric)
                 cells = _cells(one)
-                # A long name has a line of its own, so that the numbers stay in their columns.
-                if cell_width(label) > _LABEL:
+                if not wraps and cell_width(label) > _LABEL:
                     rows += [[label, *[""] * len(cells)], ["", *cells]]
                 else:
                     rows.append([label, *cells])
@@ -145,7 +144,7 @@ def _tables(found: Sequence[Comparison]) -> list[tuple[str, Table]]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Table:
-    columns = [Column(head, right=0 < place < 6) for place, head in enumerate(_HEADS)]
+    columns = [Column(head, right=0 < place < 6, wrap=place == 0) for place, head in enumerate(_HEADS)]
     return Table(columns, rows)
 
 
@@ -153,7 +152,7 @@ def _cells(one: Comparison) -> list[str]:
     low, high = one.found.low, one.found.high
     interval = " (no interval)"
     if low is not None and high is not None:
-        interval = f" [{_signed(low, one.metric)}, {_signed(high, one.metric)}]"
+        interval = f" [{_signed(low, one.metric, plus='')}, {_signed(high, one.metric, plus='')}]"
     return [
         number(one.values[0], one.metric),
         number(one.values[1], one.metric),
@@ -169,18 +168,20 @@ def _verdict(one: Comparison) -> str:
     return "equivalent" if one.equivalent and one.verdict == "undecided" else one.verdict
 
 
-def _signed(value: float, info: MetricInfo) -> str:
+def _signed(value: float, info: MetricInfo, *, plus: str = "+") -> str:
     text = number(abs(value), info)
-    return text if not text.strip("0.") else f"{'-' if value < 0 else '+'}{text}"
+    return text if not text.strip("0.") else f"{'-' if value < 0 else plus}{text}"
 
 
 def _p(value: float, bound: bool) -> str:
     """A p-value; where it is an upper bound it says so, and is rounded up."""
     if not bound:
-        return without_nought(f"{value:.4f}") if value >= 0.0001 else f"{value:.0e}"
-    places = 4 if value >= 0.001 else 5
-    up = math.ceil(value * 10**places - 1e-9) / 10**places
-    return f"<={without_nought(f'{up:.{places}f}'.rstrip('0'))}" if up < 1 else "1"
+        shown = f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"
+        return "1" if float(shown) == 1 else without_nought(shown)
+    if value < 0.00005:
+        return f"<={math.ceil(value * 1e6) / 1e6:.0e}"
+    up = math.ceil(value * 10_000 - 1e-9) / 10_000
+    return f"<={without_nought(f'{up:.4f}')}" if up < 1 else "1"
 
 
 def _after(
@@ -200,7 +201,11 @@ def _after(
         f"note: {name} says what {twin} says: one of them is enough, and each costs power"
         for name, twin in twins_among(dict.fromkeys(one.metric.name for one in found))
     ]
-    lines += [f"not computed: {name}: {reason}" for name, reason in missing.items()]
+    absent: dict[tuple[str, str], list[str]] = {}
+    for name, reason in missing.items():
+        metric, _, run = name.partition(" of ")
+        absent.setdefault((run, reason), []).append(metric)
+    lines += [f"not computed for {run}: {', '.join(names)}: {reason}" for (run, reason), names in absent.items()]
     reasons: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         reasons.setdefault(reason, []).append(name)

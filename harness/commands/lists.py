@@ -40,7 +40,7 @@ def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
     if entries is None:
         return
     terminal = on_terminal()
-    rows = []
+    rows: list[list[str]] = []
     for name, entry in entries.items():
         state = _state(entry)
         shown = [state.get(world, "-") for world in _WORLDS]
@@ -139,7 +139,9 @@ def metrics(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
         return
     groups = [*GROUPS, *sorted({entry.info.group for entry in entries.values()} - set(GROUPS))]
     ordered = sorted(entries.values(), key=lambda entry: (groups.index(entry.info.group), entry.name))
-    rows, sections, last = [], [], None
+    rows: list[list[str]] = []
+    sections: list[tuple[int, str]] = []
+    last = None
     terminal = on_terminal()
     for entry in ordered:
         if entry.info.group != last:
