@@ -120,9 +120,12 @@ def say_table(table: Table, *, head: bool = True) -> None:
             continue
         made = RichTable(
             box=None if table.sections else box.SIMPLE_HEAD,
-            show_header=not table.sections, show_edge=False, pad_edge=False, padding=(0, 2 if table.sections else 1, 0, 0),
-            header_style="bold", highlight=False,
-        )  # fmt: skip
+            show_header=not table.sections,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 2 if table.sections else 1, 0, 0),
+            header_style="bold",
+        )
         heading = dict(table.sections).get(start)
         if heading is not None:
             say_styled(Text(f"\n{clean(heading)}", style="bold"), terminal_width())

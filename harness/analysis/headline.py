@@ -214,7 +214,8 @@ def number(value: float, info: MetricInfo) -> str:
     ('.617', '1.000')
     """
     if max(abs(info.low), abs(info.high)) > 1 or abs(value) > 1:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.4g}"
+        places = 2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+        return f"{value:.{places}f}" if abs(value) < 1e6 else f"{value:.3g}"
     return without_nought(f"{value:.3f}")
 
 
