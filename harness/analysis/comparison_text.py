@@ -14,6 +14,7 @@ from gi_bench.harness.analysis.families import short_title, twins_among
 from gi_bench.harness.analysis.headline import number, without_nought
 from gi_bench.harness.permutation import draws_needed
 from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.terminal import clean
 from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped
 
 # What is left of 80 columns for a metric's name.
@@ -86,8 +87,8 @@ def comparison_lines(
         left_out: metrics that were not asked for, and why.
     """
     lines = [line for text in _before(found) for line in _wrapped(text)]
-    for heading, table in _tables(found):
-        lines += ["", heading, *table.lines()]
+    for run, of_run in _runs_of(found).items():
+        lines += ["", run, *_plain(of_run)]
     if found:
         lines.append("")
     return [*lines, *(line for text in _after(found, missing, notes, left_out or {}) for line in _wrapped(text))]
@@ -101,12 +102,16 @@ def say_comparison(
     say: Callable[[str], None],
 ) -> None:
     """Print a comparison: a table for each run on a terminal, plain lines in a pipe; arguments as above."""
+    if not on_terminal():
+        for line in comparison_lines(found, missing, notes, left_out):
+            say(line)
+        return
     for text in _before(found):
         say_wrapped(text)
-    for heading, table in _tables(found, wraps=on_terminal()):
+    for run, of_run in _runs_of(found).items():
         say("")
-        say(heading)
-        say_table(table)
+        say(run)
+        say_table(_table([[short_title(one.metric), *_cells(one)] for one in of_run]))
     if found:
         say("")
     for text in _after(found, missing, notes, left_out):
@@ -126,20 +131,20 @@ def _before(found: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def _tables(found: Sequence[Comparison], *, wraps: bool = False) -> list[tuple[str, Table]]:
-    """A heading and a table for each run; where names are not wrapped, a long one has a line of its own."""
-    made = []
-    for run in dict.fromkeys(one.run for one in found):
-        rows = []
-        for one in found:
-            if one.run == run:
-                label = short_title(one.metric)
-                cells = _cells(one)
-                if not wraps and cell_width(label) > _LABEL:
-                    rows += [[label, *[""] * len(cells)], ["", *cells]]
-                else:
-                    rows.append([label, *cells])
-        made.append((run, _table(rows)))
+def _runs_of(found: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """The comparisons of each run."""
+    return {run: [one for one in found if one.run == run] for run in dict.fromkeys(one.run for one in found)}
+
+
+def _plain(of_run: Sequence[Comparison]) -> list[str]:
+    """A run's table in lines; a long name has a line of its own, so that the numbers stay in their columns."""
+    labels = [short_title(one.metric) for one in of_run]
+    is_long = [cell_width(label) > _LABEL for label in labels]
+    rows = [["" if long else label, *_cells(one)] for label, long, one in zip(labels, is_long, of_run, strict=True)]
+    head, *lines = _table(rows).lines()
+    made = [head]
+    for label, long, line in zip(labels, is_long, lines, strict=True):
+        made += [*(_wrapped(clean(label)) if long else []), line]
     return made
 
 
