@@ -121,41 +121,37 @@ def compare_runs(
     chosen = _chosen(metrics, names, everything)
     labels = _labels(runs)
     permutations = resamples or draws_needed(len(chosen) * (len(runs) - 1))
+    drawing = _Drawing(resamples or RESAMPLES, permutations, seed)
     found: list[Comparison] = []
     missing: dict[str, str] = {}
     for name, metric in chosen.items():
         base = compute(metric, runs[0])
+        if isinstance(base, str):
+            missing[f"{name} of {labels[0]}"] = base
+            continue
         for label, run in zip(labels[1:], runs[1:], strict=True):
-            if isinstance(base, str):
-                missing[f"{name} of {labels[0]}"] = base
-                continue
             other = compute(metric, run)
-            if isinstance(other, str):
-                missing[f"{name} of {label}"] = other
-                continue
-            info = other.info or metric.info
-            near = margin_of(info, margin)
-            drawing = _Drawing(resamples or RESAMPLES, permutations, seed, near, info.high - info.low)
-            compared = _compare(other, base, drawing)
+            compared = other if isinstance(other, str) else _compared(metric, other, base, drawing, margin)
             if isinstance(compared, str):
                 missing[f"{name} of {label}"] = compared
-                continue
-            difference, values, equivalence = compared
-            found.append(
-                Comparison(
-                    info,
-                    label,
-                    labels[0],
-                    difference,
-                    len(other.sums),
-                    1.0,
-                    len(base.sums),
-                    values,
-                    margin=drawing.margin,
-                    equivalence=equivalence,
-                )
-            )
+            else:
+                found.append(replace(compared, run=label, baseline=labels[0]))
     return _adjusted(found), missing
+
+
+def _compared(
+    metric: Metric, other: Statistics, base: Statistics, drawing: _Drawing, margin: Margins | None
+) -> Comparison | str:
+    """One comparison without the runs' names and before correction, or why there is none."""
+    info = other.info or metric.info
+    drawing = replace(drawing, margin=margin_of(info, margin), span=info.high - info.low)
+    compared = _compare(other, base, drawing)
+    if isinstance(compared, str):
+        return compared
+    difference, values, equivalence = compared
+    return Comparison(
+        info, "", "", difference, len(other.sums), 1.0, len(base.sums), values, drawing.margin, equivalence
+    )
 
 
 def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
@@ -175,8 +171,8 @@ class _Drawing:
     resamples: int
     permutations: int
     seed: int
-    margin: float | None
-    span: float
+    margin: float | None = None
+    span: float = 1.0
 
 
 def _chosen(

@@ -215,7 +215,7 @@ def _after(
     for name, reason in left_out.items():
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
-        lines.append(f"left out: {', '.join(names)} ({reason or '--metric NAME or --all compares them too'})")
+        lines.append(f"not in the family: {', '.join(names)} ({reason or '--metric NAME or --all compares them too'})")
     return lines
 
 

@@ -73,7 +73,7 @@ def test_the_family_is_small_and_says_nothing_twice(gi_bench: CommandLine, pair:
     assert "answer_wording_auroc" in everything["left_out"]
     text = _one(gi_bench("compare", *pair).stdout)
     assert f"Holm corrects over {len(names)} comparisons: BLEU, facts right, IoU" in text
-    assert "left out: answer_false_negative_rate, confidence_ece, rougeL" in text
+    assert "not in the family: answer_false_negative_rate, confidence_ece, rougeL" in text
 
 
 def test_twins_are_what_they_are_said_to_be(tmp_path: Path) -> None:
