@@ -294,9 +294,9 @@ COMMAND: Any = CommandEntry(
     examples=[
         (
             "questions about what an image does not show",
-            "gi-bench data negatives -s kvasir-vqa-x1/train --data DIR -o negatives.parquet",
+            "gi-bench data negatives --ratio 0.2 -o negatives.jsonl",
         ),
-        ("explanations out of the atomic facts", "gi-bench data explanations -s phantom/train -o explanations.parquet"),
+        ("explanations out of the atomic facts", "gi-bench data explanations -s phantom/train -o explanations.jsonl"),
         (
             "masks out of texts by CLIPSeg, and a sheet for an expert",
             "gi-bench data masks --source clipseg -s kvasir-vqa-x1/train -o masks.parquet",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gi_bench.harness.commands.options import complete_models, complete_suites
+from gi_bench.harness.commands.options import complete_suites
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say
 
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 
+def _trainable(incomplete: str) -> list[str]:
+    """Names for the shell: variants that have an adapter, and the backbone."""
+    from gi_bench.baselines.registration import definitions
+
+    names = [one.name for one in definitions().values() if one.kind == "florence2" and one.adapter]
+    return [name for name in (*names, "tiny-florence2") if name.startswith(incomplete)]
+
+
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.", autocompletion=complete_models
+        "--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.", autocompletion=_trainable
     ),
 ]
 TrainSuite = Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.", autocompletion=complete_suites)]
@@ -248,8 +256,8 @@ COMMAND: Any = CommandEntry(
     examples=[
         ("an adapter of the tiny backbone that is not shipped", "gi-bench train -m multitask_r64"),
         (
-            "Florence-2-base on real rows, into a folder of your own",
-            "gi-bench train -m multitask_r128 -s kvasir-vqa-x1/train --data DIR --backbone base -o DIR",
+            "Florence-2-base on real rows",
+            "gi-bench train -m multitask_r128 -s kvasir-vqa-x1/train --backbone base -o DIR",
         ),
     ],
 )

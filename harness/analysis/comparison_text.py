@@ -175,6 +175,7 @@ def _verdict(one: Comparison) -> str:
 
 def _signed(value: float, info: MetricInfo, *, plus: str = "+") -> str:
     text = number(abs(value), info)
+    text = "1.00" if text == "1.000" else text  # as wide as the others
     return text if not text.strip("0.") else f"{'-' if value < 0 else plus}{text}"
 
 

@@ -235,8 +235,8 @@ COMMAND = CommandEntry(
             "gi-bench run -m multitask_r128 -s medico2025-task1 --checkpoint DIR",
         ),
         (
-            "a model of your own, and its BLEU for a script",
-            "gi-bench run --plugin my_model.py -m parrot --json | jq '.runs[0].scores.bleu.value'",
+            "a model of your own, for a script",
+            "gi-bench run --plugin my_model.py -m parrot --json | jq .runs[0].scores.bleu",
         ),
     ],
 )
