@@ -26,7 +26,7 @@ from gi_bench.reports.review.items import Item, make_items, naming, sheet_digest
 from gi_bench.reports.review.sampling import STRATIFY, Candidates, candidates, draw, mixed
 
 # What the numbers mean, for every criterion.
-SCALE = ("1 not at all", "2 a little", "3 half", "4 mostly", "5 fully")
+SCALE = ("not at all", "a little", "half", "mostly", "fully")
 
 
 @dataclass(frozen=True)
@@ -163,16 +163,13 @@ def _notes(runs: Sequence[Run], pool: Candidates, items: Sequence[Item], drawn: 
 
 def render_sheet(items: Sequence[Item], digest: str, suite: str) -> str:
     """The page as HTML."""
-    return (
-        pages.environment()
-        .get_template("explanation_review.html.j2")
-        .render(
-            items=items,
-            suite=suite,
-            criteria=CRITERIA,
-            scale=SCALE,
-            sheet={"digest": digest, "items": len(items), "criteria": list(CRITERIA), "columns": list(RATING_COLUMNS)},
-        )
+    return pages.render(
+        "explanation_review.html.j2",
+        items=items,
+        suite=suite,
+        criteria=CRITERIA,
+        scale=SCALE,
+        sheet={"digest": digest, "items": len(items), "criteria": list(CRITERIA), "columns": list(RATING_COLUMNS)},
     )
 
 
