@@ -202,7 +202,6 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
 )
 
 
-
 def row_scores(run: Run, questions: Iterable[Question]) -> dict[str, dict[int, float]]:
     """What the rules say of single explanations: by metric, the value of each question's index that has one.
 

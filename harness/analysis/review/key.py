@@ -154,6 +154,9 @@ def open_runs(key: SheetKey, path: Path, moved: Sequence[Path] = ()) -> tuple[li
         RunError: a run is not there, or a folder that was given holds none of the sheet's.
     """
     given = [open_run(folder) for folder in moved]
+    for run in given:
+        if all(run.made_from != one.made_from and not one.name.startswith(run.variant) for one in key.runs):
+            raise RunError("the run is none of this sheet's", where=run.path, do=f"the key is {path}")
     runs, notes = [], []
     for wanted in key.runs:
         found = next((run for run in given if run.made_from == wanted.made_from), None)
@@ -167,9 +170,6 @@ def open_runs(key: SheetKey, path: Path, moved: Sequence[Path] = ()) -> tuple[li
                 raise ChangedError(what, where=run.path, do=do)
             notes.append(f"{wanted.name}: {what}; accepted with --accept-changed")
         runs.append(run)
-    strange = [run for run in given if run not in runs]
-    if strange:
-        raise RunError("the run is none of this sheet's", where=strange[0].path, do=f"the key is {path}")
     return runs, notes
 
 
