@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,11 @@ from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
 
-app = typer.Typer(no_args_is_help=True, help="Sheets on which experts rate explanations, and what their ratings say.")
+if TYPE_CHECKING:
+    from gi_bench.harness.suites.base import Suite
+
+_SUMMARY = "Sheets on which experts rate explanations or masks, and what their ratings say."
+app = typer.Typer(no_args_is_help=True, help=_SUMMARY)
 
 
 @app.command()
@@ -39,6 +43,31 @@ def explanations(
         say(f"note: {note}")
     say(f"sheet: {made.page} ({made.items:,} items, {made.questions:,} questions)")
     say(f"key: {made.key} (keep it from the raters; gi-bench review score needs it)")
+
+
+@app.command()
+def masks(
+    table: Annotated[Path, typer.Argument(metavar="MASKS", help="Parquet file of gi-bench data masks.")],
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite whose images they lie on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
+    share: Annotated[float, typer.Option("--share", min=0.0, max=1.0, help="Share of every label's masks.")] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draw.")] = 0,
+) -> None:
+    """Write a sheet on which an expert accepts or rejects masks; gi-bench data review counts what it saves."""
+    from gi_bench.harness.registry import load_suite
+    from gi_bench.reports.review.masks import write_mask_sheet
+
+    shown, whole = write_mask_sheet(table, load_suite(suite, data), output, share=share, seed=seed)
+    say(f"sheet: {output} ({shown:,} of {whole:,} masks)")
+
+
+def after_masks(table: Path, suite: Suite, sheet: Path) -> list[tuple[str, Path]]:
+    """The sheet of ``gi-bench data masks --sheet``."""
+    from gi_bench.reports.review.masks import write_mask_sheet
+
+    write_mask_sheet(table, suite, sheet)
+    return [("sheet", sheet)]
 
 
 @app.command()
@@ -77,7 +106,8 @@ def score(
 
 COMMAND: Any = CommandEntry(
     name="review",
-    summary="Sheets on which experts rate explanations, and what their ratings say.",
+    summary=_SUMMARY,
     app=app,
+    after_masks=after_masks,
     order=75,
 )
