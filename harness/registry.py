@@ -113,6 +113,8 @@ class CommandEntry:
             ``(what, path or command)`` to print. None if the command has nothing to add to a run.
         after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
             returns lines as ``after_run`` does.
+        after_masks: called by ``gi-bench data masks --sheet`` with a table of masks, their suite and the page to write,
+            on which an expert reviews them; returns lines as ``after_run`` does.
         order: place in ``gi-bench --help``, lowest first; commands of one place stand by name.
         examples: what somebody may want, and the command line for it; shown at the end of the command's ``--help``, and
             of those of its sub-commands that they begin with.
@@ -123,6 +125,7 @@ class CommandEntry:
     app: Any
     after_run: Callable[[list[Path]], Sequence[tuple[str, Path | str]]] | None = None
     after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
+    after_masks: Callable[[Path, Suite, Path], list[tuple[str, Path]]] | None = None
     order: int = 100
     examples: Sequence[tuple[str, str]] = ()
 

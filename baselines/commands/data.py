@@ -161,10 +161,11 @@ def masks(
 
     from gi_bench.baselines.data.masks import making
     from gi_bench.harness.outputs import check_output, is_page, table_with
-    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite, registered
+    from gi_bench.harness.suites.mask_table import SCHEMA, read_masks
 
     _check_source(source, given, run)
-    check_output(output, table_with(*making.SCHEMA.names), inputs=[given, settings, against])
+    check_output(output, table_with(*SCHEMA.names), inputs=[given, settings, against])
     if sheet is not None:
         check_output(sheet, is_page, inputs=[output, given, settings, against])
     loaded = load_suite(suite, data)
@@ -173,19 +174,17 @@ def masks(
     counts: Counter[str] = Counter()
     found = _masks(loaded, _Source(source, given, run, model, settings, device), counts)
     count = making.write_masks(output, found, say)
-    made = making.read_masks(output)
+    made = read_masks(output)
     report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
     if against is not None:
-        other = making.read_masks(against)
+        other = read_masks(against)
         report["agreement"] = making.agreement(made, other)
         report["score_and_iou"] = making.score_correlation(output, other)
     if sheet is not None:
-        from gi_bench.baselines.data.masks.sheet import render_sheet, sample
-        from gi_bench.harness.files import write_bytes
-
         _need_images(loaded, ", or leave --sheet out")
-        write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
-        say(f"sheet: {sheet}")
+        for entry in registered("gi_bench.commands").values():
+            for what, path in entry.after_masks(output, loaded, sheet) if entry.after_masks is not None else ():
+                say(f"{what}: {path}")
     say_text(json.dumps(report, indent=1))
     say(f"masks: {output}")
 
@@ -250,14 +249,15 @@ def _start(suite: Suite, given: Path | None) -> dict[tuple[str, str], Region]:
     """The masks that refining starts from: a file's, or the suite's own."""
     from gi_bench.baselines.data.masks import making
     from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.suites.mask_table import check_sizes, read_masks
 
     if given is None:
         return {(one.img_id, one.region.label): one.region for one in making.reference_masks(suite)}
-    found = making.read_masks(given)
+    found = read_masks(given)
     unknown = sorted({img_id for img_id, _ in found} - set(suite.image_ids))
     if unknown:
         raise GiBenchError(f"image {unknown[0]!r} of the masks is not in {suite.name}", where=given, do="use its suite")
-    making.check_sizes(found, suite, given)
+    check_sizes(found, suite, given)
     return found
 
 
@@ -266,7 +266,7 @@ def review(
     csv: Annotated[Path, typer.Argument(help="CSV saved from a sheet of gi-bench data masks.")],
 ) -> None:
     """Count an expert's decisions by label, with 95 % intervals of the share accepted."""
-    from gi_bench.baselines.data.masks.sheet import read_review
+    from gi_bench.harness.analysis.review.masks import read_review
     from gi_bench.harness.statistics import wilson
 
     found = read_review(csv)
