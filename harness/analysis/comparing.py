@@ -115,7 +115,7 @@ def compare_runs(
             if isinstance(other, str):
                 missing[f"{name} of {label}"] = other
                 continue
-            compared = _compare(other, base, resamples or RESAMPLES, permutations, seed)
+            compared = difference_of(other, base, resamples or RESAMPLES, permutations, seed)
             if isinstance(compared, str):
                 missing[f"{name} of {label}"] = compared
                 continue
@@ -156,7 +156,7 @@ def compute(metric: Metric, run: Run) -> Statistics | str:
     return made
 
 
-def _compare(
+def difference_of(
     first: Statistics, second: Statistics, resamples: int, permutations: int, seed: int
 ) -> tuple[Difference, tuple[float, float]] | str:
     """The difference of two runs and their values, or why they cannot be compared."""
