@@ -169,7 +169,7 @@ def difference_of(
 def _difference(
     first: Statistics, second: Statistics, resamples: int, permutations: int, seed: int
 ) -> tuple[Difference, tuple[float, float]] | str:
-    values = _whole(first), _whole(second)
+    values = whole(first), whole(second)
     for value, made, which in zip(values, (first, second), ("run", "baseline"), strict=True):
         if not np.isfinite(value):
             reason = "no value" if np.isnan(value) else "an infinite value"
@@ -193,7 +193,7 @@ def _difference(
     return replace(found, difference=values[0] - values[1]), values
 
 
-def _whole(statistics: Statistics) -> float:
+def whole(statistics: Statistics) -> float:
     """The score over all rows, as ``scores.json`` has it."""
     if statistics.point is not None and len(statistics.sums):
         return float(statistics.point(np.arange(len(statistics.sums))))
