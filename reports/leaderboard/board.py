@@ -14,18 +14,13 @@ from gi_bench.harness.metrics.base import Metric
 from gi_bench.harness.registry import lookup, registered, stored_spec
 from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.store import Run
-from gi_bench.reports.leaderboard.entries import Board, Entry, Number, Section, Way
+from gi_bench.reports.leaderboard.entries import COLUMNS, Board, Entry, Number, Section, Way
 from gi_bench.reports.leaderboard.finding import Found, LeftOut, find_runs
 from gi_bench.reports.published import PublishedResult, published
 
 # Where no metric is asked for: BLEU is the one that every published table of these suites gives, by one definition.
 _DEFAULTS = ("bleu", "region_iou", "fact_accuracy")
 _CEILING = "a ceiling: it knows the references, and covers the rows that it has a word on"
-# Columns of the table beside the metric that ranks, where a run or a published result has them.
-COLUMNS = (
-    *("bleu", "rouge1", "rouge2", "rougeL", "meteor", "fact_accuracy", "explanation_fact_score"),
-    *("region_iou", "answer_false_positive_rate", "region_false_positive_rate"),
-)
 
 
 def build_board(folders: Sequence[Path], metric: str | None = None, *, seed: int = 0) -> Board:
@@ -205,7 +200,7 @@ def _ways(runs: Sequence[Run], metric: Metric) -> dict[Path, Way]:
     for label, alike in by_label.items():
         one = found.get(label)
         if one is not None and one.share is not None and len(alike) == 1:
-            made[alike[0].path] = Way(one.share, one.low, one.high)
+            made[alike[0].path] = Way(one.share, one.low, one.high, one.n)
     return made
 
 
@@ -282,8 +277,12 @@ def _columns(entries: Sequence[Entry], ranking: str) -> tuple[MetricInfo, ...]:
 
 def _notes(runs: Sequence[Run], names: Sequence[str], ranking: Ranking) -> tuple[str, ...]:
     notes = [run.manifest.suite_note for run in runs]
-    for run in runs:
-        notes += [run.digest_note, older_note(run.scores) or ""]
+    told: dict[str, list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        for note in (*run.manifest.remarks, run.digest_note, older_note(run.scores)):
+            if note:
+                told.setdefault(note.removeprefix(f"{run.variant}: "), []).append(name)
+    notes += [f"{', '.join(who)}: {note}" for note, who in told.items()]
     alike: dict[str, list[str]] = {}
     for run, name in zip(runs, names, strict=True):
         alike.setdefault(run.made_from, []).append(name)
@@ -296,4 +295,4 @@ def _notes(runs: Sequence[Run], names: Sequence[str], ranking: Ranking) -> tuple
     return tuple(dict.fromkeys(note for note in notes if note))
 
 
-__all__ = ["COLUMNS", "build_board", "names_apart"]
+__all__ = ["build_board", "names_apart"]

@@ -12,6 +12,11 @@ from gi_bench.reports.leaderboard.finding import LeftOut
 from gi_bench.reports.published import PublishedResult
 
 Kind = Literal["run", "published"]
+# Columns of the table beside the metric that ranks, where a run or a published result has them.
+COLUMNS = (
+    *("bleu", "rouge1", "rouge2", "rougeL", "meteor", "fact_accuracy", "explanation_fact_score"),
+    *("region_iou", "answer_false_positive_rate", "region_false_positive_rate"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,12 @@ class Number:
 
 @dataclass(frozen=True)
 class Way:
-    """The share of the way from floor to ceiling, with its interval; 0 at the floor."""
+    """The share of the way from floor to ceiling, 0 at the floor, on the ``n`` rows that all three have in common."""
 
     share: float
     low: float | None
     high: float | None
+    n: int
 
 
 @dataclass(frozen=True)
@@ -114,4 +120,4 @@ class Board:
     left_out: tuple[LeftOut, ...]
 
 
-__all__ = ["Board", "Entry", "Number", "Section", "Way"]
+__all__ = ["COLUMNS", "Board", "Entry", "Number", "Section", "Way"]
