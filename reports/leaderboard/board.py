@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from gi_bench.harness.analysis.bounds import labels, shares
@@ -212,6 +213,7 @@ def _published(suites: Sequence[str], runs: Sequence[Run], metric: Metric) -> tu
     """
     wrong = _rows_doubt(suites, runs) or _definition_doubt(runs, metric)
     beside, apart = [], []
+    decimals = _decimals()
     for one in published():
         is_named = any(name in one.suites for name in suites)
         if not is_named and not _is_of_whole(suites, one):
@@ -223,6 +225,16 @@ def _published(suites: Sequence[str], runs: Sequence[Run], metric: Metric) -> tu
         else:
             apart.append(replace(entry, reason=wrong if one.kind == "same" else ""))
     return beside, apart
+
+
+def _decimals() -> dict[tuple[str, str], int]:
+    """Decimals of a published table's column: as many as its longest value has, so that .47 does not become .4700."""
+    found: dict[tuple[str, str], int] = {}
+    for one in published():
+        for name, value in one.values.items():
+            length = len(format(Decimal(repr(value)), "f").partition(".")[2])
+            found[one.board, name] = max(length, found.get((one.board, name), 0))
+    return found
 
 
 def _rows_doubt(suites: Sequence[str], runs: Sequence[Run]) -> str:

@@ -16,18 +16,22 @@ Kind = Literal["run", "published"]
 COLUMNS = (
     *("bleu", "rouge1", "rouge2", "rougeL", "meteor", "fact_accuracy", "explanation_fact_score"),
     *("region_iou", "answer_false_positive_rate", "region_false_positive_rate"),
+    *("chrf", "bertscore", "bleurt", "exact_match"),
+    *("judge_answer_correctness", "judge_faithfulness", "judge_clinical_relevance", "judge_clarity"),
+    "judge_completeness",
 )
 
 
 @dataclass(frozen=True)
 class Number:
-    """A score: value, interval and the rows it rests on; published ones have the value alone."""
+    """A score: value, interval and the rows it rests on; published ones have the value alone, with its decimals."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
     images: int | None = None
+    decimals: int = 4
 
 
 @dataclass(frozen=True)

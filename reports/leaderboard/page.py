@@ -15,6 +15,7 @@ from gi_bench.reports.leaderboard.texts import (
     role_text,
     rows_of,
     short,
+    sources,
     title_of,
     value_text,
     way_text,
@@ -60,7 +61,7 @@ class Row:
         is_small: whether that is few.
         way, way_n: share of the way from floor to ceiling, and the rows that it rests on.
         cells: the other columns.
-        told: rows and source of a published result.
+        told: rows of a published result, and what its publisher leaves open.
     """
 
     rank: str
@@ -99,7 +100,8 @@ class Block:
 
     title: str
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[Cell, ...], str, str], ...]
+    rows: tuple[tuple[str, str, tuple[Cell, ...], str], ...]
+    sources: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Tab:
     heads: tuple[tuple[str, str, str], ...]
     rows: tuple[Row, ...]
     has_way: bool
-    has_published: bool
+    sources: tuple[tuple[str, str], ...]
     unranked: tuple[Unranked, ...]
     blocks: tuple[Block, ...]
     pairs: tuple[tuple[str, ...], ...]
@@ -148,11 +150,11 @@ def _tab(section: Section, number: int, names: Sequence[str]) -> Tab:
         runs=f"{count} run{'' if count == 1 else 's'}",
         verdict=tuple(_verdict(section)),
         metric=title_of(section.metric),
-        scale="" if ends is None else f"{ends[0]:.3g} to {ends[1]:.3g}",
+        scale="" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
         heads=tuple(_head(info) for info in section.columns),
         rows=tuple(_row(entry, section, anchors.get(id(entry), ""), ends) for entry in section.table),
         has_way=any(entry.way is not None for entry in section.table),
-        has_published=any(entry.published is not None for entry in section.table),
+        sources=tuple(_sources(section.table)),
         unranked=tuple(
             Unranked(
                 short(one.name),
@@ -236,18 +238,31 @@ def _row(entry: Entry, section: Section, anchor: str, ends: tuple[float, float] 
         way_n="" if entry.way is None else f"on {entry.way.n:,} shared rows",
         way_sort="" if entry.way is None else repr(float(entry.way.share)),
         cells=tuple(_cell(entry.numbers.get(info.name)) for info in section.columns),
-        told="" if one is None else f"{rows_of(entry)}. {one.source}",
+        told=rows_of(entry),
     )
 
 
 def _block(title: str, entries: Sequence[Entry], infos: Sequence[MetricInfo]) -> Block:
-    rows = []
-    for entry in entries:
-        one = entry.published
-        if one is not None:
-            cells = tuple(_cell(entry.numbers.get(info.name)) for info in infos)
-            rows.append((one.rank, one.name, cells, rows_of(entry), one.source))
-    return Block(title, tuple(info.title for info in infos), tuple(rows))
+    rows = tuple(
+        (
+            "" if entry.published is None else entry.published.rank,
+            entry.name,
+            tuple(_cell(entry.numbers.get(info.name)) for info in infos),
+            rows_of(entry),
+        )
+        for entry in entries
+    )
+    # What all have in common is said once, below.
+    shared = {told for *_, told in rows}
+    below = [(told, "") for told in shared] if len(shared) == 1 else []
+    rows = tuple((rank, name, cells, "" if below else told) for rank, name, cells, told in rows)
+    return Block(title, tuple(info.title for info in infos), rows, (*below, *_sources(entries)))
+
+
+def _sources(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Sources, and where there are several, the systems of each."""
+    found = sources(entries)
+    return [(f"Source: {source}", "; ".join(names) if len(found) > 1 else "") for source, names in found]
 
 
 def _pair(first: str, second: str, pair: Pair) -> tuple[str, ...]:

@@ -49,8 +49,9 @@ def number_text(number: Number | None) -> str:
 
 
 def value_text(number: Number) -> str:
-    """A value: of chrF, which goes to 100, with two decimals."""
-    return f"{number.value:.2f}" if abs(number.value) >= 2 else f"{number.value:.4f}"
+    """A value: with four decimals, beyond 2 (chrF) with two, a published one as it was published."""
+    decimals = min(number.decimals, 2) if abs(number.value) > 2 else number.decimals
+    return f"{number.value:.{decimals}f}"
 
 
 def way_text(way: Way | None) -> str:
@@ -58,7 +59,7 @@ def way_text(way: Way | None) -> str:
     if way is None:
         return ""
     interval = "" if way.low is None or way.high is None else f" [{100 * way.low:.0f}, {100 * way.high:.0f}]"
-    return f"{100 * way.share:.0f} %{interval}"
+    return f"{100 * way.share:.0f} %{interval}".replace("-", "−")
 
 
 def role_text(entry: Entry) -> str:
@@ -88,7 +89,7 @@ def escaped(text: object) -> str:
     found = _SPECIAL.sub(lambda match: f"\\{match[0]}", one_line)
     # Addresses and names of people become links by themselves.
     found = re.sub(r"(?i)\b(https?|ftp|mailto|xmpp):", r"\1&#58;", found)
-    return re.sub(r"(?i)\bwww\.", "www&#46;", found).replace("@", "&#64;")
+    return re.sub(r"(?<!\w)@", "&#64;", re.sub(r"(?i)\bwww\.", "www&#46;", found))
 
 
 def markdown(board: Board) -> str:
@@ -115,7 +116,7 @@ def _section_lines(section: Section) -> Iterator[str]:
     if section.unranked:
         yield from ("", "Without a rank:", "")
         rows = [
-            [_named(one), escaped(number_text(one.numbers.get(section.metric.name))), escaped(one.reason)]
+            [_named(one), number_text(one.numbers.get(section.metric.name)), escaped(one.reason)]
             for one in section.unranked
         ]
         yield from _table(["run", escaped(section.metric.title), "reason"], rows)
@@ -123,11 +124,10 @@ def _section_lines(section: Section) -> Iterator[str]:
         yield from ("", f"Published on other rows, without a rank: {escaped(title)}", "")
         heads = ["published rank", "system", *(escaped(info.title) for info in infos), "rows", "source"]
         yield from _table(heads, [_apart(one, infos) for one in entries])
-    sources = [one for one in section.table if one.published is not None]
-    if sources:
-        yield from ("", f"Sources of what is {NOT_RUN}:", "")
-        for one in sources:
-            yield f"- System {escaped(one.name)}: {escaped(told_of(one))}"
+    told = sources([one for one in section.table if one.published is not None])
+    if told:
+        yield from ("", f"What is {NOT_RUN} has a value alone: no interval, no test, and so no rank.", "")
+        yield from (f"- Source {escaped(source)}: {escaped('; '.join(names))}" for source, names in told)
     if section.notes:
         yield ""
         yield from (f"- Note: {escaped(note)}" for note in section.notes)
@@ -153,7 +153,8 @@ def _named(entry: Entry) -> str:
 
 def _cells(entry: Entry, columns: Sequence[MetricInfo]) -> list[str]:
     first = entry.numbers.get(columns[0].name)
-    cells = [entry.rank or "–", _named(entry), number_text(first) or "not published"]
+    named = f"{_named(entry)}, {escaped(rows_of(entry))}" if entry.published is not None else _named(entry)
+    cells = [entry.rank or "–", named, number_text(first) or "not published"]
     cells += ["" if first is None or first.n is None else f"{first.n:,}", way_text(entry.way)]
     return cells + [number_text(entry.numbers.get(info.name)) for info in columns[1:]]
 
@@ -171,10 +172,13 @@ def rows_of(entry: Entry) -> str:
     return "" if one is None else "; ".join(filter(None, (one.rows, entry.reason, one.remark)))
 
 
-def told_of(entry: Entry) -> str:
-    """Rows and source of a published result."""
-    one = entry.published
-    return "" if one is None else f"{rows_of(entry)}. Source: {one.source}"
+def sources(entries: Sequence[Entry]) -> list[tuple[str, list[str]]]:
+    """Where published results come from, with the systems of each source."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.published is not None:
+            found.setdefault(entry.published.source, []).append(entry.name)
+    return list(found.items())
 
 
 def blocks(section: Section) -> list[tuple[str, list[Entry], list[MetricInfo]]]:
@@ -306,8 +310,8 @@ __all__ = [
     "role_text",
     "rows_of",
     "short",
+    "sources",
     "title_of",
-    "told_of",
     "value_text",
     "way_text",
 ]

@@ -33,7 +33,7 @@
     if (target) {
       const panel = panels.indexOf(target.closest("section.suite"));
       if (panel >= 0) choose(panel);
-      target.open = true;
+      target.closest("details").open = true;
       target.scrollIntoView();
       return;
     }
@@ -50,6 +50,6 @@
   // The same link twice is no change of the address.
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#run-"]');
-    if (link) document.getElementById(link.getAttribute("href").slice(1)).open = true;
+    if (link) document.getElementById(link.getAttribute("href").slice(1)).closest("details").open = true;
   });
 })();
