@@ -214,14 +214,17 @@ def _published(suites: Sequence[str], runs: Sequence[Run], metric: Metric) -> tu
     wrong = _rows_doubt(suites, runs) or _definition_doubt(runs, metric)
     beside, apart = [], []
     decimals = _decimals()
+    # Columns in which the runs hold something else under the same name, such as BERTScore by another encoder.
+    own = {info.name for run in runs for info in run.scores.metrics if not info.comparable}
     for one in published():
         is_named = any(name in one.suites for name in suites)
         if not is_named and not _is_of_whole(suites, one):
             continue
-        entry = Entry("published", one.name, numbers={name: Number(value) for name, value in one.values.items()},
-                      published=one)  # fmt: skip
+        numbers = {name: Number(value, decimals=decimals[one.board, name]) for name, value in one.values.items()}
+        numbers = {name: Number(value, decimals=decimals[one.board, name]) for name, value in one.values.items()}
+        entry = Entry("published", one.name, numbers=numbers, published=one)
         if one.kind == "same" and not wrong:
-            beside.append(entry)
+            beside.append(replace(entry, numbers={name: numbers[name] for name in numbers if name not in own}))
         else:
             apart.append(replace(entry, reason=wrong if one.kind == "same" else ""))
     return beside, apart
