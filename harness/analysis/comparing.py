@@ -202,6 +202,14 @@ def compute(metric: Metric, run: Run) -> Statistics | str:
     return made
 
 
+def difference_of(
+    first: Statistics, second: Statistics, resamples: int, permutations: int, seed: int
+) -> tuple[Difference, tuple[float, float]] | str:
+    """The difference of two runs and their values, or why they cannot be compared."""
+    compared = _compare(first, second, _Drawing(resamples, permutations, seed))
+    return compared if isinstance(compared, str) else compared[:2]
+
+
 _Compared = tuple[Difference, tuple[float, float], float | None]
 
 
@@ -214,7 +222,7 @@ def _compare(first: Statistics, second: Statistics, drawing: _Drawing) -> _Compa
 
 
 def _difference(first: Statistics, second: Statistics, drawing: _Drawing) -> _Compared | str:
-    values = _whole(first), _whole(second)
+    values = whole(first), whole(second)
     for value, made, which in zip(values, (first, second), ("run", "baseline"), strict=True):
         if not np.isfinite(value):
             reason = "no value" if np.isnan(value) else "an infinite value"
@@ -239,7 +247,7 @@ def _difference(first: Statistics, second: Statistics, drawing: _Drawing) -> _Co
     return replace(found, difference=values[0] - values[1]), values, equivalence
 
 
-def _whole(statistics: Statistics) -> float:
+def whole(statistics: Statistics) -> float:
     """The score over all rows, as ``scores.json`` has it."""
     if statistics.point is not None and len(statistics.sums):
         return float(statistics.point(np.arange(len(statistics.sums))))
