@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gi_bench.harness.registry import stored_spec
-from gi_bench.harness.schema import Phrase, Picture, Question
+from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.store import Run
 from gi_bench.reports.browser.packing import Packed, pack
 from gi_bench.reports.browser.pictures import PlacedPictures, kept_pictures, place_pictures, spread_order
 from gi_bench.reports.browser.rows import RIGHT_FROM, Rows
-from gi_bench.reports.pages import data_block
+from gi_bench.reports.pages import data_block, visible
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -79,7 +79,7 @@ def build_browser(
     pictures = kept_pictures(runs)
     sizes = {img_id: (picture.width, picture.height) for img_id, picture in pictures.items()}
     by_image = rows.by_image()
-    packed, block = _fitted(rows, by_image, sizes, int(cap_bytes * _ROWS_SHARE))
+    packed, block = _fitted(rows, names, by_image, sizes, int(cap_bytes * _ROWS_SHARE))
     size = _bytes(block)
     placed = place_pictures(packed.img_ids, pictures, cap_bytes - size, pictures_dir, page_dir)
     shown = block, data_block("browser-pictures", _picture_data(packed, placed))
@@ -96,14 +96,18 @@ def build_browser(
 
 
 def _fitted(
-    rows: Rows, by_image: Mapping[str, Sequence[Question | Phrase]], sizes: Mapping[str, tuple[int, int]], budget: int
+    rows: Rows,
+    names: Sequence[str],
+    by_image: Mapping[str, Sequence[Question | Phrase]],
+    sizes: Mapping[str, tuple[int, int]],
+    budget: int,
 ) -> tuple[Packed, Markup]:
     """All rows, or those of as many images, spread evenly, as a budget of bytes allows."""
     longest = _longest(rows, budget)
     img_ids = _within(rows, by_image, longest, budget)
     while True:
         packed = pack(rows.of_images(img_ids), rows.runs, sizes, longest)
-        block = data_block("browser-data", packed.data)
+        block = data_block("browser-data", {**packed.data, "names": [visible(name) for name in names]})
         size = _bytes(block)
         if size <= budget or len(img_ids) <= 1:
             return packed, block
@@ -241,4 +245,4 @@ def _warning(suite: str, placed: PlacedPictures) -> str:
     )
 
 
-__all__ = ["Browser", "Picture", "build_browser"]
+__all__ = ["Browser", "build_browser"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gi_bench.harness.regions import Mask, resize_nearest, united
+from gi_bench.harness.regions import Mask, united
 from gi_bench.harness.schema import Region
 
 # Longest side of a drawing in its own units; paths hold whole numbers of them.
@@ -53,15 +53,9 @@ def outline_path(regions: tuple[Region, ...], width: int, height: int) -> str:
     if not others:
         return points
     pixel = max(max(width / region.width, height / region.height) for region in others)
-    found = _contours(united([_sized(region, height, width) for region in others], height, width), max(1.0, pixel / 2))
+    found = _contours(united(others, height, width), max(1.0, pixel / 2))
     # A region of some pixels of a large image may have none in the drawing.
     return points + (found or "".join(_frame(region, width, height) for region in others))
-
-
-def _sized(region: Region, height: int, width: int) -> Region:
-    if (region.height, region.width) == (height, width):
-        return region
-    return Region.from_mask("", resize_nearest(region.mask(), height, width))
 
 
 def _contours(mask: Mask, tolerance: float) -> str:
@@ -132,12 +126,19 @@ def overlaps(groups: Sequence[Sequence[Region]]) -> list[list[float]]:
 def _merged(regions: Sequence[Region], height: int, width: int) -> dict[str, Any]:
     from pycocotools import mask as coco
 
-    if not regions or any((region.height, region.width) != (height, width) for region in regions):
+    if not regions:
+        regions = [_empty(height, width)]
+    elif any((region.height, region.width) != (height, width) for region in regions):
         regions = [Region.from_mask("", united(regions, height, width))]
     for region in regions:
         region.check()  # pycocotools checks nothing itself
     codes = [{"size": [height, width], "counts": region.counts.encode("ascii")} for region in regions]
     return dict(codes[0] if len(codes) == 1 else coco.merge(codes))
+
+
+@lru_cache(maxsize=64)
+def _empty(height: int, width: int) -> Region:
+    return Region.from_mask("", np.zeros((height, width), dtype=bool))
 
 
 __all__ = ["LONGEST_SIDE", "drawing_size", "outline_path", "overlaps"]
