@@ -36,8 +36,8 @@ def outline_path(regions: tuple[Region, ...], width: int, height: int) -> str:
         width, height: of the drawing.
 
     Returns:
-        The path; empty if the regions hold no pixel. Corners are left out where the line moves by less than half a
-        pixel of the mask; of more than 24 pieces the largest are drawn.
+        The path; empty if the regions hold no pixel. Corners are left out where the line moves by less than 0.7
+        pixels of the mask; of more than 24 pieces the largest are drawn.
 
     Raises:
         ValueError: a run-length code does not describe its mask.
@@ -53,7 +53,7 @@ def outline_path(regions: tuple[Region, ...], width: int, height: int) -> str:
     if not others:
         return points
     pixel = max(max(width / region.width, height / region.height) for region in others)
-    found = _contours(united(others, height, width), max(1.0, pixel / 2))
+    found = _contours(united(others, height, width), max(1.0, 0.7 * pixel))
     # A region of some pixels of a large image may have none in the drawing.
     return points + (found or "".join(_frame(region, width, height) for region in others))
 

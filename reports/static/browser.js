@@ -453,7 +453,7 @@
   const isField = (node) => node instanceof HTMLElement && (/^(INPUT|SELECT|TEXTAREA)$/.test(node.tagName) || node.isContentEditable);
   function pressed(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target, inside = section.contains(target);
+    const target = event.target instanceof Node ? event.target : document.body, inside = section.contains(target);
     // Elsewhere on the page, keys are somebody else's.
     if (!inside && target !== document.body && target !== document.documentElement) return;
     if (event.key === "Escape" && target === at("search")) { at("list").querySelector("button.row[tabindex='0']")?.focus(); return; }
