@@ -127,12 +127,12 @@ def _longest(rows: Rows, budget: int) -> int:
     return _LONGEST if 4 * long <= budget else _SHORTENED
 
 
-def _within(
-    rows: Rows, by_image: Mapping[str, Sequence[Question | Phrase]], longest: int, budget: int
-) -> list[str]:
+def _within(rows: Rows, by_image: Mapping[str, Sequence[Question | Phrase]], longest: int, budget: int) -> list[str]:
     """Images whose rows are likely to fit, in the order of the suite."""
-    img_ids, texts = list(by_image), set[str]()
-    chosen, used = [], 0
+    img_ids = list(by_image)
+    texts: set[str] = set()
+    chosen: list[int] = []
+    used = 0
     for number in spread_order(len(img_ids)):
         cost, new = _cost(rows, by_image[img_ids[number]], longest, texts)
         if used + cost > budget and chosen:
@@ -198,8 +198,8 @@ def _rules(counts: Mapping[str, int], runs: Sequence[Run]) -> tuple[str, ...]:
         ]
     if counts["phrases"]:
         told += [
-            f"A region is right from an IoU of {RIGHT_FROM} on, or where nothing fits the phrase and the model says so; "
-            "a reply that holds no region and denies none is unread.",
+            f"A region is right from an IoU of {RIGHT_FROM} on, or where nothing fits the phrase and the model says "
+            "so; a reply that holds no region and denies none is unread.",
             "On a phrase they disagree by the mean of 1 minus the IoU of their regions, over all pairs of runs.",
         ]
     told.append(

@@ -118,9 +118,7 @@ def overlaps(groups: Sequence[Sequence[Region]]) -> list[list[float]]:
     empty = [int(area) == 0 for area in coco.area(codes)]
     # Every code counts as no crowd: a crowd's overlap would be over the prediction alone.
     found = coco.iou(codes, codes, [0] * len(codes))
-    return [
-        [0.0 if empty[i] or empty[j] else float(found[i][j]) for j in range(len(codes))] for i in range(len(codes))
-    ]
+    return [[0.0 if empty[i] or empty[j] else float(found[i][j]) for j in range(len(codes))] for i in range(len(codes))]
 
 
 def _merged(regions: Sequence[Region], height: int, width: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from gi_bench.harness.schema import REPLY_STATES, Phrase, Question, Region
 from gi_bench.harness.store import Run
 from gi_bench.reports.browser.outlines import drawing_size, outline_path
-from gi_bench.reports.browser.rows import NO_REPLY, Row, Said
+from gi_bench.reports.browser.rows import Row, Said
 from gi_bench.reports.pages import visible
 
 NONE = -1
@@ -65,7 +65,7 @@ class _Packer:
             self._cut[text] = self._texts.place(cut(text, self._longest))
         return self._cut[text]
 
-    def list(self, texts: Sequence[str]) -> int:
+    def group(self, texts: Sequence[str]) -> int:
         return self._lists.place(tuple(self.text(text) for text in texts)) if texts else NONE
 
     def path(self, regions: Sequence[Region] | None, img_id: str) -> int:
@@ -105,15 +105,15 @@ class _Packer:
                 "text": self.text(row.phrase if isinstance(row, Phrase) else row.question),
                 "reference": self.text(asked.answer if asked else None),
                 "explanation": self.text(asked.explanation if asked else None),
-                "classes": self.list(row.question_class if isinstance(row, Question) else (row.label,)),
+                "classes": self.group(row.question_class if isinstance(row, Question) else (row.label,)),
                 "complexity": asked.complexity if asked else 0,
                 "finding": self.text(asked.finding if asked else None),
                 "region": self.path(one.region, row.img_id),
-                "asked": self.list(one.asked),
-                "wanted": self.list(one.wanted),
-                "read": self.list(one.reference_read),
-                "options": self.list(asked.options if asked else ()),
-                "also": self.list(asked.also_accepted if asked else ()),
+                "asked": self.group(one.asked),
+                "wanted": self.group(one.wanted),
+                "read": self.group(one.reference_read),
+                "options": self.group(asked.options if asked else ()),
+                "also": self.group(asked.also_accepted if asked else ()),
                 "apart": self.text(one.apart) if one.apart else NONE,
             }
             for name, value in values.items():
@@ -139,7 +139,7 @@ class _Packer:
                 "explanation": self.text(found.explanation),
                 "phrase": self.text(found.phrase),
                 "region": self.path(found.regions, one.row.img_id),
-                "read": self.list(found.read),
+                "read": self.group(found.read),
                 "confidence": _thousandths(found.confidence),
                 "iou": _thousandths(found.iou),
                 "says": _says(one.said, number),
@@ -211,7 +211,8 @@ def pack(rows: Sequence[Row], runs: Sequence[Run], sizes: Mapping[str, tuple[int
     columns = packer.rows(rows)
     said = [packer.said(rows, number) for number in range(len(runs))]
     images = packer.images()
-    return Packed({"rows": columns, "said": said, "images": images, **packer.tables()}, packer.img_ids, packer.cut_count)
+    data = {"rows": columns, "said": said, "images": images, **packer.tables()}
+    return Packed(data, packer.img_ids, packer.cut_count)
 
 
-__all__ = ["NONE", "NO_REPLY", "NOT_COVERED", "Packed", "cut", "pack"]
+__all__ = ["Packed", "cut", "pack"]

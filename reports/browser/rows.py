@@ -15,7 +15,7 @@ from gi_bench.harness.schema import Kind, Phrase, Prediction, Question, Region, 
 from gi_bench.harness.store import Run
 from gi_bench.reports.browser.outlines import overlaps
 
-Key = tuple[Kind, int]
+Key = tuple[str, int]
 # From this overlap on a region counts as right, as in detection.
 RIGHT_FROM = 0.5
 # Right, wrong, not read, nothing to judge by, no reply.
@@ -124,7 +124,8 @@ class Rows:
     def by_image(self) -> dict[str, list[Question | Phrase]]:
         """Rows of every image, in the order of the suite."""
         found: dict[str, list[Question | Phrase]] = {}
-        for row in (*self.questions.values(), *self.phrases.values()):
+        rows: list[Question | Phrase] = [*self.questions.values(), *self.phrases.values()]
+        for row in rows:
             found.setdefault(row.img_id, []).append(row)
         return found
 
