@@ -15,17 +15,25 @@ from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.store import Run
 from gi_bench.reports.browser.packing import Packed, pack
-from gi_bench.reports.browser.pictures import PlacedPictures, kept_pictures, place_pictures, spread_order
+from gi_bench.reports.browser.pictures import (
+    PlacedPictures,
+    kept_pictures,
+    place_pictures,
+    spread_order,
+    text_bytes,
+)
 from gi_bench.reports.browser.rows import RIGHT_FROM, Rows
 from gi_bench.reports.pages import data_block, visible
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-# Of the page's bytes, what rows may take; pictures get what is left.
+# Of the page's bytes, what rows may take where pictures need the others.
 _ROWS_SHARE = 0.6
 # Texts of up to this length are kept whole, unless there are many of them.
 _LONGEST, _SHORTENED = 120_000, 2_000
+# Of an image, that it has no picture.
+_SOURCE_BYTES = 8
 # Bytes that a row takes beside its texts: alone, a run, and a region.
 _ROW_BYTES, _SAID_BYTES, _REGION_BYTES = 60, 36, 90
 
@@ -79,9 +87,12 @@ def build_browser(
     pictures = kept_pictures(runs)
     sizes = {img_id: (picture.width, picture.height) for img_id, picture in pictures.items()}
     by_image = rows.by_image()
-    packed, block = _fitted(rows, names, by_image, sizes, int(cap_bytes * _ROWS_SHARE))
+    all_pictures = sum(text_bytes(pictures[img_id]) for img_id in by_image if img_id in pictures)
+    room = max(int(cap_bytes * _ROWS_SHARE), cap_bytes - all_pictures - _SOURCE_BYTES * len(by_image))
+    packed, block = _fitted(rows, names, by_image, sizes, room)
     size = _bytes(block)
-    placed = place_pictures(packed.img_ids, pictures, cap_bytes - size, pictures_dir, page_dir)
+    left = cap_bytes - size - _SOURCE_BYTES * len(packed.img_ids)
+    placed = place_pictures(packed.img_ids, pictures, left, pictures_dir, page_dir)
     shown = block, data_block("browser-pictures", _picture_data(packed, placed))
     counts = _counts(rows, by_image, packed, placed, sum(map(_bytes, shown)))
     return Browser(
@@ -161,11 +172,14 @@ def _cost(rows: Rows, of_image: Sequence[Question | Phrase], longest: int, known
     return numbers + _REGION_BYTES * len(regions) + sum(min(len(text), longest) + 4 for text in new), new
 
 
-def _picture_data(packed: Packed, placed: PlacedPictures) -> dict[str, list[str]]:
-    """Sources, and the reasons where there is none, in the order of the images."""
+def _picture_data(packed: Packed, placed: PlacedPictures) -> dict[str, list[str] | list[int]]:
+    """Sources in the order of the images, and where there is none the number of the reason."""
+    reasons = sorted(set(placed.reasons.values()))
+    numbers = {reason: number for number, reason in enumerate(reasons)}
     return {
         "source": [placed.sources.get(img_id, "") for img_id in packed.img_ids],
-        "reason": [placed.reasons.get(img_id, "") for img_id in packed.img_ids],
+        "reason": [numbers.get(placed.reasons.get(img_id, ""), -1) for img_id in packed.img_ids],
+        "reasons": reasons,
     }
 
 

@@ -61,6 +61,11 @@ def kept_pictures(runs: Sequence[Run]) -> dict[str, Picture]:
     return found
 
 
+def text_bytes(picture: Picture) -> int:
+    """Bytes that a picture takes as text inside a page."""
+    return 4 * (len(picture.data) // 3 + 1) + 28
+
+
 def place_pictures(
     img_ids: Sequence[str],
     pictures: Mapping[str, Picture],
@@ -90,7 +95,7 @@ def place_pictures(
         if picture is None or kind is None:
             reasons[img_id] = NONE_KEPT if picture is None else NOT_READ
             continue
-        cost = len(kind) + 4 * (len(picture.data) // 3 + 1) + 24
+        cost = text_bytes(picture)
         if cost <= left:
             left -= cost
             inside += 1
@@ -121,4 +126,13 @@ def _written(data: bytes, kind: str, folder: Path, page_dir: Path) -> str:
     return "./" + quote(Path(relative).as_posix(), safe="/", errors="surrogateescape")
 
 
-__all__ = ["LEFT_OUT", "NONE_KEPT", "NOT_READ", "PlacedPictures", "kept_pictures", "place_pictures", "spread_order"]
+__all__ = [
+    "LEFT_OUT",
+    "NONE_KEPT",
+    "NOT_READ",
+    "PlacedPictures",
+    "kept_pictures",
+    "place_pictures",
+    "spread_order",
+    "text_bytes",
+]

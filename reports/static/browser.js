@@ -339,7 +339,7 @@
       layer.toggleAttribute("hidden", !isOn(one.run));
       drawn.append(layer);
     }
-    const why = pictures.reason[image];
+    const why = pictures.reasons[pictures.reason[image]];
     if (source) {
       const picture = el("img", { alt: "The image of this example, with outlines of regions", src: source, width: images.width[image], height: images.height[image] });
       picture.addEventListener("error", () => { picture.remove(); box.classList.add("blank"); box.append(el("p", { class: "why", text: "The picture does not open." })); });
