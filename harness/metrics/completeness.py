@@ -84,10 +84,10 @@ def _statistics(run: Run) -> Statistics | str:
 _INFO = MetricInfo(
     "explanation_completeness",
     "completeness (explanations)",
-    "Mean share of the visual attributes that the image is known to have (location, colour, size, shape, as any question "
-    "about it states them) which the explanation names, right or wrong. Images of which none is known are left out. Over "
-    "explanations that are any: those that repeat answer or question, refuse, cannot be read or are missing are left out "
-    "and counted (explanation_participation); no value where these are more than half.",
+    "Mean share of the visual attributes that the image is known to have (location, colour, size, shape, as any "
+    "question about it states them) which the explanation names, right or wrong. Images of which none is known are "
+    "left out. Over explanations that are any: those that repeat answer or question, refuse, cannot be read or are "
+    "missing are left out and counted (explanation_participation); no value where these are more than half.",
     "gi-bench, after the failure signatures of arXiv 2511.04384",
     group="explanations",
     comparable=False,

@@ -59,7 +59,7 @@ def _kept(run: Run) -> Curves | None:
     if not stored:
         return None
     bins, risk, n = stored
-    return Curves(tuple((*map(float, one[:4]), int(one[4])) for one in bins), tuple((x, y) for x, y in risk), n)
+    return Curves(tuple((a, b, c, d, m) for a, b, c, d, m in bins), tuple((x, y) for x, y in risk), n)
 
 
 def _made(run: Run) -> Curves | None:
@@ -83,9 +83,9 @@ def _bins(found: Judged) -> tuple[tuple[float, float, float, float, int], ...]:
         hits = np.stack([found.right[rows], np.ones(int(rows.sum()))], axis=1)
         right = float(found.right[rows].mean())
         low, high = rate_interval(sums_by_image(hits, images[rows], count)) or (right, right)
-        told = (float(found.confidence[rows].mean()), right, low, high)
-        made.append((*(round(one, 5) for one in told), int(rows.sum())))
-    return tuple((a, b, c, d, n) for a, b, c, d, n in made)
+        mean = float(found.confidence[rows].mean())
+        made.append((round(mean, 5), round(right, 5), round(low, 5), round(high, 5), int(rows.sum())))
+    return tuple(made)
 
 
 def _having(entries: Sequence[Entry]) -> list[tuple[Entry, Curves]]:
@@ -99,7 +99,9 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
     for entry, found in having:
         for mean, right, low, high, n in found.bins:
             values.append({"run": entry.name, "x": mean, "y": right, "low": low, "high": high, "n": n})
-            rows.append((entry.number, (entry.name, f"{mean:.3f}", f"{right:.3f}", f"{low:.3f} to {high:.3f}", f"{n:,}")))
+            rows.append(
+                (entry.number, (entry.name, f"{mean:.3f}", f"{right:.3f}", f"{low:.3f} to {high:.3f}", f"{n:,}"))
+            )
     if not values:
         return None
     whole = {"domain": [0, 1]}
@@ -119,7 +121,7 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
             {
                 "data": {"values": values},
                 "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.7},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color(entries)},
+                "encoding": {**base, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
             },
             {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 1.5}, "encoding": base},
             {
@@ -132,8 +134,8 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
     return Figure(
         "reliability",
         "Reliability of confidence",
-        "An honest confidence lies on the dashed line: of the answers given with .7, seven in ten are right. Below it the "
-        "model is too sure. Ten bins of equal width, bars are 95 % intervals.",
+        "An honest confidence lies on the dashed line: of the answers given with .7, seven in ten are right. Below it "
+        "the model is too sure. Ten bins of equal width, bars are 95 % intervals.",
         f"share of right answers by confidence of {len(entries)} models",
         spec,
         ("run", "mean confidence", "share right", "95 % interval", "answers"),
@@ -144,9 +146,7 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
 def risk_by_coverage(models: Sequence[Entry]) -> Figure | None:
     """How many wrong answers are left if only the most confident are kept."""
     having = [(entry, found) for entry, found in _having(models) if found.risk]
-    values = [
-        {"run": entry.name, "x": coverage, "y": risk} for entry, found in having for coverage, risk in found.risk
-    ]
+    values = [{"run": entry.name, "x": coverage, "y": risk} for entry, found in having for coverage, risk in found.risk]
     if not values:
         return None
     entries = [entry for entry, _ in having]

@@ -14,10 +14,9 @@ from gi_bench.harness.statistics import holm
 from gi_bench.reports.comparison.runs import Entry, Given
 
 LEVEL = 0.05
-# Numbers that all swaps of a table may take: about half a minute. Beyond, fewer swaps decide, which is said.
-_MOST_NUMBERS = 6e9
+# Images times swaps that a table may take: beyond, fewer swaps decide, which is said.
+_MOST_NUMBERS = 3e9
 _FEWER = 60
-_LEAST = 2_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,12 @@ def against_baseline(given: Given) -> Differences:
     names = [info.name for info in first.run.scores.metrics if info.name in shown and info.ranked]
     if not others or not names:
         return Differences(first, {}, 0)
-    pairs = len(names) * len(others)
-    found, note = _compared(first, others, names, pairs)
+    count = len(names) * len(others)
+    # Where nothing is spared, the numbers are those of gi-bench compare.
+    fewer = _draws(first, count, count)
+    found, note = _compared(first, others, names, fewer if fewer < draws_needed(count) else None)
+    if found and fewer < draws_needed(count):
+        note = f"p-values rest on {fewer:,} swaps each, as there are many rows"
     return Differences(first, found, len(found), note)
 
 
@@ -76,7 +79,7 @@ def against_best(best: Mapping[str, Entry], others: Sequence[Entry]) -> dict[tup
         first = next(entry for entry in best.values() if entry.number == number)
         rest = [entry for entry in others if entry.number != number]
         if rest:
-            raw |= _compared(first, rest, metrics, pairs)[0]
+            raw |= _compared(first, rest, metrics, _draws(first, pairs, len(best) * (len(others) - 1)))[0]
     # compare_runs takes run minus first.
     adjusted = holm([*(one.found.p for one in raw.values()), *[1.0] * max(0, pairs - len(raw))])
     return {key: _turned(one, p) for (key, one), p in zip(raw.items(), adjusted, strict=False)}
@@ -104,27 +107,27 @@ def _turned(one: Comparison, adjusted: float) -> Comparison:
 
 
 def _compared(
-    first: Entry, others: Sequence[Entry], names: Sequence[str], pairs: int
+    first: Entry, others: Sequence[Entry], names: Sequence[str], draws: int | None
 ) -> tuple[dict[tuple[str, str], Comparison], str]:
-    """Differences of some runs to the first by metric and run, and what has to be said of them."""
-    draws = _draws(first, pairs)
+    """Differences of some runs to the first by metric and run, or why there are none."""
     try:
-        found, _ = compare_runs(
-            [first.run, *(entry.run for entry in others)], names=names, resamples=draws
-        )
+        found, _ = compare_runs([first.run, *(entry.run for entry in others)], names=names, resamples=draws)
     except GiBenchError as error:  # references that were changed: the page says so, and compares nothing
         return {}, f"the runs are not compared: {error.what}"
     named = {label: entry.name for entry in others for label in _labels(entry)}
-    note = "" if draws is None else f"p-values rest on {draws:,} swaps, as there are many rows"
-    return {(one.metric.name, named[one.run]): one for one in found if one.run in named}, note
+    return {(one.metric.name, named[one.run]): one for one in found if one.run in named}, ""
 
 
-def _draws(first: Entry, pairs: int) -> int | None:
-    """Swaps a comparison, where as many as a table of this size asks for would take too long; else None."""
-    images = first.run.manifest.counts.images
-    if images * draws_needed(pairs) * pairs <= _MOST_NUMBERS:
-        return None
-    return max(_LEAST, _FEWER * pairs)
+def _draws(first: Entry, family: int, count: int) -> int:
+    """Swaps of a comparison: as many as a family of this size asks for, or fewer where so many would take too long.
+
+    Args:
+        first: a run.
+        family: comparisons that are corrected over.
+        count: those among them that are made.
+    """
+    affordable = int(_MOST_NUMBERS / max(1, first.run.manifest.counts.images * count))
+    return min(draws_needed(family), max(draws_needed(1), _FEWER * family, affordable))
 
 
 def _labels(entry: Entry) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from gi_bench.reports.charts import svg_data_uri
 from gi_bench.reports.comparison.runs import Entry
 from gi_bench.reports.palette import run_color, run_shape
 
-LEGEND: dict[str, Any] = {"orient": "bottom", "columns": 2, "title": None, "labelLimit": 300}
+LEGEND: dict[str, Any] = {"orient": "bottom", "columns": 2, "title": None, "labelLimit": 145}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def quantitative(field: str, title: str | None, **more: Any) -> dict[str, Any]:
 def tips(*fields: tuple[str, str]) -> list[dict[str, Any]]:
     """What a pointer over a mark tells: fields with their titles; numbers in four digits."""
     numbers = {"value", "low", "high", "x", "y", "x_low", "x_high", "y_low", "y_high"}
-    return [{"field": field, "title": title, **({"format": ".4f"} if field in numbers else {})} for field, title in fields]
+    return [
+        {"field": field, "title": title, **({"format": ".4f"} if field in numbers else {})} for field, title in fields
+    ]
 
 
 def panels(
@@ -97,7 +99,12 @@ def panels(
     told = tips(("run", "run"), ("value", "value"), ("low", "from"), ("high", "to"), ("n", "n"))
     spec: dict[str, Any] = {
         "data": {"values": list(rows)},
-        "facet": {"field": "panel", "type": "nominal", "title": None, "sort": None},
+        "facet": {
+            "field": "panel",
+            "type": "nominal",
+            "title": None,
+            "sort": [*dict.fromkeys(r["panel"] for r in rows)],
+        },
         "columns": columns,
         "spec": {
             "width": 190,

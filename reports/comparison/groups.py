@@ -10,7 +10,7 @@ from gi_bench.harness.analysis.summary import told_by_words
 from gi_bench.harness.schema import REPLY_STATES, MetricInfo, Score
 from gi_bench.reports.comparison.differences import metrics_of
 from gi_bench.reports.comparison.runs import Entry
-from gi_bench.reports.comparison.table import GROUPS, Cell, best_of, head_note, interval_text, made_cell
+from gi_bench.reports.comparison.table import GROUPS, Cell, best_of, found_score, head_note, interval_text, made_cell
 
 _SLICES = (
     ("question_class", "question class"),
@@ -76,10 +76,7 @@ def group_tables(entries: Sequence[Entry]) -> list[Table]:
 
 
 def _group(title: str, infos: Sequence[MetricInfo], entries: Sequence[Entry]) -> Table:
-    having = {
-        info.name: [entry for entry in entries if (score := entry.run.scores.find(info.name)) and score.value is not None]
-        for info in infos
-    }
+    having = {info.name: [entry for entry in entries if found_score(entry, info.name)] for info in infos}
     columns = [info for info in infos if 2 * len(having[info.name]) >= len(entries)]
     footnotes = [_few(info, having[info.name], len(entries)) for info in infos if info not in columns]
     best = {info.name: best_of([entry.run.scores.find(info.name) for entry in entries], info) for info in columns}
@@ -107,10 +104,13 @@ def _group(title: str, infos: Sequence[MetricInfo], entries: Sequence[Entry]) ->
 def _few(info: MetricInfo, having: Sequence[Entry], count: int) -> str:
     told = []
     for entry in having:
-        score = entry.run.scores.find(info.name)
-        if score is not None and score.value is not None:
+        if score := found_score(entry, info.name):
             told.append(f"{entry.name} {score.value:.4f} ({interval_text(score)}, n {score.n})")
-    return f"{info.title}, for {len(having)} of {count} runs only: {'; '.join(told)}" if told else f"{info.title}: no value"
+    return (
+        f"{info.title}, for {len(having)} of {count} runs only: {'; '.join(told)}"
+        if told
+        else f"{info.title}: no value"
+    )
 
 
 def nowhere_lines(entries: Sequence[Entry]) -> list[str]:

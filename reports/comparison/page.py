@@ -184,9 +184,7 @@ def render(page: Page) -> str:
     return pages.render("comparison.html.j2", page=page, runs=list(page.runs))
 
 
-def write_report(
-    paths: Sequence[Path], output: Path, title: str | None = None, baseline: str | None = None
-) -> Path:
+def write_report(paths: Sequence[Path], output: Path, title: str | None = None, baseline: str | None = None) -> Path:
     """Write the comparison page of some runs.
 
     Raises:

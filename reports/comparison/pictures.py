@@ -21,7 +21,7 @@ from gi_bench.reports.comparison.figures import (
     tips,
 )
 from gi_bench.reports.comparison.runs import Entry, Given
-from gi_bench.reports.comparison.table import interval_text
+from gi_bench.reports.comparison.table import GROUPS, found_score, interval_text
 
 _ALARMS = (
     "answer_false_positive_rate",
@@ -49,16 +49,11 @@ def figures(given: Given) -> list[Figure]:
     return [figure for figure in made if figure is not None]
 
 
-def _found(entry: Entry, metric: str) -> Score | None:
-    score = entry.run.scores.find(metric)
-    return None if score is None or score.value is None else score
-
-
 def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
     """BLEU against IoU: what multi-task training is said to buy, in one picture."""
     points, lines, rows = [], [], []
     for entry in entries:
-        words, places = _found(entry, "bleu"), _found(entry, "region_iou")
+        words, places = found_score(entry, "bleu"), found_score(entry, "region_iou")
         if words is None:
             continue
         y = {f"y{key}": value for key, value in _xy(words).items()}
@@ -72,23 +67,25 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
     if not points:
         return None
     told = tips(("run", "run"), ("y", "BLEU"), ("x", "IoU"))
+    having = [entry for entry in entries if found_score(entry, "bleu") is not None]
+    colors = color(having, legend=True)
     x, y = quantitative("x", "IoU of regions", scale={"zero": False}), quantitative("y", "BLEU", scale={"zero": False})
     cross: list[dict[str, Any]] = [
         {
             "data": {"values": points},
             "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.8},
-            "encoding": {"x": x, "y": {**y, "field": "y_low"}, "y2": {"field": "y_high"}, "color": color(entries)},
+            "encoding": {"x": x, "y": {**y, "field": "y_low"}, "y2": {"field": "y_high"}, "color": colors},
         },
         {
             "data": {"values": points},
             "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.8},
-            "encoding": {"y": y, "x": {**x, "field": "x_low"}, "x2": {"field": "x_high"}, "color": color(entries)},
+            "encoding": {"y": y, "x": {**x, "field": "x_low"}, "x2": {"field": "x_high"}, "color": colors},
         },
     ]
     level = {
         "data": {"values": lines},
         "mark": {"type": "rule", "strokeDash": [5, 4], "strokeWidth": 1.5},
-        "encoding": {"y": y, "color": color(entries, legend=True), "tooltip": tips(("run", "run"), ("y", "BLEU"))},
+        "encoding": {"y": y, "color": colors, "tooltip": tips(("run", "run"), ("y", "BLEU"))},
     }
     marks = {
         "data": {"values": points},
@@ -96,8 +93,8 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
         "encoding": {
             "x": x,
             "y": y,
-            "color": color(entries, legend=True),
-            "shape": shape(entries, legend=True),
+            "color": colors,
+            "shape": shape(having, legend=True),
             "tooltip": told,
         },
     }
@@ -127,18 +124,20 @@ def ranks(models: Sequence[Entry]) -> Figure | None:
     chosen = [
         info
         for info in infos.values()
-        if info.name in shown and info.ranked and all(_found(entry, info.name) is not None for entry in models)
+        if info.name in shown and info.ranked and all(found_score(entry, info.name) is not None for entry in models)
     ]
+    groups = [group for group, _ in GROUPS]
+    chosen.sort(key=lambda info: groups.index(info.group) if info.group in groups else len(groups))
     by_metric = {info.name: _rank(info, models) for info in chosen}
     if len(models) < 2 or len({tuple(places) for places in by_metric.values()}) < 2:
         return None
     values, rows = [], []
     for place, entry in enumerate(models):
         for info in chosen:
-            found = _found(entry, info.name)
-            assert found is not None and found.value is not None
+            found = entry.run.scores.find(info.name)
+            value = None if found is None or found.value is None else round(found.value, 5)
             rank = by_metric[info.name][place]
-            values.append({"run": entry.name, "metric": info.title, "rank": rank, "value": round(found.value, 5)})
+            values.append({"run": entry.name, "metric": info.title, "rank": rank, "value": value})
         rows.append((entry.number, (entry.name, *(str(by_metric[info.name][place]) for info in chosen))))
     x = {
         "field": "metric",
@@ -178,7 +177,7 @@ def ranks(models: Sequence[Entry]) -> Figure | None:
 
 def _rank(info: MetricInfo, models: Sequence[Entry]) -> list[int]:
     """Places from 1, the same for equal values."""
-    values = [found.value or 0.0 for entry in models if (found := _found(entry, info.name)) is not None]
+    values = [found.value or 0.0 for entry in models if (found := found_score(entry, info.name)) is not None]
     sign = -1 if info.higher_is_better else 1
     return [1 + sum(sign * other < sign * value for other in values) for value in values]
 
@@ -189,7 +188,7 @@ def alarms(entries: Sequence[Entry]) -> Figure | None:
     values, rows = [], []
     for metric in (name for name in _ALARMS if name in infos):
         for entry in entries:
-            if (score := _found(entry, metric)) is not None:
+            if (score := found_score(entry, metric)) is not None:
                 values.append({"run": entry.name, "panel": infos[metric].title, **bounds(score)})
                 cells = (infos[metric].title, entry.name, f"{score.value:.4f}", interval_text(score), f"{score.n:,}")
                 rows.append((entry.number, cells))
@@ -198,9 +197,9 @@ def alarms(entries: Sequence[Entry]) -> Figure | None:
     return Figure(
         "alarms",
         "False alarms",
-        "Share of absent things that are asserted or shown (false positives), and of present ones that are denied or not "
-        "shown (false negatives), with 95 % intervals. Less is better; either alone is 0 for whoever always says the "
-        "same.",
+        "Share of absent things that are asserted or shown (false positives), and of present ones that are denied or "
+        "not shown (false negatives), with 95 % intervals. Less is better; either alone is 0 for whoever always says "
+        "the same.",
         f"false-positive and false-negative rates of {len({row['run'] for row in values})} runs",
         panels(values, entries, "rate"),
         ("metric", "run", "value", "95 % interval", "n"),
@@ -242,7 +241,10 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
         "width": {"step": 54},
         "height": {"step": 21},
         "layer": [
-            {"mark": {"type": "rect", "stroke": "white"}, "encoding": {"x": x, "y": y, "color": fill, "tooltip": told_of}},
+            {
+                "mark": {"type": "rect", "stroke": "white"},
+                "encoding": {"x": x, "y": y, "color": fill, "tooltip": told_of},
+            },
             {
                 "mark": {"type": "text", "fontSize": 11},
                 "encoding": {"x": x, "y": y, "text": {"field": "label"}, "color": ink, "tooltip": told_of},
@@ -253,8 +255,8 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
     what = "region label" if slice_by == "label" else "question class"
     return Figure(
         f"classes-{name}",
-        f"{title} by {what}",
-        f"{title} of each {what} and run; darker is higher. Few rows stand behind some classes: n is in the table.",
+        f"{title[:1].upper()}{title[1:]} by {what}",
+        "Each class and run; darker is higher. Few rows stand behind some classes: n is in the table.",
         f"heat map of {title} by {what}",
         spec,
         (what, "run", "value", "95 % interval", "n"),
@@ -293,8 +295,8 @@ def seen_images(models: Sequence[Entry]) -> Figure | None:
     return Figure(
         "seen",
         "Seen and unseen images",
-        "Rows of images that the model was trained on (circles) against the others (diamonds), with 95 % intervals. A gap "
-        "says how much is remembered.",
+        "Rows of images that the model was trained on (circles) against the others (diamonds), with 95 % intervals. A "
+        "gap says how much is remembered.",
         f"scores on seen and unseen images of {len({row['run'] for row in values})} models",
         spec,
         ("metric", "run", "images", "value", "95 % interval", "n"),
@@ -305,7 +307,8 @@ def seen_images(models: Sequence[Entry]) -> Figure | None:
 
 def speed(models: Sequence[Entry]) -> Figure | None:
     """Seconds a row and memory, as the runs measured them."""
-    values, rows = [], []
+    rows = []
+    panels_of: dict[str, list[dict[str, Any]]] = {"seconds a row": [], "peak memory, GB": []}
     for entry in models:
         manifest = entry.run.manifest
         count = manifest.counts.questions + manifest.counts.phrases
@@ -313,7 +316,7 @@ def speed(models: Sequence[Entry]) -> Figure | None:
         memory = None if manifest.peak_memory_mb is None else manifest.peak_memory_mb / 1000
         for panel, value in (("seconds a row", each), ("peak memory, GB", memory)):
             if value is not None:
-                values.append({"run": entry.name, "panel": panel, "value": round(value, 5), "n": count})
+                panels_of[panel].append({"run": entry.name, "panel": panel, "value": round(value, 5), "n": count})
         if each is not None or memory is not None:
             hardware = manifest.hardware
             told = (
@@ -325,6 +328,7 @@ def speed(models: Sequence[Entry]) -> Figure | None:
                 hardware.gpu_name if hardware.gpu_name != "cpu" else hardware.cpu or manifest.device,
             )
             rows.append((entry.number, (entry.name, *told)))
+    values = [value for found in panels_of.values() for value in found]
     if not values:
         return None
     spec = panels(values, models, "", same_axis=False, columns=2)
@@ -334,12 +338,12 @@ def speed(models: Sequence[Entry]) -> Figure | None:
     encoding = {"y": y, "x": x, "color": color(models), "tooltip": told_of}
     spec["spec"] = {"width": 190, "height": {"step": 22}, "mark": {"type": "bar", "height": 12}, "encoding": encoding}
     machines = {cells[-1] for _, cells in rows}
-    apart = " The runs were made on different machines: these numbers say little beside each other." if len(machines) > 1 else ""
+    apart = " The runs were made on different machines: their numbers say little beside each other."
     return Figure(
         "speed",
         "Speed and memory",
-        "Seconds in the model over questions and phrases, and the most memory held, once each: no interval, and other work "
-        f"on the machine counts.{apart}",
+        "Seconds in the model over questions and phrases, and the most memory held, once each: no interval, and other "
+        f"work on the machine counts.{apart if len(machines) > 1 else ''}",
         f"seconds a row and peak memory of {len(rows)} models",
         spec,
         ("run", "seconds", "rows", "seconds a row", "peak memory, GB", "batch", "machine"),

@@ -173,8 +173,7 @@ def _floors_beside(paths: Sequence[Path], count: int) -> tuple[Entry, ...]:
         if run.role == "floor" and (run.path / "scores.json").is_file():
             found.append(run)
     return tuple(
-        Entry(name, run, count + number)
-        for number, (name, run) in enumerate(zip(names_of(found), found, strict=True))
+        Entry(name, run, count + number) for number, (name, run) in enumerate(zip(names_of(found), found, strict=True))
     )
 
 

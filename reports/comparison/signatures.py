@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gi_bench.harness.schema import Score
+from gi_bench.harness.schema import Phrase, Question, Score
 from gi_bench.reports.comparison.runs import Entry, Given
 from gi_bench.reports.comparison.table import interval_text
 from gi_bench.reports.pages import SMALL_N
@@ -71,14 +71,15 @@ def signatures(given: Given) -> list[Signature]:
     return [
         _made(
             "High BLEU with low IoU",
-            f"BLEU's interval lies above {_HIGH_BLEU} and above the best blind floor, while IoU's lies below {_LOW_IOU}, "
-            "or not above the best blind floor of regions.",
-            "It has learnt how answers are worded, not where things are: add the grounding task, or give it more weight.",
+            f"BLEU's interval lies above {_HIGH_BLEU} and above the best blind floor, while IoU's lies below "
+            f"{_LOW_IOU} or below the best blind floor of regions.",
+            "It has learnt how answers are worded, not where things are: add the grounding task, or weigh it more.",
             [(entry, _words_without_places(entry, given.beside)) for entry in models],
         ),
         _made(
             "Incomplete explanations",
-            f"The interval of completeness (share of the image's known attributes that are named) lies below {_COMPLETE}.",
+            "The interval of completeness (share of the image's known attributes that are named) lies below "
+            f"{_COMPLETE}.",
             "Train on explanations that name location, colour, size and shape; check that the prompt asks for them.",
             [(entry, _incomplete(entry)) for entry in models],
         ),
@@ -86,12 +87,12 @@ def signatures(given: Given) -> list[Signature]:
             "Rare classes far below the commonest",
             f"A class with at most a quarter of the commonest one's rows, and at least {SMALL_N} of its own, has an "
             f"interval wholly below the commonest one's, by {_FAR} or more.",
-            "Draw rare classes more often in training, and check their masks; a mean over classes (macro IoU) shows it.",
+            "Draw rare classes more often in training, and check their masks; macro IoU weighs classes alike.",
             [(entry, _rare(entry)) for entry in models],
         ),
         _made(
             "Confidence no better than base rates",
-            f"The interval of its gain in AUROC over base rates (how often such answers are right elsewhere) lies below "
+            "The interval of its gain in AUROC over base rates (how often such answers are right elsewhere) lies below "
             f"{_SMALL_GAIN}.",
             "Do not show this confidence to anybody: calibrate within question classes, or rank by log-probability, "
             "margin or entropy where these gain more.",
@@ -115,14 +116,14 @@ def _made(title: str, rule: str, remedy: str, outcomes: Sequence[tuple[Entry, _O
     )
 
 
-def _bounded(entry: Entry, metric: str) -> Score | str:
-    """A score with an interval, or why there is none."""
+def _bounded(entry: Entry, metric: str) -> tuple[Score, float, float] | str:
+    """A score with the ends of its interval, or why there is none."""
     score = entry.run.scores.find(metric)
     if score is None:
         return entry.run.scores.not_computed.get(metric, "scored before this was a metric; gi-bench score makes it")
     if score.value is None or score.interval_low is None or score.interval_high is None:
         return "too few rows for an interval"
-    return score
+    return score, score.interval_low, score.interval_high
 
 
 def _told(score: Score) -> str:
@@ -145,32 +146,30 @@ def _words_without_places(entry: Entry, floors: Sequence[Entry]) -> _Outcome:
         return f"no BLEU: {bleu}"
     if isinstance(iou, str):
         return f"no IoU: {iou}"
-    assert bleu.interval_low is not None and iou.interval_high is not None and iou.interval_low is not None
-    is_high = bleu.interval_low > max(_HIGH_BLEU, _floor(floors, "bleu"))
-    is_low = iou.interval_high < _LOW_IOU or (0 < _floor(floors, "region_iou") >= iou.interval_high)
+    is_high = bleu[1] > max(_HIGH_BLEU, _floor(floors, "bleu"))
+    is_low = iou[2] < max(_LOW_IOU, _floor(floors, "region_iou"))
     if not (is_high and is_low):
         return False
-    return Finding(entry.number, entry.name, f"BLEU {_told(bleu)}, IoU {_told(iou)}", f"{_n(bleu)}; {_n(iou)}")
+    value = f"BLEU {_told(bleu[0])}, IoU {_told(iou[0])}"
+    return Finding(entry.number, entry.name, value, f"{_n(bleu[0])}; {_n(iou[0])}")
 
 
 def _incomplete(entry: Entry) -> _Outcome:
     found = _bounded(entry, "explanation_completeness")
     if isinstance(found, str):
         return found
-    assert found.interval_high is not None
-    return Finding(entry.number, entry.name, _told(found), _n(found)) if found.interval_high < _COMPLETE else False
+    score, _, high = found
+    return Finding(entry.number, entry.name, _told(score), _n(score)) if high < _COMPLETE else False
 
 
 def _unsure(entry: Entry) -> _Outcome:
     found = _bounded(entry, "confidence_gain")
     if isinstance(found, str):
         return found
-    assert found.interval_high is not None and found.interval_low is not None
-    if found.interval_high < _SMALL_GAIN:
-        return Finding(entry.number, entry.name, f"gain {found.value:+.3f} ({interval_text(found)})", _n(found))
-    if found.interval_low > 0:
-        return False
-    return f"a gain of {found.value:+.3f} ({interval_text(found)}) may be none or some"
+    score, low, high = found
+    if high < _SMALL_GAIN:
+        return Finding(entry.number, entry.name, f"gain {score.value:+.3f} ({interval_text(score)})", _n(score))
+    return False if low > 0 else f"a gain of {score.value:+.3f} ({interval_text(score)}) may be none or some"
 
 
 def _rare(entry: Entry) -> _Outcome:
@@ -214,22 +213,20 @@ def _class_counts(entry: Entry, scores: Sequence[Score]) -> tuple[dict[str, int]
     run, slice_by = entry.run, scores[0].slice_by
     seen = run.seen_images or frozenset()
     found = {score.slice_value: 0 for score in scores}
-    for row in [*run.questions, *run.phrases] if seen else ():
-        values = _classes(row, slice_by)
-        if row.img_id in seen:
-            for value in values:
-                if value in found:
-                    found[value] += 1
+    rows: Sequence[Question | Phrase] = run.phrases if slice_by == "label" else run.questions
+    for row in rows if seen else ():
+        for value in _classes(row) if row.img_id in seen else ():
+            found[value] = found.get(value, 0) + 1
     if any(found.values()):
         return found, "of images seen in training"
     return {score.slice_value: score.n for score in scores}, "of the suite, as those of training are not known"
 
 
-def _classes(row: object, slice_by: str) -> tuple[str, ...]:
-    """Region label of a phrase with something to show, or classes of a question."""
-    if slice_by == "label":
-        return () if getattr(row, "is_negative", False) else (str(getattr(row, "label", "")),)
-    return tuple(getattr(row, "question_class", ()))
+def _classes(row: Question | Phrase) -> tuple[str, ...]:
+    """Classes of a question, or the label of a phrase with something to show."""
+    if isinstance(row, Question):
+        return row.question_class
+    return () if row.is_negative else (row.label,)
 
 
 __all__ = ["Finding", "Signature", "signatures"]

@@ -69,6 +69,7 @@ class Head:
         title: its title.
         note: its direction, and whether it is gi-bench's own.
         rests: what all its values rest on, where that is the same; else empty.
+        words: what stands below all of its values, where that is the same; else empty.
         descending: whether the best is the largest.
     """
 
@@ -76,7 +77,9 @@ class Head:
     title: str
     note: str
     rests: str = ""
+    words: str = ""
     descending: bool = True
+    comparable: bool = True
 
 
 @dataclass(frozen=True)
@@ -173,13 +176,14 @@ def headline_table(given: Given, differences: Differences, ways: Mapping[tuple[s
     models = given.models
     columns, lines = [], []
     for info in ordered:
-        having = [entry for entry in models if _value(entry, info.name) is not None]
+        having = [entry for entry in models if found_score(entry, info.name) is not None]
         if 2 * len(having) >= len(models):
             columns.append(info)
         elif having:
             lines.append(_line(info, having, len(models)))
     best = {info.name: best_of([entry.run.scores.find(info.name) for entry in given.scored], info) for info in columns}
-    bands, reasons = [], {}
+    bands: list[Band] = []
+    reasons: dict[str, dict[str, list[str]]] = {}
     roles: list[tuple[str, tuple[Entry, ...]]] = [(role, given.of_role(role)) for role in _BANDS]
     for role, entries in roles:
         rows = []
@@ -221,38 +225,48 @@ def difference_text(found: Comparison) -> str:
     """A difference with its interval and its corrected p-value."""
     low, high = found.found.low, found.found.high
     interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
-    return f"{found.found.difference:+.4f}{interval}, corrected {p_text(found.adjusted)}"
+    return f"{found.found.difference:+.4f}{interval}, corrected {p_text(found)}"
 
 
-def p_text(p: float) -> str:
-    """A p-value in words that do not claim more digits than it has.
-
-    >>> p_text(0.0321), p_text(0.00002), p_text(1.0)
-    ('p = 0.032', 'p < 0.001', 'p = 1')
-    """
-    return "p < 0.001" if p < 0.001 else "p = 1" if p >= 0.9995 else f"p = {p:.3f}"
-
-
-def _value(entry: Entry, metric: str) -> float | None:
-    score = entry.run.scores.find(metric)
-    return None if score is None else score.value
+def p_text(found: Comparison) -> str:
+    """A corrected p-value; an upper bound where no swap that was drawn is as extreme as what was observed."""
+    p = found.adjusted
+    if p < 0.001:
+        return "p < 0.001"
+    is_bound = not found.found.exact and found.found.p <= found.found.smallest * (1 + 1e-9)
+    return "p = 1" if p >= 0.9995 else f"p {'≤' if is_bound else '='} {p:.3f}"
 
 
 def _head(info: MetricInfo, models: Sequence[Entry]) -> Head:
-    scores = [score for entry in models if (score := entry.run.scores.find(info.name)) and score.value is not None]
+    scores = [score for entry in models if (score := found_score(entry, info.name))]
     rests = {(score.n, score.image_count) for score in scores}
     told = ""
     if len(rests) == 1:
         n, images = next(iter(rests))
         told = f"n {n:,}, {images:,} images"
-    return Head(info.name, info.title, head_note(info), told, info.higher_is_better)
+    direction = "higher is better" if info.higher_is_better else "lower is better"
+    words = {told_by_words(score, entry.run.scores) for entry in models if (score := found_score(entry, info.name))}
+    return Head(
+        info.name,
+        info.title,
+        direction if info.ranked else "",
+        told,
+        words.pop() if len(words) == 1 else "",
+        info.higher_is_better,
+        info.comparable,
+    )
+
+
+def found_score(entry: Entry, metric: str) -> Score | None:
+    """A run's score on all rows, where it has a value."""
+    score = entry.run.scores.find(metric)
+    return None if score is None or score.value is None else score
 
 
 def _line(info: MetricInfo, having: Sequence[Entry], models: int) -> str:
     told = []
     for entry in having:
-        score = entry.run.scores.find(info.name)
-        if score is not None and score.value is not None:
+        if score := found_score(entry, info.name):
             told.append(f"{entry.name} {score.value:.4f} ({interval_text(score)}, n {score.n})")
     return f"{info.title}, for {len(having)} of {models} models only: {'; '.join(told)}"
 
@@ -264,7 +278,7 @@ def _notes(entry: Entry, given: Given) -> tuple[str, ...]:
         counts = by_class.get("all", {})
         others = [f"{count:,} {state}" for state, count in counts.items() if count and state not in _TOOK_PART]
         if others:
-            notes.append(f"of {sum(counts.values()):,} {task} {', '.join(others)}")
+            notes.append(f"{', '.join(others)} of {sum(counts.values()):,} {task}")
     if not entry.run.manifest.complete:
         notes.append("not finished: missing predictions count as empty")
     return tuple(notes)
@@ -285,6 +299,7 @@ def _reason_lines(reasons: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[s
 
 
 __all__ = [
-    "GROUPS", "MARKS", "Band", "Cell", "Head", "Headline", "Row", "best_of", "difference_text", "head_note",
+    "GROUPS", "MARKS", "Band", "Cell", "Head", "Headline", "Row", "best_of", "difference_text", "found_score",
+    "head_note",
     "headline_table", "interval_text", "made_cell", "p_text",
 ]  # fmt: skip

@@ -68,7 +68,7 @@ def verdict(given: Given, differences: Differences, published: Sequence[str]) ->
     """
     infos = metrics_of(given.entries)
     told = [(about, infos[name]) for about, name in _TOLD if name in infos] or _any(infos)
-    best = {info.name: found for _, info in told if (found := _best(given.models, info)) is not None}
+    best = {info.name: entry for _, info in told if (entry := _best(given.models, info)) is not None}
     others = _others(given)
     found = against_best(best, others) if len(others) > 1 else {}
     sentences = tuple(
@@ -120,7 +120,9 @@ def _sentence(
     score = _score(best, info.name)
     assert score is not None
     models = [entry for entry in given.models if _score(entry, info.name) is not None]
-    tied = [entry for entry in models if entry is not best and not _beyond(info, best, entry, given, differences, found)]
+    tied = [
+        entry for entry in models if entry is not best and not _beyond(info, best, entry, given, differences, found)
+    ]
     parts = [_lead(info, best, score, tied, len(models))]
     if given.baseline is not None and best is not given.baseline and len(models) > 1:
         parts.append(_over_baseline(info, best, given.baseline, differences, found))
@@ -133,10 +135,10 @@ def _lead(info: MetricInfo, best: Entry, score: Score, tied: Sequence[Entry], mo
     if models == 1:
         return f"{best.name} reaches {told}."
     if not tied:
-        return f"{best.name} is best with {told}, beyond chance against every other model."
-    values = ", ".join(f"{entry.name} ({found.value:.3f})" for entry in tied if (found := _score(entry, info.name)))
-    every = "all models" if len(tied) + 1 == models else "these models"
-    return f"A tie: {best.name} has the best value, {told}, but {every} cannot be told apart: {values}."
+        every = "the other model" if models == 2 else f"each of the other {models - 1} models"
+        return f"{best.name} is best with {told}, beyond chance against {every}."
+    values = " and ".join(f"{entry.name} ({found.value:.3f})" for entry in tied if (found := _score(entry, info.name)))
+    return f"A tie: {best.name} has the best value, {told}, but is not told apart from {values}."
 
 
 def _beyond(
@@ -181,9 +183,7 @@ def _over_baseline(
     return f"{_difference(one)} against the baseline {baseline.name}{_chance(one)}."
 
 
-def _over_floor(
-    info: MetricInfo, best: Entry, given: Given, found: Mapping[tuple[str, str], Comparison]
-) -> str:
+def _over_floor(info: MetricInfo, best: Entry, given: Given, found: Mapping[tuple[str, str], Comparison]) -> str:
     if info.name in _OTHER_SIDE:
         return ""  # whoever denies everything raises no false alarm
     floor = _best([entry for entry in given.beside if entry is not best], info)
@@ -196,7 +196,7 @@ def _over_floor(
     if one.verdict != "better":
         return (
             f"It is not better than the blind floor {floor.name}{where} beyond chance "
-            f"({_difference(one)}, {p_text(one.adjusted)}): nothing shows that it looks."
+            f"({_difference(one)}, {p_text(one)}): nothing shows that it looks."
         )
     return f"{_difference(one)} against the blind floor {floor.name}{where}{_chance(one)}."
 
@@ -219,8 +219,8 @@ def _difference(one: Comparison) -> str:
 def _chance(one: Comparison) -> str:
     """Whether a difference is more than chance, and where no number of rows of this size could tell."""
     if one.verdict != "undecided":
-        return f", beyond chance ({p_text(one.adjusted)})"
-    return f", not beyond chance ({p_text(one.adjusted)})"
+        return f", beyond chance ({p_text(one)})"
+    return f", not beyond chance ({p_text(one)})"
 
 
 def _tests(differences: Differences, found: Mapping[tuple[str, str], Comparison], runs: int) -> str:
@@ -231,10 +231,18 @@ def _tests(differences: Differences, found: Mapping[tuple[str, str], Comparison]
     if differences.found:
         told.append(
             f"Against the baseline p is corrected (Holm) over the {differences.family} comparisons of the table below"
-            + (f", else over all {pairs} pairs of runs and metrics, as the best is known after looking." if pairs else ".")
+            + (
+                f", else over all {pairs} pairs of runs and metrics, as the best is known after looking."
+                if pairs
+                else "."
+            )
         )
     elif pairs:
         told.append(f"p is corrected (Holm) over {pairs} pairs of runs and metrics.")
+    every = [*differences.found.values(), *found.values()]
+    family = max(differences.family, pairs)
+    if all(one.found.smallest * family >= LEVEL for one in every):
+        told.append("With so few images no difference can be beyond chance after correction.")
     return " ".join([*told, *([f"{differences.note[:1].upper()}{differences.note[1:]}."] if differences.note else [])])
 
 
