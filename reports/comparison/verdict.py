@@ -77,6 +77,11 @@ def verdict(given: Given, differences: Differences, published: Sequence[str]) ->
         if info.name in best
     )
     baseline = "" if given.baseline is None else f"The baseline is {given.baseline.name}: {given.why}."
+    if not given.beside and given.of_role("model"):
+        told_of_floors = (
+            "No blind floor lies beside these runs to say what needs no image: gi-bench run --bounds makes it."
+        )
+        baseline = f"{baseline} {told_of_floors}".strip()
     return Verdict(baseline, sentences, _tests(differences, found, len(others)), _compared_with(given, published))
 
 
@@ -188,7 +193,7 @@ def _over_floor(info: MetricInfo, best: Entry, given: Given, found: Mapping[tupl
         return ""  # whoever denies everything raises no false alarm
     floor = _best([entry for entry in given.beside if entry is not best], info)
     if floor is None:
-        return "No blind floor has this metric."
+        return "No blind floor has this metric." if given.beside else ""
     one = found.get((info.name, floor.name))
     where = "" if floor in given.entries else " (beside the runs)"
     if one is None:
@@ -228,14 +233,11 @@ def _tests(differences: Differences, found: Mapping[tuple[str, str], Comparison]
         return ""
     pairs = len({metric for metric, _ in found}) * runs * (runs - 1) // 2
     told = ["Differences are paired by image, with 95 % intervals; p by swapping the runs image by image."]
+    elsewhere = f"; elsewhere over all {pairs} pairs of runs and metrics, as the best is known after looking"
     if differences.found:
         told.append(
             f"Against the baseline p is corrected (Holm) over the {differences.family} comparisons of the table below"
-            + (
-                f", else over all {pairs} pairs of runs and metrics, as the best is known after looking."
-                if pairs
-                else "."
-            )
+            f"{elsewhere if runs > 2 else ''}."
         )
     elif pairs:
         told.append(f"p is corrected (Holm) over {pairs} pairs of runs and metrics.")
