@@ -137,12 +137,12 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     """
     names: list[str] = []
     for label, run in zip(labels(runs), runs, strict=True):
-        name = visible(label).replace("\n", "\\n")
-        name = marked(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…", run)
+        shown = visible(label).replace("\n", "\\n")
+        name = first = marked(shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…", run)
         number = 1
         while name in names:
             number += 1
-            name = f"{marked(label[: _LONGEST_NAME - 1], run)} [{number}]"
+            name = f"{first} [{number}]"
         names.append(name)
     return names
 
