@@ -22,7 +22,6 @@ from gi_bench.submissions.check.folder import Folder
 TOKENS = "https://huggingface.co/settings/tokens"
 NO_TOKEN = "no token of the Hugging Face Hub"
 GET_TOKEN = f"make one with write access at {TOKENS} and give it to: hf auth login"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MAIN = "main"
 
 
@@ -72,17 +71,6 @@ class Remote:
     is_private: bool = False
     commit: str | None = None
     files: tuple[str, ...] = ()
-
-
-def check_name(repository: str) -> str:
-    """A repository's id.
-
-    Raises:
-        GiBenchError: it is not ``user/name``.
-    """
-    if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
-        raise GiBenchError("not the id of a repository", where=repository, do="give --repo user/name")
-    return repository
 
 
 def find_pin(folder: Folder, script: str, repository: str) -> Pin | None:
@@ -247,7 +235,6 @@ __all__ = [
     "NO_TOKEN",
     "Pin",
     "Remote",
-    "check_name",
     "find_pin",
     "look",
     "next_lines",

@@ -20,11 +20,11 @@ from gi_bench.harness.suites import kvasir_rows
 from gi_bench.harness.suites.kvasir import TASK1, TASK2, _pick
 from gi_bench.harness.suites.specs import rows_digest
 from gi_bench.submissions import task2
+from gi_bench.submissions.client import CLIENT
 from gi_bench.submissions.editions import Edition, Task1, Task2, edition_named, editions
 from gi_bench.submissions.info import EXAMPLE, Team
 from gi_bench.submissions.pictures import images_of
 from gi_bench.submissions.readme import plain
-from gi_bench.submissions.template import CLIENT
 from gi_bench.submissions.visuals import COLOR, overlay
 from tests.command_line import CommandLine, Done
 from tests.run_folders import SIZE, questions, square, write_run
