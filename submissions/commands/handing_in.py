@@ -88,6 +88,7 @@ def push(
         raise GiBenchError(hub.NO_TOKEN, do=hub.GET_TOKEN)
     api = HfApi(token=token)
     remote = hub.look(api, repo, token)
+    hub.check_other_subtask(report, remote, repo)
     for line in hub.plan_lines(report, repo, remote, pin, public=public):
         say(line)
     if yes:
