@@ -8,12 +8,14 @@ import typer
 
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.submissions.commands import handing_in, writing
+from gi_bench.submissions.commands.agreement import agreement
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 for command, summary in (
     (writing.info, "Write a team.toml to fill in."),
     (writing.task1, "Write the repository of subtask 1."),
     (writing.task2, "Write the folder of subtask 2."),
+    (agreement, "Hold what the script of subtask 1 answered elsewhere against the run."),
     (handing_in.check, "Check a submission's folder, of any team."),
     (handing_in.pack, "Check a submission's folder and write it as a ZIP."),
     (handing_in.push, "Check a submission's folder and put it onto the Hub."),
