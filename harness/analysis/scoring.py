@@ -7,7 +7,7 @@ Every metric is a function of sums over rows, so that a resample of images costs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -128,7 +128,7 @@ def _compute(name: str, metric: Metric, run: Run, bootstrap: Bootstrap, found: _
     found.infos.append(info)
     if run.seen_images:  # with none seen the slice would repeat the whole
         statistics = _with_training(statistics, run.seen_images)
-    found.scores.extend(metric_scores(name, statistics, bootstrap, info))
+    found.scores.extend(_scores(name, statistics, bootstrap, info))
     for reason, count in statistics.counts.items():
         if count:
             found.counts[f"{name}: {reason}"] = count
@@ -231,6 +231,21 @@ def _covered(run: Run) -> str:
     return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
 
+def _scores(name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo) -> Sequence[Score]:
+    """Scores of a metric; those that rest on the suite alone are made once for all its runs."""
+    known = _SHARED.get(name)
+    if known is not None and known[0] is statistics and known[1] is bootstrap and known[2] == info:
+        return known[3]
+    scores = tuple(metric_scores(name, statistics, bootstrap, info))
+    if statistics.of_suite:
+        _SHARED[name] = (statistics, bootstrap, info, scores)
+    return scores
+
+
+# The last statistics that rest on a suite alone, what they were scored with, and their scores, by metric.
+_SHARED: dict[str, tuple[Statistics, Bootstrap, MetricInfo, tuple[Score, ...]]] = {}
+
+
 def metric_scores(
     name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo | None = None
 ) -> Iterator[Score]:
@@ -289,7 +304,7 @@ class _Scorer:
         if len(rows):
             value = statistics.point(rows) if statistics.point else float(statistics.value(sums.sum(axis=0)))
         codes = self._codes[rows]
-        present = np.unique(codes)
+        present = np.flatnonzero(np.bincount(codes, minlength=1))
         interval = self._interval(sums_by_image(sums, codes, self._images)[present], codes, value)
         return Score(
             metric=self._name,
