@@ -13,7 +13,7 @@ from gi_bench.harness.reading.assertions import asserts
 from gi_bench.harness.reading.questions import finding_asked
 from gi_bench.harness.reading.readers import read
 from gi_bench.harness.reading.values import Value
-from gi_bench.harness.reading.vocabulary import COLOURS
+from gi_bench.harness.reading.vocabulary import COLOURS, holds_any
 from gi_bench.harness.schema import Question, ReplyState
 
 _CANNOT = (
@@ -89,7 +89,7 @@ def without_refusals(text: str) -> str:
 
 
 def _of_reply(lower: str) -> bool:
-    return any(word in lower for word in _REFUSES) and _REFUSAL.search(lower) is not None
+    return holds_any(lower, _REFUSES) and _REFUSAL.search(lower) is not None
 
 
 def _plain(text: str) -> str:
