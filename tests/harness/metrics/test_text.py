@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from gi_bench.harness.metrics import text
 from gi_bench.harness.metrics.meteor import cut_words, meteor, meteor_scores, stem, tokenize
-from gi_bench.harness.metrics.tokens import cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
+from gi_bench.harness.metrics.overlap import shared_ngrams
+from gi_bench.harness.metrics.tokens import Block, cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
 
 EDGES = [
     ("", "one polyp"),
@@ -172,6 +173,21 @@ def test_scores_do_not_depend_on_the_other_rows(references: list[str]) -> None:
     assert np.array_equal(text.rouge_scores(pairs), np.array(alone))
     assert np.array_equal(meteor_scores(pairs), [meteor(*pair) for pair in pairs])
     assert np.array_equal(text.bleu_rows(pairs), np.concatenate([text.bleu_rows([pair]) for pair in pairs]))
+
+
+@pytest.mark.parametrize("alphabet", [2, 300, 40_000, 2**31 - 1])
+def test_shared_ngrams_equal_counted_ones(alphabet: int) -> None:
+    chance = np.random.default_rng(alphabet)
+    ours, theirs = (chance.integers(alphabet - min(alphabet, 90), alphabet, (70, width)) for width in (60, 45))
+    lengths = chance.integers(0, 61, 70), chance.integers(0, 46, 70)
+    block = Block(np.arange(70), ours.astype(np.int32), theirs.astype(np.int32), *lengths)
+    for order, found in enumerate(shared_ngrams(block, 6), start=1):
+        for row in range(70):
+            a, b = (
+                Counter(tuple(side[row, i : i + order]) for i in range(int(length[row]) - order + 1))
+                for side, length in ((ours, lengths[0]), (theirs, lengths[1]))
+            )
+            assert found[row] == (a & b).total()
 
 
 def test_very_long_texts_are_counted_without_a_square_of_their_length() -> None:
