@@ -134,11 +134,18 @@ def _compute(name: str, metric: Metric, run: Run, bootstrap: Bootstrap, found: _
             found.counts[f"{name}: {reason}"] = count
 
 
-def current_scores(path: Path | str) -> Scores | None:
-    """The stored scores of a run where scoring it again, with the default settings, would give the same bytes.
+def current_scores(
+    path: Path | str, *, resamples: int = RESAMPLES, settings: MetricSettings | None = None
+) -> Scores | None:
+    """The stored scores of a run where scoring it again would give the same bytes.
 
-    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since, and
-    where a metric is not this package's.
+    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since,
+    where changed files are accepted, and where a metric is not this package's.
+
+    Args:
+        path: run folder.
+        resamples: as in :func:`score_run`.
+        settings: as in :func:`score_run`.
 
     Raises:
         RunError: the folder is not a run.
@@ -146,7 +153,9 @@ def current_scores(path: Path | str) -> Scores | None:
     from gi_bench.harness.registry import registered
 
     run = open_run(path)
-    made_from = _made_from(run, registered("gi_bench.metrics"), RESAMPLES, 0)
+    if settings is not None:
+        run = replace(run, settings=settings)
+    made_from = _made_from(run, registered("gi_bench.metrics"), resamples, 0)
     if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
         return None
     return run.scores
@@ -155,10 +164,10 @@ def current_scores(path: Path | str) -> Scores | None:
 def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: int) -> str | None:
     """Digest of everything that decides the scores; None where that is not known."""
     known, encoders = metrics_key(metrics), encoders_state(run.settings)
-    if known is None or encoders is None:
+    if known is None or encoders is None or run.accept_changed:
         return None
     content = provenance.content_of(made_parts(run.path))
-    return provenance.digest_of("scores", content, known, encoders, resamples, seed)
+    return provenance.digest_of("scores", content, known, encoders, repr(run.settings), resamples, seed)
 
 
 def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:

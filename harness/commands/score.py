@@ -78,7 +78,7 @@ def score(
     if check:
         _check(predictions, suite, data, reading)
         return
-    from gi_bench.harness.analysis.scoring import score_run
+    from gi_bench.harness.analysis.scoring import current_scores, score_run
     from gi_bench.harness.analysis.summary import score_lines
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.outputs import without_own_files
@@ -92,7 +92,11 @@ def score(
         judge_model=judge_model,
         judge_limit=judge_limit,
     )
-    scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
+    scored = [
+        current_scores(path, resamples=resamples, settings=settings)
+        or score_run(path, resamples=resamples, settings=settings)
+        for path in folders
+    ]
     for line in score_lines(scored, everything=everything):
         say(line)
     for folder in folders[len(runs) :]:
