@@ -83,9 +83,10 @@ def test_a_file_given_again_is_neither_read_nor_scored_again(tmp_path: Path, mon
     assert import_predictions(path, SUITE, output) == folder
     assert part.read_bytes() == whole, "a folder that was changed is made again"
     for changed in ({"reading": Reading(visuals=False)}, {"name": "other"}):
-        with monkeypatch.context() as patched, pytest.raises(TypeError, match="not callable"):
+        with monkeypatch.context() as patched:
             patched.setattr(imported, "match_rows", None)
-            import_predictions(path, SUITE, output, **changed)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="not callable"):
+                import_predictions(path, SUITE, output, **changed)  # type: ignore[arg-type]
 
 
 def test_a_file_that_points_to_masks_is_read_again(tmp_path: Path) -> None:
