@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,6 +221,18 @@ def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: py
         assert tokenize(prediction) == [token.lower() for token in ours]
         expected = single_meteor_score(theirs, ours, wordnet=wordnet)
         assert found == pytest.approx(expected, abs=1e-12), (prediction, reference)
+
+
+def test_nltk_stays_whole_for_others() -> None:
+    """The stemmer and tokenizers of METEOR are loaded without the rest of NLTK, and nothing is left half loaded."""
+    code = (
+        "import sys; from gi_bench.harness.metrics.meteor import stem, tokenize\n"
+        "assert (stem('polyps'), tokenize('It\\'s one. No two.')) == "
+        "('polyp', ['it', \"'s\", 'one', '.', 'no', 'two', '.'])\n"
+        "assert not {'nltk', 'sklearn', 'pandas'} & set(sys.modules)\n"
+        "import nltk; assert nltk.stem.PorterStemmer().stem('polyps') == 'polyp'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
