@@ -132,13 +132,16 @@ def _scalars(values: list[Any], kind: pa.DataType) -> pa.Array:
 
     What is not of the column's own type is left to pyarrow, which converts or refuses it.
     """
-    own = _OWN[kind]
-    if set(map(type, values)) - {own, type(None)}:
+    own, kinds = _OWN[kind], set(map(type, values))
+    if kinds - {own, type(None)}:
         return pa.array(values, kind)
-    there = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    missing = len(values) - int(there.sum())
-    known = [own() if value is None else value for value in values] if missing else values
-    valid = pa.py_buffer(np.packbits(there, bitorder="little")) if missing else None
+    if own not in kinds:
+        return pa.nulls(len(values), kind)
+    known, valid, missing = values, None, 0
+    if type(None) in kinds:
+        there = np.array([value is not None for value in values])
+        known, missing = [own() if value is None else value for value in values], len(values) - int(there.sum())
+        valid = pa.py_buffer(np.packbits(there, bitorder="little"))
     if own in (str, bytes):
         texts = known if own is bytes else [text.encode("utf-8") for text in known]
         ends = np.fromiter(accumulate(map(len, texts), initial=0), np.int64, len(texts) + 1)

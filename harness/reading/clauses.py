@@ -228,6 +228,8 @@ def settled(parts: Sequence[Clause], about: re.Pattern[str], *, whichever: bool 
         about: what a clause names that is about the thing asked.
         whichever: alternatives that are all about the thing state it ("text or labels are visible").
     """
+    if not any(part.hedged or part.alternative for part in parts):
+        return list(parts) or None
     sure = [part for part in parts if not part.hedged]
     if any(part.hedged and about.search(part.text) for part in parts):
         return None
