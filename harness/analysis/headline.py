@@ -9,6 +9,7 @@ from gi_bench.harness.analysis.definitions import headlines
 from gi_bench.harness.analysis.families import first_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import MetricInfo, Score, Scores
+from gi_bench.harness.terminal import clean
 from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width
 
 # A heading of at most three short lines, and the same in a sentence, for each of the metrics that come first.
@@ -52,7 +53,7 @@ def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
 
 def headline_tables(runs: Sequence[Scores]) -> list[Table]:
     """The table, in one block or, where names are long or metrics many, in blocks that stand above each other."""
-    columns, names = columns_of(runs), _shortened(names_of(runs))
+    columns, names = columns_of(runs), _shortened(map(clean, names_of(runs)))
     heads = [_HEADS[info.name][0] if info.name in _HEADS else _head(info.title) for info in columns]
     cells = [[_cell(scores.find(info.name), info) for info in columns] for scores in runs]
     spread = [_widest([scores.find(info.name) for scores in runs], info) for info in columns]
