@@ -24,7 +24,7 @@ _HEADS = {
 }
 _MOST_COLUMNS = 10
 # Of a run's name; a longer one loses its middle.
-_LONGEST_NAME = 36
+_LONGEST_NAME = 50
 _HEAD_WIDTH = 9
 _SPREAD = "95 %, +/- up to"
 _NOTHING = "-"
@@ -42,6 +42,15 @@ def names_of(runs: Sequence[Scores]) -> list[str]:
         name if wanted.count(name) == 1 else f"{name} ({wanted[: place + 1].count(name)})"
         for place, name in enumerate(wanted)
     ]
+
+
+def groups_of(runs: Sequence[Scores]) -> list[list[Scores]]:
+    """Runs that may share a table: of one suite and, where some were limited, of the same number of questions."""
+    found: dict[tuple[str, str, int | None], list[Scores]] = {}
+    for scores in runs:
+        key = (scores.suite, scores.fingerprint, scores.counts.get("questions"))
+        found.setdefault(key, []).append(scores)
+    return list(found.values())
 
 
 def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
@@ -238,6 +247,6 @@ def _widest(found: Sequence[Score | None], info: MetricInfo) -> str:
 
 
 __all__ = [
-    "columns_of", "headline_notes", "headline_tables", "headline_title", "missing_lines", "names_of", "number",
+    "columns_of", "groups_of", "headline_notes", "headline_tables", "headline_title", "missing_lines", "names_of", "number",
     "shortened", "without_nought",
 ]  # fmt: skip
