@@ -247,6 +247,14 @@ def _widest(found: Sequence[Score | None], info: MetricInfo) -> str:
 
 
 __all__ = [
-    "columns_of", "groups_of", "headline_notes", "headline_tables", "headline_title", "missing_lines", "names_of", "number",
-    "shortened", "without_nought",
-]  # fmt: skip
+    "columns_of",
+    "groups_of",
+    "headline_notes",
+    "headline_tables",
+    "headline_title",
+    "missing_lines",
+    "names_of",
+    "number",
+    "shortened",
+    "without_nought",
+]
