@@ -60,8 +60,13 @@ def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
     return [infos[name] for name in names][:_MOST_COLUMNS]
 
 
-def headline_tables(runs: Sequence[Scores]) -> list[Table]:
-    """The table, in one block or, where names are long or metrics many, in blocks that stand above each other."""
+def headline_tables(runs: Sequence[Scores], width: int = WIDTH) -> list[Table]:
+    """The table, in one block or, where names are long or metrics many, in blocks that stand above each other.
+
+    Args:
+        runs: scores that may share a table.
+        width: columns that there are.
+    """
     columns, names = columns_of(runs), _shortened(map(clean, names_of(runs)))
     heads = [_HEADS[info.name][0] if info.name in _HEADS else _head(info.title) for info in columns]
     cells = [[_cell(scores.find(info.name), info) for info in columns] for scores in runs]
@@ -73,12 +78,12 @@ def headline_tables(runs: Sequence[Scores]) -> list[Table]:
     blocks: list[list[int]] = [[]]
     used = label_width
     for place, head in enumerate(heads):
-        width = 2 + max(cell_width(text) for text in [*head.split("\n"), *(row[place] for row in rows)])
-        if blocks[-1] and used + width > WIDTH:
+        wide = 2 + max(cell_width(text) for text in [*head.split("\n"), *(row[place] for row in rows)])
+        if blocks[-1] and used + wide > width:
             blocks.append([])
             used = label_width
         blocks[-1].append(place)
-        used += width
+        used += wide
     return [
         Table(
             [Column("run"), *(Column(heads[place], right=True) for place in block)],

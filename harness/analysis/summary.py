@@ -9,7 +9,7 @@ from typing import Any
 from gi_bench.harness.analysis.headline import groups_of, headline_notes, headline_tables, headline_title, names_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import Score, Scores
-from gi_bench.harness.terminal_table import say_table, say_wrapped
+from gi_bench.harness.terminal_table import say_table, say_wrapped, terminal_width
 
 _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
@@ -48,7 +48,7 @@ def say_scores(runs: Sequence[Scores], say: Callable[[str], None], *, everything
     for group in groups_of(runs):
         say("")
         say(headline_title(group))
-        for table in headline_tables(group):
+        for table in headline_tables(group, terminal_width()):
             say("")
             say_table(table)
         say("")
