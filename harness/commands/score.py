@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +121,10 @@ def _imported(
     from gi_bench.harness.registry import load_suite
 
     loaded = load_suite(suite, data)
-    return [import_predictions(path, loaded, output, name=name, reading=reading) for path in predictions]
+    command = shlex.join(["gi-bench", *sys.argv[1:]])
+    return [
+        import_predictions(path, loaded, output, name=name, reading=reading, command=command) for path in predictions
+    ]
 
 
 def _check(predictions: list[Path] | None, suite: str | None, data: Path | None, reading: Reading) -> None:
