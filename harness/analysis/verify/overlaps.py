@@ -204,6 +204,7 @@ def _detection(run: Run) -> Rows | str | Unavailable:
         return "uninformative: every region has the same confidence"
 
     def value(rows: Sequence[int]) -> float:
+        """Precision over the rows that show something, and what of the wanted is never found counts 0."""
         wanted = sum(not kept[row].is_negative for row in rows)
         ranked = [row for row in rows if shown[row]]
         hits = [right[row] for row in ranked]
