@@ -21,7 +21,7 @@ from gi_bench.reports.leaderboard import board as building
 from gi_bench.reports.leaderboard.board import build_board
 from gi_bench.reports.leaderboard.entries import Board, Entry, Section
 from gi_bench.reports.leaderboard.page import html_board
-from gi_bench.reports.leaderboard.texts import CSV_COLUMNS, MARK, NOT_RUN, csv_board, escaped, json_board, markdown
+from gi_bench.reports.leaderboard.texts import CSV_COLUMNS, MARK, NOT_RUN, csv_board, json_board, markdown
 from gi_bench.reports.published import PublishedResult
 from tests.command_line import CommandLine
 from tests.conftest import MadeOnce
@@ -256,15 +256,6 @@ def test_foreign_text_stays_inert_in_text_formats(hostile_board: Board) -> None:
     names = [one["table"][0]["name"] for one in json.loads(json_board(hostile_board))["suites"]]
     assert any(name == "x" * 100_000 for name in names), "JSON cuts nothing"
     assert len(text) < 100_000
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("a|b", "a\\|b"), ("a\r\nb", "a b"), ("`x`", "\\`x\\`"), ("r_128", "r_128"), ("@me", "&#64;me"), ("a@b", "a@b"),
-     ("http://x", "http&#58;//x"), ("www.x.org", "www&#46;x.org"), ("&lt;", "\\&lt;")],
-)  # fmt: skip
-def test_markdown_escapes(text: str, shown: str) -> None:
-    assert escaped(text) == shown
 
 
 def test_the_command_writes_four_formats(gi_bench: CommandLine, folder: Path, tmp_path: Path) -> None:
