@@ -195,7 +195,9 @@ def _range(number: int, pairs: Sequence[Pair], count: int) -> tuple[int, int]:
 
 def _limits(pairs: Sequence[Pair]) -> list[str]:
     notes = []
-    blind = [pair for pair in pairs if pair.found is not None and pair.found.smallest * len(pairs) >= _LEVEL]
+    # Runs that do not differ at all rest on no image: of them there is nothing to say.
+    tested = [pair.found for pair in pairs if pair.found is not None and pair.found.difference]
+    blind = [found for found in tested if found.smallest * len(pairs) >= _LEVEL]
     if blind:
         notes.append(
             f"{len(blind)} of {len(pairs)} pairs rest on so few images that differ that no difference could be sure, "

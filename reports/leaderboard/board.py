@@ -16,7 +16,7 @@ from gi_bench.harness.registry import lookup, registered, stored_spec
 from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.store import Run
 from gi_bench.reports.leaderboard.entries import COLUMNS, Board, Entry, Number, Section, Way
-from gi_bench.reports.leaderboard.finding import Found, LeftOut, find_runs
+from gi_bench.reports.leaderboard.finding import find_runs
 from gi_bench.reports.published import PublishedResult, published
 
 # Where no metric is asked for: BLEU is the one that every published table of these suites gives, by one definition.
@@ -48,12 +48,10 @@ def build_board(folders: Sequence[Path], metric: str | None = None, *, seed: int
     groups: dict[str, list[tuple[str, Run]]] = {}
     for place, run in found.runs:
         groups.setdefault(run.fingerprint, []).append((place, run))
-    sections = [_section(group, chosen, seed) for group in groups.values()]
-    return Board(tuple(sorted(sections, key=lambda one: (one.name, one.fingerprint))), _left_out(found))
-
-
-def _left_out(found: Found) -> tuple[LeftOut, ...]:
-    return tuple(sorted(found.left_out, key=lambda one: one.place))
+    left_out = tuple(sorted(found.left_out, key=lambda one: one.place))
+    del found  # the runs of a suite hold all their rows: they go when its section is made
+    sections = [_section(groups.pop(fingerprint), chosen, seed) for fingerprint in list(groups)]
+    return Board(tuple(sorted(sections, key=lambda one: (one.name, one.fingerprint))), left_out)
 
 
 def _section(group: Sequence[tuple[str, Run]], chosen: Metric | None, seed: int) -> Section:

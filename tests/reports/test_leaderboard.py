@@ -21,7 +21,7 @@ from gi_bench.reports.leaderboard import board as building
 from gi_bench.reports.leaderboard.board import build_board
 from gi_bench.reports.leaderboard.entries import Board, Entry, Section
 from gi_bench.reports.leaderboard.page import html_board
-from gi_bench.reports.leaderboard.texts import CSV_COLUMNS, MARK, NOT_RUN, csv_board, escaped, json_board, markdown
+from gi_bench.reports.leaderboard.texts import CSV_COLUMNS, MARK, NOT_RUN, csv_board, json_board, markdown
 from gi_bench.reports.published import PublishedResult
 from tests.command_line import CommandLine
 from tests.conftest import MadeOnce
@@ -150,7 +150,8 @@ SILENT = replace(SAME, name="Silent", bleu=None)
 def beside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Section]:
     """The section of the first suite, where that is one that results are published on."""
 
-    def build(known: SuiteSpec = spec()) -> Section:
+    def build(**more: Any) -> Section:
+        known = spec(**more)
         monkeypatch.setattr(building, "stored_spec", lambda name: known if name == "made/test" else SuiteSpec())
         monkeypatch.setattr(building, "published", lambda: (SAME, PRIVATE, TRACK2, SILENT))
         return section_of(build_board([folder]), "made/test")
@@ -172,7 +173,7 @@ def test_the_same_rows_stand_beside_and_private_ones_apart(beside: Callable[...,
 
 
 def test_rows_that_are_not_known_to_be_the_same_stand_apart(beside: Callable[..., Section]) -> None:
-    found = beside(spec(questions=61))
+    found = beside(questions=61)
     assert {entry.kind for entry in found.table} == {"run"}
     assert [(one.name, bool(one.reason)) for one in found.apart] == [
         ("Same rows", True), ("Private", False), ("Silent", True)
@@ -252,17 +253,9 @@ def test_foreign_text_stays_inert_in_text_formats(hostile_board: Board) -> None:
     assert "\u202e" not in text
     for row in csv.reader(io.StringIO(csv_board(hostile_board))):
         assert not any(field.lstrip()[:1] in ("=", "@", "+") for field in row if field)
-    assert json.loads(json_board(hostile_board))["suites"][1]["table"][0]["name"].startswith("x" * 1000)
+    names = [one["table"][0]["name"] for one in json.loads(json_board(hostile_board))["suites"]]
+    assert any(name == "x" * 100_000 for name in names), "JSON cuts nothing"
     assert len(text) < 100_000
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("a|b", "a\\|b"), ("a\r\nb", "a b"), ("`x`", "\\`x\\`"), ("r_128", "r_128"), ("@me", "&#64;me"), ("a@b", "a@b"),
-     ("http://x", "http&#58;//x"), ("www.x.org", "www&#46;x.org"), ("&lt;", "\\&lt;")],
-)  # fmt: skip
-def test_markdown_escapes(text: str, shown: str) -> None:
-    assert escaped(text) == shown
 
 
 def test_the_command_writes_four_formats(gi_bench: CommandLine, folder: Path, tmp_path: Path) -> None:
