@@ -261,6 +261,15 @@ class Run:
                 found.__dict__[name] = self.__dict__[name]
         return found
 
+    def asking(self, questions: Sequence[Question]) -> Run:
+        """The same run with these records in the place of its questions; what was predicted is shared."""
+        found = replace(self, memo={})
+        for name in ("manifest", "predictions", "not_covered", "seen_images"):
+            if name in self.__dict__:
+                found.__dict__[name] = self.__dict__[name]
+        found.__dict__["_all_references"] = (list(questions), self._all_references[1])
+        return found
+
     @cached_property
     def _all_references(self) -> tuple[list[Question], list[Phrase]]:
         old = self.path / migration.REFERENCES

@@ -42,5 +42,16 @@ def after_run(paths: list[Path]) -> list[tuple[str, str]]:
 
 
 COMMAND = CommandEntry(
-    name="submit", summary="Write, check and send a challenge's files.", app=app, after_run=after_run
+    name="submit",
+    summary="Write, check and send a challenge's files.",
+    app=app,
+    after_run=after_run,
+    examples=[
+        ("who submits, to fill in", "gi-bench submit info -o team.toml"),
+        ("the repository of subtask 1", "gi-bench submit task1 RUN --info team.toml --repo USER/NAME -o task1"),
+        ("the folder of subtask 2", "gi-bench submit task2 RUN --info team.toml --repo USER/NAME -o task2"),
+        ("what the organisers will look at, before they do", "gi-bench submit check task1"),
+        ("one file to hand in", "gi-bench submit pack task2 -o task2.zip"),
+        ("onto the Hub", "gi-bench submit push task1 --repo USER/NAME"),
+    ],
 )

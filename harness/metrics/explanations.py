@@ -8,7 +8,7 @@ contradict their own answer or name colours and places that the dataset denies.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -200,6 +200,26 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
         "no fact readable",
     ),
 )
+
+
+def row_scores(run: Run, questions: Iterable[Question]) -> dict[str, dict[int, float]]:
+    """What the rules say of single explanations: by metric, the value of each question's index that has one.
+
+    Args:
+        run: whose explanations.
+        questions: rows of the run; those whose explanation is none have no value.
+    """
+    found: dict[str, dict[int, float]] = {info.name: {} for info, _, _ in _DEFINED}
+    for question in questions:
+        explanation = real_explanation(run, question)
+        if explanation is None:
+            continue
+        answer = run.predictions["question", question.index].answer or ""
+        for info, row, _ in _DEFINED:
+            value = row(explanation, answer, question)
+            if value is not None:
+                found[info.name][question.index] = float(value)
+    return found
 
 
 _OVER = (
