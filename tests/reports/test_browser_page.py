@@ -102,7 +102,9 @@ def test_it_opens_filters_searches_and_sorts(written: Path, chromium: Chromium, 
 
 def test_the_largest_disagreement_comes_first(written: Path, chromium: Chromium) -> None:
     with chromium.page(written) as page:
+        page.locator("#browse-list .row").nth(30).click()
         page.locator("#browse-sort").select_option("disagreement")
+        assert page.locator("#browse-list .row").first.get_attribute("aria-current") == "true"
         first = page.locator("#browse-list .row").first
         first.click()
         # All runs that answer say something else, and one of them is right.
