@@ -81,7 +81,7 @@ def score(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file to write: all numbers.")] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 1000,
-    everything: Annotated[bool, typer.Option("--all", help="Print classes without a value, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print strata and classes of few items, too.")] = False,
     as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
