@@ -9,6 +9,7 @@ from typing import Any
 
 from gi_bench.harness.provenance import digest_of, keep, recall
 from gi_bench.harness.schema import Score
+from gi_bench.reports.pages import VEGA_LITE
 
 # Colour-blind safe (Okabe and Ito 2008), without yellow, which is faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
@@ -27,12 +28,12 @@ def svg_data_uri(spec: dict[str, Any]) -> str:
 
     A chart takes most of a second, and most charts were drawn before.
     """
-    drawn = digest_of("chart", spec)
+    drawn = digest_of("chart", spec, VEGA_LITE)
     svg = recall(drawn)
     if not isinstance(svg, str):
         import vl_convert
 
-        svg = _stable_ids(vl_convert.vegalite_to_svg({**spec, "config": _CONFIG}))
+        svg = _stable_ids(vl_convert.vegalite_to_svg({**spec, "config": _CONFIG}, vl_version=VEGA_LITE))
         keep(drawn, svg)
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
 

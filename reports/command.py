@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gi_bench.harness import provenance
-from gi_bench.harness.commands.options import AcceptChangedOption
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry, registered
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 
 def report(
@@ -26,22 +28,39 @@ def report(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="Run that the others are held against: its name, variant or folder (default: the first that learnt to "
+            "answer only, or else the first).",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
     from gi_bench.harness.outputs import without_own_files
 
-    given = without_own_files(runs, say)
-    say(f"report: {write_page(given, output, title)}")
+    given = without_own_files(runs, partial(say, err=as_json))
+    page = write_page(given, output, title, baseline)
+    if as_json:
+        say_text(json.dumps({"report": str(page), "runs": [str(path) for path in given]}, indent=1, ensure_ascii=False))
+    else:
+        say(f"report: {page}")
 
 
-def write_page(runs: list[Path], output: Path | None = None, title: str | None = None) -> Path:
+def write_page(
+    runs: list[Path], output: Path | None = None, title: str | None = None, baseline: str | None = None
+) -> Path:
     """Write the page that the command makes of some folders.
 
     Args:
         runs: folders of runs on one suite, or the folder (or ``study.json``) of one study.
         output: HTML file; None for ``report.html`` beside the first run, ``study.html`` in a study.
         title: of the page; None for its own.
+        baseline: name, variant or folder of the run that the others are held against; None for the page's choice.
 
     Returns:
         The file.
@@ -54,13 +73,15 @@ def write_page(runs: list[Path], output: Path | None = None, title: str | None =
     studies = [path for path in runs if _is_study(path)]
     if studies and len(runs) > 1:
         raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
+    if studies and baseline is not None:
+        raise GiBenchError("a study names its own baseline", where="--baseline", do="leave it out")
     if studies:
         from gi_bench.reports.study import write_study_report
 
         return write_study_report(studies[0], output or _study_page(studies[0]), title)
     from gi_bench.reports.comparison import write_report
 
-    return write_report(runs, output or _default(runs), title)
+    return write_report(runs, output or _default(runs), title, baseline)
 
 
 def _is_study(path: Path) -> bool:
@@ -119,4 +140,8 @@ COMMAND = CommandEntry(
     app=report,
     after_run=after_run,
     after_study=after_study,
+    examples=[
+        ("all runs of a suite on one page", "gi-bench report runs/phantom-test/* -o page.html"),
+        ("the page of a study", "gi-bench report runs/studies/FOLDER/rank-sweep"),
+    ],
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import complete_suites
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations, masks.")
 
-SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite whose rows are read.")]
+SuiteOption = Annotated[
+    str, typer.Option("--suite", "-s", help="Suite whose rows are read.", autocompletion=complete_suites)
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of drawing and wording.")]
@@ -284,4 +287,20 @@ def _predictor(source: str, model: str | None, device: str) -> Any:
     return Sam(model or HUB_ID, device)
 
 
-COMMAND: Any = CommandEntry(name="data", summary="Make training rows: negatives, explanations, masks.", app=app)
+COMMAND: Any = CommandEntry(
+    name="data",
+    summary="Make training rows: negatives, explanations, masks.",
+    app=app,
+    examples=[
+        (
+            "questions about what an image does not show",
+            "gi-bench data negatives --ratio 0.2 -o negatives.jsonl",
+        ),
+        ("explanations out of the atomic facts", "gi-bench data explanations -s phantom/train -o explanations.jsonl"),
+        (
+            "masks out of texts by CLIPSeg, and a sheet for an expert",
+            "gi-bench data masks --source clipseg -s kvasir-vqa-x1/train -o masks.parquet",
+        ),
+        ("what the expert decided", "gi-bench data review decisions.csv"),
+    ],
+)

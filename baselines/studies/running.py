@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -255,7 +255,8 @@ def _start(settings: Settings, folder: Path, threads: int) -> None:
 
     torch.set_num_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
-    _workshop = Workshop(settings, folder, say)
+    # Beside the calling process, whose standard output may be a document of JSON.
+    _workshop = Workshop(settings, folder, partial(say, err=True))
 
 
 def _end_with_parent() -> None:

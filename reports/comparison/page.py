@@ -1,0 +1,200 @@
+"""The comparison page, put together from its parts and written as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gi_bench.harness.analysis.definitions import older_note
+from gi_bench.harness.files import write_bytes
+from gi_bench.harness.outputs import check_output, is_page
+from gi_bench.harness.registry import stored_spec
+from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.store import Run
+from gi_bench.reports import bounds, pages
+from gi_bench.reports.comparison.differences import Differences, against_baseline, metrics_of
+from gi_bench.reports.comparison.figures import Figure
+from gi_bench.reports.comparison.groups import (
+    ReplyTable,
+    Table,
+    class_tables,
+    group_tables,
+    nowhere_lines,
+    reply_tables,
+)
+from gi_bench.reports.comparison.pictures import figures
+from gi_bench.reports.comparison.provenance import Made, made
+from gi_bench.reports.comparison.runs import Given, given_runs
+from gi_bench.reports.comparison.signatures import Signature, signatures
+from gi_bench.reports.comparison.table import MARKS, Headline, headline_table
+from gi_bench.reports.comparison.verdict import Verdict, verdict
+from gi_bench.reports.examples import Example, pick_examples, rule_of
+from gi_bench.reports.published import PublishedResult, published
+
+_OFFICIAL = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template shows.
+
+    Attributes:
+        title, suite, fingerprint, created: of the page; the date is that of the newest run.
+        counts: rows of the suite that were run.
+        runs: what scripts know of the runs.
+        notes: what has to be read first.
+        verdict, headline, figures, signatures: in the order of the page.
+        examples, examples_rule: images with what every run said of them.
+        tables, nowhere: other metrics by group, and those that no run has.
+        definitions: of all metrics.
+        classes: tables by class.
+        ways: floors, ceilings and the share of the way between them.
+        replies: what the replies are.
+        published: results of others on this suite.
+        ours: the runs' official scores, to stand beside them.
+        made: how the runs were made.
+        interval_method: how intervals were made.
+        marks: what the marks of the table mean.
+        small_n: fewer rows than this are few.
+        baseline: name of the baseline; empty without one.
+    """
+
+    title: str
+    suite: str
+    fingerprint: str
+    created: str
+    counts: Mapping[str, int]
+    runs: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    verdict: Verdict
+    headline: Headline
+    figures: tuple[Figure, ...]
+    signatures: tuple[Signature, ...]
+    examples: tuple[Example, ...]
+    examples_rule: str
+    tables: tuple[Table, ...]
+    nowhere: tuple[str, ...]
+    definitions: tuple[MetricInfo, ...]
+    classes: tuple[tuple[str, list[Table]], ...]
+    ways: tuple[bounds.Way, ...]
+    replies: tuple[ReplyTable, ...]
+    published: tuple[PublishedResult, ...]
+    ours: tuple[tuple[int, str, tuple[str, ...]], ...]
+    made: tuple[Made, ...]
+    interval_method: str
+    baseline: str
+    marks: Mapping[str, tuple[str, str]]
+    small_n: int = pages.SMALL_N
+
+
+def _published(given: Given) -> list[PublishedResult]:
+    """Published results for this suite, where all of its official rows were run."""
+    spec = stored_spec(given.entries[0].run.suite)
+    # A ceiling has its own rows: those that it has a word on.
+    if not all(spec.has_all(entry.run.questions) for entry in given.entries if entry.role != "ceiling"):
+        return []
+    return [one for one in published() if spec in map(stored_spec, one.suites)]
+
+
+def _ours(given: Given) -> list[tuple[int, str, tuple[str, ...]]]:
+    """Our runs' scores on the metrics that published results give."""
+    found = []
+    for entry in given.models:
+        scores = [entry.run.scores.find(metric) for metric in _OFFICIAL]
+        if any(score is not None for score in scores):
+            told = tuple("" if one is None or one.value is None else f"{one.value:.4f}" for one in scores)
+            found.append((entry.number, entry.name, told))
+    return found
+
+
+def _counts(runs: Sequence[Run]) -> dict[str, int]:
+    """Rows of the suite: the most that any run covered (a blind run has no phrases)."""
+    found: dict[str, int] = {}
+    for run in runs:
+        for what, count in asdict(run.manifest.counts).items():
+            found[what] = max(count, found.get(what, 0))
+    return found
+
+
+def _notes(given: Given, differences: Differences) -> tuple[str, ...]:
+    """What has to be read first: changed files, what the scores say of themselves, old definitions."""
+    changed = [note for entry in given.entries for note in entry.run.check_files()]
+    told = [
+        note
+        for entry in given.entries
+        for note in (entry.run.digest_note, *entry.run.scores.notes, older_note(entry.run.scores))
+    ]
+    refused = [differences.note] if differences.note and not differences.found else []
+    return tuple(dict.fromkeys(note for note in [*changed, *refused, *told] if note))
+
+
+def build_page(paths: Sequence[Path], title: str | None = None, baseline: str | None = None) -> Page:
+    """Collect everything that the page shows.
+
+    Args:
+        paths: folders of finished runs on one suite and the same rows.
+        title: of the page; None for one made from suite and runs.
+        baseline: see :func:`gi_bench.reports.comparison.runs.given_runs`.
+
+    Raises:
+        GiBenchError: see :func:`gi_bench.reports.comparison.runs.given_runs`.
+    """
+    given = given_runs(paths, baseline)
+    runs = [entry.run for entry in given.entries]
+    first, scored = runs[0], given.scored
+    notes_of = against_baseline(given)
+    shares = bounds.found_shares(runs)
+    others = _published(given)
+    examples = pick_examples([entry.run for entry in scored], [entry.name for entry in scored])
+    infos = metrics_of(scored)
+    given_by_others = [name for name in _OFFICIAL if any(getattr(one, name) is not None for one in others)]
+    return Page(
+        title=title or f"{first.suite}: {len(scored)} run{'s' if len(scored) > 1 else ''} compared",
+        suite=first.suite,
+        fingerprint=first.fingerprint,
+        created=max(run.manifest.created for run in runs),
+        counts=_counts(runs),
+        runs=tuple(given.for_scripts()),
+        notes=_notes(given, notes_of),
+        verdict=verdict(given, notes_of, [infos[name].title for name in given_by_others if name in infos]),
+        headline=headline_table(given, notes_of, bounds.lines(shares)),
+        figures=tuple(figures(given)),
+        signatures=tuple(signatures(given)),
+        examples=tuple(examples),
+        examples_rule=rule_of(examples),
+        tables=tuple(group_tables(scored)),
+        nowhere=tuple(nowhere_lines(scored)),
+        definitions=tuple(infos.values()),
+        classes=tuple(class_tables(scored)),
+        ways=tuple(bounds.ways(shares)),
+        replies=tuple(reply_tables(scored)),
+        published=tuple(others),
+        ours=tuple(_ours(given)) if others else (),
+        made=tuple(made(given.entries)),
+        interval_method=first.scores.interval_method,
+        baseline="" if given.baseline is None else given.baseline.name,
+        marks=MARKS,
+    )
+
+
+def render(page: Page) -> str:
+    """The page as HTML: one file, nothing fetched."""
+    return pages.render("comparison.html.j2", page=page, runs=list(page.runs))
+
+
+def write_report(paths: Sequence[Path], output: Path, title: str | None = None, baseline: str | None = None) -> Path:
+    """Write the comparison page of some runs.
+
+    Raises:
+        GiBenchError: the runs cannot be compared, the file cannot be written, or something else than a page of ours is
+            there.
+    """
+    check_output(output, is_page, inputs=paths)
+    content = render(build_page(paths, title, baseline))
+    write_bytes(output, content.encode("utf-8", errors="backslashreplace"))
+    return output
+
+
+__all__ = ["Page", "build_page", "render", "write_report"]
