@@ -110,4 +110,9 @@ COMMAND: Any = CommandEntry(
     app=app,
     after_masks=after_masks,
     order=75,
+    examples=[
+        ("two runs, mixed and blind", "gi-bench review explanations runs/S/one runs/S/two --sample 100 -o sheet.html"),
+        ("what the raters say", "gi-bench review score anna.csv ben.csv --key sheet.key.json -o review.json"),
+        ("masks to accept or reject", "gi-bench review masks masks.parquet -s phantom/train -o masks.html"),
+    ],
 )
