@@ -181,7 +181,24 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
         partial(_files, variant),
         script=partial(_script, variant),
         check=partial(_check_florence2, variant),
+        state=partial(_state, variant),
     )
+
+
+def _state(variant: VariantDefinition) -> dict[str, str]:
+    """For each named backbone whether the variant can run with it now, or what it needs first."""
+    found = {}
+    for name, table in _content().backbones.items():
+        sources: list[str | Path] = [HERE / table.source if table.source.startswith("weights/") else table.source]
+        if variant.adapter:
+            adapter = _adapter_source(variant, name, None)
+            if adapter is None:
+                found[name] = "weights" if variant.masks == "sam" else "training"
+                continue
+            sources.append(adapter)
+        here = all(Path(one).is_dir() or cached_snapshot(str(one)) is not None for one in sources)
+        found[name] = "ready" if here else "Hub"
+    return found
 
 
 def _files(variant: VariantDefinition, context: BuildContext) -> list[Path] | None:
@@ -253,7 +270,14 @@ def _bound_entry(variant: VariantDefinition) -> ModelEntry:
         learns_from=learns_from,
         # A floor of explanations answers as the floor of answers does: it bounds explanations alone.
         bounds=tasks[-1:] if role == "floor" else tasks,
+        # No weights: what decides is whether the suite has what it learns from, which the embedded one brings along.
+        state=partial(_bound_state, variant.kind),
     )
+
+
+def _bound_state(kind: Kind) -> dict[str, str]:
+    """As :func:`_state`: rows and masks of real suites are the user's; no embedded image has several annotators."""
+    return {name: "ready" if name == "tiny" and kind != "annotator oracle" else "data" for name in _content().backbones}
 
 
 def adapter_folder(variant: VariantDefinition, backbone: str, checkpoint: str | Path | None) -> tuple[Path, str]:

@@ -5,7 +5,7 @@ A run is given as what :func:`gi_bench.open_run` or :func:`gi_bench.evaluate` ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -68,18 +68,21 @@ def compare(
     resamples: int | None = None,
     seed: int = 0,
     settings: MetricSettings | None = None,
+    margin: float | Mapping[str, float] | None = None,
 ) -> ComparisonTable:
     """Compare runs on one suite with a baseline: paired differences, intervals, corrected p-values.
 
     Args:
         runs: runs, or their folders.
         baseline: a run, its folder, or the variant of one of ``runs``; None for the first of them.
-        metrics: names of registered metrics, or ``Metric`` objects; None for the headline metrics.
-        everything: all registered metrics instead.
+        metrics: names of registered metrics, or ``Metric`` objects; None for one a question.
+        everything: all registered metrics that say something of their own instead.
         resamples: bootstrap resamples and permutations, at least 100; None for 2,000 resamples and as many permutations
             as the table needs.
         seed: of both.
         settings: encoders and judges; None for those of each run.
+        margin: a difference that would not matter, to say which runs are equivalent: one number for metrics from 0 to 1
+            (stretched for others), or by metric in its own units.
 
     Returns:
         The table; ``str(table)`` is what ``gi-bench compare`` prints, ``table.to_frame()`` a frame.
@@ -95,7 +98,7 @@ def compare(
         first = _baseline(baseline, opened, settings)
         opened = [first, *(run for run in opened if run.path.resolve() != first.path.resolve())]
     chosen = None if metrics is None else _by_name(metrics)
-    return compare_in_table(opened, chosen, everything=everything, resamples=resamples, seed=seed)
+    return compare_in_table(opened, chosen, everything=everything, resamples=resamples, seed=seed, margin=margin)
 
 
 def report(

@@ -7,8 +7,10 @@ goes wrong is a defect: one line too, and exit code 70. Tracebacks come with ``-
 from __future__ import annotations
 
 import contextvars
+import itertools
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -62,11 +64,25 @@ def build_app() -> typer.Typer:
     )
     app.callback(help=SUMMARY, epilog=EXIT_CODES)(root)
     for entry in sorted(registered("gi_bench.commands").values(), key=lambda entry: (entry.order, entry.name)):
+        epilog = _examples(entry.examples)
         if isinstance(entry.app, typer.Typer):
-            app.add_typer(entry.app, name=entry.name, help=entry.summary)
+            for command in entry.app.registered_commands:
+                verb = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+                start = f"gi-bench {entry.name} {verb} "
+                command.epilog = command.epilog or _examples(
+                    [one for one in entry.examples if f"{one[1]} ".startswith(start)]
+                )
+            app.add_typer(entry.app, name=entry.name, help=entry.summary, epilog=epilog)
         else:
-            app.command(name=entry.name, help=entry.summary)(entry.app)
+            app.command(name=entry.name, short_help=entry.summary, epilog=epilog)(entry.app)
     return app
+
+
+def _examples(pairs: Sequence[tuple[str, str]]) -> str | None:
+    """Examples for the end of a help page; the mark keeps their lines as they are."""
+    if not pairs:
+        return None
+    return "\n".join(["\b", "Examples:", *(line for what, typed in pairs for line in (f"# {what}", typed))])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -145,7 +161,7 @@ def _refuse_dash(arguments: list[str]) -> None:
     """
     if arguments[:2] == _TO_STANDARD_OUTPUT:
         return
-    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    given = itertools.zip_longest(arguments, arguments[1:])
     if any(
         (name in _WRITTEN and value == "-") or name in ("-o-", "--output=-", "--disjoint=-") for name, value in given
     ):

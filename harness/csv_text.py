@@ -1,4 +1,4 @@
-"""CSV of Excel, pandas and people: the one reader of the house, which refuses what it would have to guess.
+"""CSV of Excel, pandas and people: the one reader of the house, which refuses what it would have to guess, and writer.
 
 Read are UTF-8 (with or without a byte order mark) and UTF-16 with one, any kind of line ends, and commas, semicolons
 or tabs between the fields. What is cut off, lacks a closing quote, names a column twice or has a row with more or
@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,4 +151,31 @@ def _records(
     return records, lines
 
 
-__all__ = ["CsvRows", "read_csv"]
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def harmless(text: str) -> str:
+    """A text as a field that no spreadsheet runs as a formula: one that would begin like it gets an apostrophe.
+
+    >>> harmless('=HYPERLINK("x")'), harmless("0.5")
+    ('\'=HYPERLINK("x")', '0.5')
+    """
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[str | float | int | None]]) -> str:
+    r"""A table as CSV with lines that end in ``\n``: texts are harmless, numbers stay as they are, None is empty.
+
+    >>> csv_text(["name", "value"], [["=a", -1.5], ["b", None]])
+    "name,value\n'=a,-1.5\nb,\n"
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([harmless(one) if isinstance(one, str) else one for one in row])
+    return stream.getvalue()
+
+
+__all__ = ["CsvRows", "csv_text", "harmless", "read_csv"]

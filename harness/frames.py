@@ -96,7 +96,8 @@ def comparisons_frame(comparisons: Iterable[Comparison]) -> pandas.DataFrame:
     """One row a comparison of a run with the baseline on a metric.
 
     Columns: ``metric``, ``run``, ``baseline``, their values, ``difference`` (run minus baseline) with its 95 %
-    interval, ``p`` and ``p_holm`` (after correction over the table), ``verdict``, the rows that both rest on, and the
+    interval, ``p`` and ``p_holm`` (after correction over the table), ``verdict``, ``margin`` with ``p_equivalence``
+    (corrected too) and ``equivalent``, the rows that both rest on, and the
     images that they have.
     """
     found = list(comparisons)
@@ -112,6 +113,9 @@ def comparisons_frame(comparisons: Iterable[Comparison]) -> pandas.DataFrame:
         "p": ("float64", [one.found.p for one in found]),
         "p_holm": ("float64", [one.adjusted for one in found]),
         "verdict": ("string", [one.verdict for one in found]),
+        "margin": ("float64", [one.margin for one in found]),
+        "p_equivalence": ("float64", [one.equivalence for one in found]),
+        "equivalent": ("boolean", [one.equivalent for one in found]),
         "n": ("int64", [one.n for one in found]),
         "baseline_n": ("int64", [one.baseline_n for one in found]),
         "image_count": ("int64", [one.found.images for one in found]),

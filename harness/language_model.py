@@ -265,15 +265,23 @@ def ask(
     Raises:
         LanguageModelError: the model cannot be reached.
     """
-    plain = json.dumps([chat.name, [dict(m) for m in messages]], sort_keys=True, ensure_ascii=False)
-    key = hashlib.sha256(plain.encode("utf-8")).hexdigest()
-    kept = cache.get(key)
-    known = kept.decode("utf-8", "surrogatepass") if kept is not None else None
+    known = kept_reply(chat.name, messages, cache)
     if known is not None and accept(known):
         return known
     for attempt in range(attempts):
         reply = chat.reply(messages, attempt)
         if accept(reply):
-            cache.put(key, reply.encode("utf-8", "surrogatepass"))
+            cache.put(_key_of(chat.name, messages), reply.encode("utf-8", "surrogatepass"))
             return reply
     return None
+
+
+def kept_reply(name: str, messages: Messages, cache: Cache) -> str | None:
+    """The reply that a cache holds of the model with this name; None where it holds none."""
+    kept = cache.get(_key_of(name, messages))
+    return None if kept is None else kept.decode("utf-8", "surrogatepass")
+
+
+def _key_of(name: str, messages: Messages) -> str:
+    plain = json.dumps([name, [dict(m) for m in messages]], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(plain.encode("utf-8")).hexdigest()

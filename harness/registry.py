@@ -63,6 +63,9 @@ class ModelEntry:
         script: how the variant answers without gi-bench, for challenges that run scripts; None if it cannot say.
         check: raises a :class:`GiBenchError` for what ``build`` would refuse, as far as that shows without loading
             much: of several models the last is looked at before the first starts. None where only ``build`` can tell.
+        state: whether it can run here and now, for ``gi-bench models``: ``tiny`` (the embedded suite) and ``base``
+            (real data) to ``ready``, or to what it needs first, one of ``training``, ``weights``, ``Hub`` and ``data``.
+            It looks at files only. None where nobody can say.
 
     Raises:
         GiBenchError: the details hold what has a field of its own.
@@ -80,6 +83,7 @@ class ModelEntry:
     bounds: tuple[Task, ...] | None = None
     script: Callable[[ScriptRequest], Script] | None = None
     check: Callable[[BuildContext], None] | None = None
+    state: Callable[[], Mapping[str, str]] | None = None
 
     def __post_init__(self) -> None:
         for key, declared in _DECLARED.items():
@@ -109,7 +113,11 @@ class CommandEntry:
             ``(what, path or command)`` to print. None if the command has nothing to add to a run.
         after_study: called with a finished study's folder (it holds ``study.json``) at the end of ``gi-bench study``;
             returns lines as ``after_run`` does.
+        after_masks: called by ``gi-bench data masks --sheet`` with a table of masks, their suite and the page to write,
+            on which an expert reviews them; returns lines as ``after_run`` does.
         order: place in ``gi-bench --help``, lowest first; commands of one place stand by name.
+        examples: what somebody may want, and the command line for it; shown at the end of the command's ``--help``, and
+            of those of its sub-commands that they begin with.
     """
 
     name: str
@@ -117,7 +125,9 @@ class CommandEntry:
     app: Any
     after_run: Callable[[list[Path]], Sequence[tuple[str, Path | str]]] | None = None
     after_study: Callable[[Path], list[tuple[str, Path]]] | None = None
+    after_masks: Callable[[Path, Suite, Path], list[tuple[str, Path]]] | None = None
     order: int = 100
+    examples: Sequence[tuple[str, str]] = ()
 
 
 _plugin_entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
@@ -226,12 +236,16 @@ def lookup(group: str, name: str, kind: str) -> Any:
 
 
 def unknown_name(name: str, known: Iterable[str], kind: str, listed_by: str = "") -> UnknownNameError:
-    """The error for a name that is not among ``known``; ``listed_by`` is the command that lists them."""
+    """The error for a name that is not among ``known``; ``listed_by`` is the command that lists them.
+
+    Of what plugins bring, it says so: what is unknown may be in one that was not named.
+    """
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    others = "; others come with --plugin FILE" if f"gi_bench.{kind}s" in _PLUGIN_VARIABLES else ""
     return UnknownNameError(
-        f"unknown {kind} {name!r}", do=f"{hint} (list them with: {listed_by or f'gi-bench {kind}s'})"
+        f"unknown {kind} {name!r}", do=f"{hint} (list them with: {listed_by or f'gi-bench {kind}s'}{others})"
     )
 
 

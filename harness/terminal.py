@@ -8,6 +8,7 @@ and means the same.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -65,9 +66,26 @@ def _print(text: str, err: bool) -> None:
     stream.flush()
 
 
+def say_styled(renderable: Any, width: int) -> None:
+    """Print what ``rich`` draws on a terminal; its texts are clean already. With ``NO_COLOR`` without any style.
+
+    Args:
+        renderable: a table or a text of rich.
+        width: columns to draw in.
+    """
+    from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(
+        file=sys.stdout, force_terminal=True, width=width, color_system=None if plain else "auto", highlight=False,
+        markup=False, emoji=False,
+    )  # fmt: skip
+    console.print(renderable)
+
+
 def clean_warning(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
     """A warning of a library in one line, in the place of :func:`warnings.formatwarning`."""
     return f"{category.__name__}: {clean(' '.join(str(message).split()))}\n"
 
 
-__all__ = ["clean", "clean_warning", "say", "say_text"]
+__all__ = ["clean", "clean_warning", "say", "say_styled", "say_text"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gi_bench.harness import provenance
-from gi_bench.harness.commands.options import AcceptChangedOption
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry, registered
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 
 def report(
@@ -35,13 +37,18 @@ def report(
             "answer only, or else the first).",
         ),
     ] = None,
+    as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
     from gi_bench.harness.outputs import without_own_files
 
-    given = without_own_files(runs, say)
-    say(f"report: {write_page(given, output, title, baseline)}")
+    given = without_own_files(runs, partial(say, err=as_json))
+    page = write_page(given, output, title, baseline)
+    if as_json:
+        say_text(json.dumps({"report": str(page), "runs": [str(path) for path in given]}, indent=1, ensure_ascii=False))
+    else:
+        say(f"report: {page}")
 
 
 def write_page(
@@ -133,4 +140,8 @@ COMMAND = CommandEntry(
     app=report,
     after_run=after_run,
     after_study=after_study,
+    examples=[
+        ("all runs of a suite on one page", "gi-bench report runs/phantom-test/* -o page.html"),
+        ("the page of a study", "gi-bench report runs/studies/FOLDER/rank-sweep"),
+    ],
 )

@@ -1,8 +1,8 @@
 """Examples for the page: pictures with what was asked, what was right and what each run said.
 
-They are not picked by hand: the images are spread evenly over the run,
-and per image one question and one phrase are taken by a fixed rule that walks through the question classes and
-takes every third phrase from the negatives.
+They are not picked by hand: the images are spread evenly over the run, and of each a question or a phrase is taken in
+turn, by a fixed rule that walks through the question classes and takes every third phrase from the negatives. What is
+drawn belongs to the row: with a question, the region that was shown for its own answer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gi_bench.harness.metrics.participation import region_state
+from gi_bench.harness.metrics.visuals import region_references, region_target
 from gi_bench.harness.regions import iou, overlap, united
-from gi_bench.harness.schema import Phrase, Picture, Prediction, Question, Region
+from gi_bench.harness.schema import Kind, Phrase, Picture, Prediction, Question, Region
 from gi_bench.harness.store import Run
 from gi_bench.reports.overlays import overlay
 
@@ -49,25 +50,32 @@ class Example:
 
 
 def pick_examples(runs: Sequence[Run], names: Sequence[str]) -> list[Example]:
-    """Examples of all runs, one an image of a fixed sample."""
+    """Examples of all runs, one an image of a fixed sample: a question and a phrase in turn, where there are both."""
     first = runs[0]
     pictures = next((found for run in runs if (found := _sample(run))), [])
     questions: dict[str, list[Question]] = {}
     for question in first.questions:
         questions.setdefault(question.img_id, []).append(question)
+    all_phrases = next((run.phrases for run in runs if run.phrases), [])
     phrases: dict[str, list[Phrase]] = {}
-    for run in runs:
-        if run.phrases:
-            for phrase in run.phrases:
-                phrases.setdefault(phrase.img_id, []).append(phrase)
-            break
+    for phrase in all_phrases:
+        phrases.setdefault(phrase.img_id, []).append(phrase)
+    references = region_references(all_phrases)
     classes = sorted({slug for question in first.questions for slug in question.question_class})
-    examples = []
-    for number, picture in enumerate(pictures):
-        asked = _question(questions.get(picture.img_id, []), classes, number)
-        shown = _phrase(phrases.get(picture.img_id, []), number)
-        if asked is not None or shown is not None:
-            examples.append(_example(runs, names, picture, asked, shown))
+    examples: list[Example] = []
+    taken = {Question: 0, Phrase: 0}
+    for picture in pictures:
+        asked = _question(questions.get(picture.img_id, []), classes, taken[Question])
+        shown = _phrase(phrases.get(picture.img_id, []), taken[Phrase])
+        row = shown if asked is None or (shown is not None and taken[Phrase] < taken[Question]) else asked
+        if row is None:
+            continue
+        taken[type(row)] += 1
+        if isinstance(row, Question):
+            reference = tuple(region_target(row, references))
+        else:
+            reference = () if row.region is None else (row.region,)
+        examples.append(_example(runs, names, picture, row, reference))
     return examples
 
 
@@ -75,7 +83,9 @@ def rule_of(examples: Sequence[Example]) -> str:
     """How the examples were chosen, in words for the page; of what they do not hold nothing is said."""
     told = ["Images are spread evenly over the suite."]
     if any(example.question for example in examples):
-        told.append("Per image, the question walks through the question classes in alphabetical order.")
+        told.append("Questions walk through the question classes in alphabetical order.")
+    if any(example.phrase for example in examples) and any(example.question for example in examples):
+        told.append("Every second image has a phrase in the place of a question, where it has one.")
     if any(example.phrase_negative for example in examples):
         told.append("Every third phrase is about something absent, where the image has such a phrase.")
     return " ".join([*told, "Nothing is chosen by its score."])
@@ -109,15 +119,16 @@ def _example(
     runs: Sequence[Run],
     names: Sequence[str],
     picture: Picture,
-    asked: Question | None,
-    shown: Phrase | None,
+    row: Question | Phrase,
+    reference: tuple[Region, ...],
 ) -> Example:
-    reference = (shown.region,) if shown is not None and shown.region is not None else ()
-    said = []
-    for run, name in zip(runs, names, strict=True):
-        answer = run.predictions.get(("question", asked.index)) if asked is not None else None
-        region = run.predictions.get(("phrase", shown.index)) if shown is not None else None
-        said.append(_said(name, asked, shown, answer, region, picture, reference))
+    asked = row if isinstance(row, Question) else None
+    shown = row if isinstance(row, Phrase) else None
+    kind: Kind = "question" if asked is not None else "phrase"
+    said = tuple(
+        _said(name, row, run.predictions.get((kind, row.index)), picture, reference)
+        for run, name in zip(runs, names, strict=True)
+    )
     return Example(
         img_id=picture.img_id,
         question=asked.question if asked else "",
@@ -128,46 +139,49 @@ def _example(
         phrase=shown.phrase if shown else "",
         phrase_negative=bool(shown and shown.is_negative),
         reference_picture=overlay(picture.data, reference, ()),
-        said=tuple(said),
+        said=said,
     )
 
 
 def _said(
     name: str,
-    asked: Question | None,
-    shown: Phrase | None,
-    answer: Prediction | None,
-    region: Prediction | None,
+    row: Question | Phrase,
+    prediction: Prediction | None,
     picture: Picture,
     reference: tuple[Region, ...],
 ) -> Said:
-    text = (answer.answer if answer else None) or ""
-    confidence = answer.confidence if answer else None
-    regions = region.regions if region else None
+    text = (prediction.answer if prediction else None) or ""
+    # A phrase's confidence is of its region, and stands nowhere beside an answer.
+    confidence = prediction.confidence if prediction and isinstance(row, Question) else None
+    regions = prediction.regions if prediction else None
+    wanted = row.answer if isinstance(row, Question) else None
     return Said(
         variant=name,
         answer=text,
         confidence="" if confidence is None else f"{confidence:.2f}",
-        explanation=(answer.explanation if answer else None) or "",
+        explanation=(prediction.explanation if prediction else None) or "",
         picture="" if regions is None else overlay(picture.data, reference, regions),
-        overlap=_overlap(shown, region),
-        exact=bool(asked and asked.answer and text.strip().lower() == asked.answer.strip().lower()),
+        overlap=_overlap(row, prediction, reference),
+        exact=bool(wanted and text.strip().lower() == wanted.strip().lower()),
     )
 
 
-def _overlap(shown: Phrase | None, prediction: Prediction | None) -> str:
+def _overlap(row: Question | Phrase, prediction: Prediction | None, reference: tuple[Region, ...]) -> str:
     """The IoU in words, or whether a false alarm was raised; what was written where it is no region."""
-    if shown is None or prediction is None or prediction.regions is None:
+    if prediction is None or prediction.regions is None:
         return ""
-    regions, state = prediction.regions, region_state(prediction)
-    if state not in ("stated", "denied"):
-        reply = prediction.ground_reply
-        wrote = f": {reply.text[:80]}" if reply is not None and reply.text else ""
-        return f"nothing shown, reply {state}{wrote}"
-    if shown.is_negative:
-        return "false alarm" if state == "stated" else "rightly nothing shown"
-    if shown.region is None:
-        return "no reference mask"
-    reference = shown.region
-    predicted = united(regions, reference.height, reference.width)
-    return f"IoU {iou(*overlap(predicted, reference.mask())):.2f}"
+    of = f" for \u201c{prediction.phrase[:80]}\u201d" if isinstance(row, Question) and prediction.phrase else ""
+    if isinstance(row, Phrase):
+        state = region_state(prediction)
+        if state not in ("stated", "denied"):
+            reply = prediction.ground_reply
+            wrote = f": {reply.text[:80]}" if reply is not None and reply.text else ""
+            return f"nothing shown, reply {state}{wrote}"
+    shown = any(region.area for region in prediction.regions)
+    if row.is_negative:
+        return f"false alarm{of}" if shown else f"rightly nothing shown{of}"
+    if not reference:
+        return f"no reference mask{of}" if shown or isinstance(row, Phrase) else f"nothing shown{of}"
+    first = reference[0]
+    masks = (united(regions, first.height, first.width) for regions in (prediction.regions, reference))
+    return f"IoU {iou(*overlap(*masks)):.2f}{of}"

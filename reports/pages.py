@@ -110,8 +110,12 @@ def vega() -> Markup:
     return Markup(f"(() => {{\n{script}\n}})();")
 
 
-def finish(html: str) -> str:
+def finish(html: str, *, linked_pictures: bool = False) -> str:
     """Write the page's policy: what stands in it runs, by its hash, and nothing else; nothing is fetched.
+
+    Args:
+        html: the page, with its place for a policy.
+        linked_pictures: whether it shows pictures that lie beside it, which are all that it may read then.
 
     Raises:
         ValueError: the page has no place for a policy.
@@ -123,7 +127,9 @@ def finish(html: str) -> str:
         digest = base64.b64encode(hashlib.sha256(text.encode("utf-8", errors="backslashreplace")).digest()).decode()
         if f"'sha256-{digest}'" not in hashes[kind]:
             hashes[kind].append(f"'sha256-{digest}'")
-    rules = ["default-src 'none'", "img-src data: blob:", "base-uri 'none'", "form-action 'none'"]
+    # Opened from disk, a page is of the scheme "file" and of no origin: "self" is for one that a server gives.
+    beside = " 'self' file:" if linked_pictures else ""
+    rules = ["default-src 'none'", f"img-src data: blob:{beside}", "base-uri 'none'", "form-action 'none'"]
     rules += [f"{kind}-src {' '.join(found)}" for kind, found in hashes.items() if found]
     return html.replace(_POLICY, "; ".join(rules))
 
@@ -144,9 +150,9 @@ def environment() -> Environment:
     return made
 
 
-def render(template: str, **values: Any) -> str:
-    """A page out of a template that extends ``base.html.j2``."""
-    return finish(environment().get_template(template).render(**values))
+def render(template: str, *, linked_pictures: bool = False, **values: Any) -> str:
+    """A page out of a template that extends ``base.html.j2``; ``linked_pictures`` as for :func:`finish`."""
+    return finish(environment().get_template(template).render(**values), linked_pictures=linked_pictures)
 
 
 __all__ = ["SMALL_N", "data_block", "environment", "finish", "render", "static", "vega", "visible"]

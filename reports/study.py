@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.outputs import check_output, is_page
-from gi_bench.harness.schema import MetricInfo, Score
+from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.reports import charts
-from gi_bench.reports.pages import SMALL_N, environment
+from gi_bench.reports.pages import SMALL_N, environment, finish
+from gi_bench.reports.palette import run_color, run_shape
+from gi_bench.reports.study_charts import Figure, Mark, figure, shown_names
 
 # Verdict -> what the page says, and the class that colours it.
 _VERDICTS = {
@@ -38,6 +39,7 @@ class ContrastRow:
     expected: str
     margin: str
     difference: str
+    sort: str
     interval: str
     simultaneous: str
     by_seed: tuple[str, ...]
@@ -57,16 +59,25 @@ class Entry:
     by_seed: str = ""
     n: int = 0
     small: bool = False
+    sort: str = ""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: a name and entries a row, a head and a note a column."""
+    """A table: a name and entries a row, a head and a note a column.
+
+    Attributes:
+        title, corner: of the table and of its first column.
+        heads: (name, note) a column.
+        rows: (name, entries).
+        arms_are: ``rows`` or ``columns``; they go with the switch of their arm.
+    """
 
     title: str
     corner: str
     heads: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, tuple[Entry, ...]], ...]
+    arms_are: str
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,10 @@ class StudyPage:
     seeds: str
     notes: tuple[str, ...]
     contrasts: tuple[ContrastRow, ...]
-    differences: tuple[tuple[str, str], ...]
-    values: tuple[tuple[str, str], ...]
+    runs: tuple[dict[str, str], ...]
+    places: Mapping[str, int]
+    differences: tuple[Figure, ...]
+    values: tuple[Figure, ...]
     arms: Grid
     slices: tuple[Grid, ...]
     settings: tuple[tuple[str, str], ...]
@@ -90,6 +103,11 @@ class StudyPage:
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "no value"
+
+
+def _sort(value: float) -> str:
+    """A number for the sorting of tables; nothing where there is none."""
+    return f"{value:.9g}" if math.isfinite(value) else ""
 
 
 def _difference(value: float) -> str:
@@ -153,6 +171,7 @@ def _contrast_row(finding: Finding) -> ContrastRow:
         expected=expected,
         margin=margin,
         difference=_difference(effect.mean),
+        sort=_sort(effect.mean),
         interval=_interval(effect, "+"),
         simultaneous=_simultaneous(finding),
         by_seed=_by_seed(effect, "+") or ("none",),
@@ -170,7 +189,8 @@ def _entry(cell: Cell | None) -> Entry:
     if not math.isfinite(cell.effect.mean):
         return Entry("no value")
     by_seed = ", ".join(_by_seed(cell.effect)) if len(cell.effect.by_seed) > 1 else "one run"
-    return Entry(_number(cell.effect.mean), _interval(cell.effect), by_seed, cell.n, cell.n < SMALL_N)
+    value = cell.effect.mean
+    return Entry(_number(value), _interval(cell.effect), by_seed, cell.n, cell.n < SMALL_N, _sort(value))
 
 
 def _direction(info: MetricInfo) -> str:
@@ -192,6 +212,7 @@ def _arms_grid(study: Study, infos: Mapping[str, MetricInfo]) -> Grid:
         corner="arm",
         heads=tuple(_head(name, infos) for name in asked.metrics),
         rows=tuple((arm, tuple(_entry(found.get((arm, name))) for name in asked.metrics)) for arm in asked.arms),
+        arms_are="rows",
     )
 
 
@@ -211,51 +232,40 @@ def _slice_grids(study: Study, infos: Mapping[str, MetricInfo]) -> Iterator[Grid
                 (value, tuple(_entry(found.get((value, arm))) for arm in arms))
                 for value in dict.fromkeys(value for value, _ in found)
             ),
+            arms_are="columns",
         )
 
 
-def _score(metric: str, effect: SeedEffect, n: int = 0) -> Score:
-    """An effect as the record that charts draw."""
-    value = effect.mean if math.isfinite(effect.mean) else None
-    return Score(metric, "all", "all", value, n, effect.images, effect.low, effect.high)
-
-
-def _panels(
-    drawn: Sequence[tuple[str, str, Score]], *, title: str, zero_line: bool = False
-) -> tuple[tuple[str, str], ...]:
-    """One picture a panel, as (what it shows, data URI): metrics have scales of their own, and pictures wrap."""
-    panels: dict[tuple[str, str], list[tuple[str, str, Score]]] = {}
-    for one in drawn:
-        panels.setdefault((one[2].metric, one[0]), []).append(one)
-    names = list(dict.fromkeys(name for _, name, _ in drawn))
-    found = []
-    for (_, panel), scores in panels.items():
-        uri = charts.interval_chart(scores, names, title=title, zero_line=zero_line)
-        if uri is not None:
-            found.append((panel, uri))
-    return tuple(found)
-
-
-def _difference_panels(study: Study) -> tuple[tuple[str, str], ...]:
-    drawn = []
+def _difference_figures(study: Study, places: Mapping[str, int]) -> Iterator[Figure]:
+    """One chart a metric and slice, with its contrasts; they stay whatever arms are switched off."""
+    panels: dict[str, list[Mark]] = {}
     for finding in study.findings:
         contrast = finding.contrast
         panel = ", ".join(filter(None, (finding.title, _slice(contrast))))
         name = f"{contrast.first} − {contrast.second or format(contrast.against, 'g')}"
-        drawn.append((panel, name, _score(contrast.metric, finding.effect)))
-    return _panels(drawn, title="difference, 95 % interval", zero_line=True)
+        marks = panels.setdefault(panel, [])
+        marks.append(Mark(name, places.get(contrast.first, len(places)), False, finding.effect))
+    for number, (panel, marks) in enumerate(panels.items()):
+        names = shown_names([one.name for one in marks])
+        told = [replace(one, name=name) for one, name in zip(marks, names, strict=True)]
+        found = figure(f"difference-{number}", panel, "difference, 95 % interval", told, zero_line=True)
+        if found is not None:
+            yield found
 
 
-def _value_panels(study: Study, infos: Mapping[str, MetricInfo]) -> tuple[tuple[str, str], ...]:
+def _value_figures(study: Study, infos: Mapping[str, MetricInfo], names: Sequence[str]) -> Iterator[Figure]:
+    """One chart a metric, with its arms."""
     asked = study.question
     found = {(cell.arm, cell.metric): cell for cell in study.cells if cell.slice_by == "all"}
-    drawn = [
-        (_head(metric, infos)[0], arm, _score(metric, cell.effect, cell.n))
-        for metric in asked.metrics
-        for arm in asked.arms
-        if (cell := found.get((arm, metric))) is not None
-    ]
-    return _panels(drawn, title="mean over seeds, 95 % interval")
+    for number, metric in enumerate(asked.metrics):
+        marks = [
+            Mark(name, place, True, cell.effect)
+            for place, (arm, name) in enumerate(zip(asked.arms, names, strict=True))
+            if (cell := found.get((arm, metric))) is not None
+        ]
+        made = figure(f"value-{number}", _head(metric, infos)[0], "mean over seeds, 95 % interval", marks)
+        if made is not None:
+            yield made
 
 
 def _settings(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -274,6 +284,8 @@ def build_study_page(study: Study, title: str | None = None) -> StudyPage:
     few = seed_note(study)
     infos = {info.name: info for info in study.metrics}
     verdict, colour = _verdict(study.verdict)
+    names = shown_names(list(study.question.arms))
+    places = {arm: place for place, arm in enumerate(study.question.arms)}
     effects = [*(finding.effect for finding in study.findings), *(cell.effect for cell in study.cells)]
     return StudyPage(
         title=title or study.question.title,
@@ -284,8 +296,13 @@ def build_study_page(study: Study, title: str | None = None) -> StudyPage:
         seeds=", ".join(map(str, study.seeds)),
         notes=(*study.notes, *([few] if few is not None else [])),
         contrasts=tuple(_contrast_row(finding) for finding in study.findings),
-        differences=_difference_panels(study),
-        values=_value_panels(study, infos),
+        runs=tuple(
+            {"name": name, "color": run_color(i), "shape": run_shape(i), "role": "model"}
+            for i, name in enumerate(names)
+        ),
+        places=places,
+        differences=tuple(_difference_figures(study, places)),
+        values=tuple(_value_figures(study, infos, names)),
         arms=_arms_grid(study, infos),
         slices=tuple(_slice_grids(study, infos)),
         settings=tuple(_settings("", study.settings)),
@@ -293,10 +310,10 @@ def build_study_page(study: Study, title: str | None = None) -> StudyPage:
 
 
 def render_study(page: StudyPage) -> str:
-    """The page as HTML: one file, no script, nothing fetched."""
+    """The page as HTML: one file, nothing fetched."""
     made = environment()
     made.filters["direction"] = _direction
-    return made.get_template("study.html.j2").render(page=page)
+    return finish(made.get_template("study.html.j2").render(page=page, runs=list(page.runs)))
 
 
 def write_study_report(folder_or_json: Path, output: Path, title: str | None = None) -> Path:

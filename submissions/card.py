@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.harness.analysis.model_index import EvaluatedOn, eval_results
+from gi_bench.harness.markdown import code, one_line
 from gi_bench.harness.schema import Score
 from gi_bench.harness.store import Run
 from gi_bench.submissions.editions import Edition, Rows
@@ -28,26 +30,10 @@ def _scores(run: Run) -> list[Score]:
 
 
 def _header(run: Run, table: Rows, repository: str, script: Script | None, licence: str) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
-    results = [
-        EvalResult(
-            task_type="visual-question-answering",
-            dataset_type=table.dataset,
-            dataset_name=f"{table.dataset} ({table.suite})",
-            dataset_split=table.split,
-            metric_type=score.metric,
-            metric_name=score.metric,
-            metric_value=round(score.value or 0.0, 4),
-            metric_args={
-                "n": score.n,
-                "low": _rounded(score.interval_low),
-                "high": _rounded(score.interval_high),
-                "fingerprint": run.fingerprint,
-            },
-        )
-        for score in _scores(run)
-    ]
+    on = EvaluatedOn(table.dataset, f"{table.dataset} ({table.suite})", run.fingerprint, split=table.split)
+    results = eval_results(_scores(run), on)
     parts = script.parts if script is not None else ()
     own = [part.licence for part in parts if part.name == "adapter"] or [part.licence for part in parts]
     hub = [part.source.partition("@")[0] for part in parts if part.name == "backbone" and "@" in part.source]
@@ -65,26 +51,22 @@ def _header(run: Run, table: Rows, repository: str, script: Script | None, licen
     return text
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
 def _body(run: Run, edition: Edition, table: Rows, script: Script | None) -> str:
     recipe = run.manifest.recipe
     lines = [
-        f"# {_plain(run.variant)} for {edition.title}, subtask 1",
+        f"# {one_line(run.variant)} for {edition.title}, subtask 1",
         "",
         f"Answers to {len(run.questions):,} questions of `{table.dataset}` (`{table.split}`), made by "
-        f"`{_plain(run.variant)}` and submitted with gi-bench.",
+        f"{code(run.variant)} and submitted with gi-bench.",
         "",
         "| | |",
         "|---|---|",
         f"| suite | `{run.suite}`, fingerprint `{run.fingerprint[:16]}` |",
         f"| recipe | `{run.manifest.recipe_digest[:16]}`, {recipe.dtype}, seed {recipe.seed} |",
         f"| gi-bench | {recipe.code_version} |",
-        *(f"| {part.name} | {_plain(part.source)}, {_licence(part.licence)} |" for part in _parts(script)),
-        *(f"| {key.replace('_', ' ')} | {_plain(value)} |" for key, value in sorted(recipe.model.items())),
-        f"| made on | {_plain(run.manifest.hardware.gpu_name)} |",
+        *(f"| {part.name} | {one_line(part.source)}, {_licence(part.licence)} |" for part in _parts(script)),
+        *(f"| {one_line(key.replace('_', ' '))} | {one_line(value)} |" for key, value in sorted(recipe.model.items())),
+        f"| made on | {one_line(run.manifest.hardware.gpu_name)} |",
         "",
         "## Scores",
         "",
@@ -95,7 +77,7 @@ def _body(run: Run, edition: Edition, table: Rows, script: Script | None) -> str
         interval = "" if score.interval_low is None else f"{score.interval_low:.4f} to {score.interval_high:.4f}"
         lines.append(f"| {score.metric} | {score.value:.4f} | {interval} | {score.n} |")
     for note in run.scores.notes:
-        lines += ["", _plain(note[:1].upper() + note[1:]) + "."]
+        lines += ["", one_line(note[:1].upper() + note[1:]) + "."]
     lines += ["", *_use(table, script)]
     return "\n".join(lines)
 
@@ -105,7 +87,7 @@ def _parts(script: Script | None) -> tuple[Any, ...]:
 
 
 def _licence(name: str) -> str:
-    return f"licence {_plain(name)}" if name else "licence not stated by its card"
+    return f"licence {one_line(name)}" if name else "licence not stated by its card"
 
 
 def _use(table: Rows, script: Script | None) -> list[str]:
@@ -121,14 +103,3 @@ def _use(table: Rows, script: Script | None) -> list[str]:
         "licence asks of weights that learnt from them is for you to read.",
         "",
     ]
-
-
-def _plain(value: Any) -> str:
-    """A value in a Markdown table: one line, nothing that ends the cell or starts HTML."""
-    if isinstance(value, dict):
-        text = ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    elif isinstance(value, (list, tuple)):
-        text = ", ".join(map(str, value))
-    else:
-        text = str(value)
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -217,10 +217,13 @@ def test_compare_takes_runs_paths_and_variants(runs: tuple[Path, Path]) -> None:
 
 
 def test_compare_says_what_the_command_says(runs: tuple[Path, Path]) -> None:
-    from gi_bench.harness.analysis.comparing import compare_runs, comparison_lines, run_notes
+    from gi_bench.harness.analysis.comparing import compare_runs, run_notes
+    from gi_bench.harness.analysis.comparison_text import comparison_lines
 
     found, missing = compare_runs(runs, resamples=100)
-    assert str(compare(runs, resamples=100)) == "\n".join(comparison_lines(found, missing, run_notes(runs)))
+    table = compare(runs, resamples=100)
+    assert str(table) == "\n".join(comparison_lines(found, missing, run_notes(runs), table.left_out))
+    assert table.left_out["rougeL"] == ""
 
 
 def test_report_writes_one_page(runs: tuple[Path, Path], tmp_path: Path) -> None:

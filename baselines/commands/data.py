@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import complete_suites
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make training rows: negatives, explanations, masks.")
 
-SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Suite whose rows are read.")]
+SuiteOption = Annotated[
+    str, typer.Option("--suite", "-s", help="Suite whose rows are read.", autocompletion=complete_suites)
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of drawing and wording.")]
@@ -158,10 +161,11 @@ def masks(
 
     from gi_bench.baselines.data.masks import making
     from gi_bench.harness.outputs import check_output, is_page, table_with
-    from gi_bench.harness.registry import load_suite
+    from gi_bench.harness.registry import load_suite, registered
+    from gi_bench.harness.suites.mask_table import SCHEMA, read_masks
 
     _check_source(source, given, run)
-    check_output(output, table_with(*making.SCHEMA.names), inputs=[given, settings, against])
+    check_output(output, table_with(*SCHEMA.names), inputs=[given, settings, against])
     if sheet is not None:
         check_output(sheet, is_page, inputs=[output, given, settings, against])
     loaded = load_suite(suite, data)
@@ -170,19 +174,17 @@ def masks(
     counts: Counter[str] = Counter()
     found = _masks(loaded, _Source(source, given, run, model, settings, device), counts)
     count = making.write_masks(output, found, say)
-    made = making.read_masks(output)
+    made = read_masks(output)
     report: dict[str, Any] = {"masks": count, **counts, "labels": making.shape_statistics(made)}
     if against is not None:
-        other = making.read_masks(against)
+        other = read_masks(against)
         report["agreement"] = making.agreement(made, other)
         report["score_and_iou"] = making.score_correlation(output, other)
     if sheet is not None:
-        from gi_bench.baselines.data.masks.sheet import render_sheet, sample
-        from gi_bench.harness.files import write_bytes
-
         _need_images(loaded, ", or leave --sheet out")
-        write_bytes(sheet, render_sheet(loaded, made, sample(made), source).encode("utf-8"))
-        say(f"sheet: {sheet}")
+        for entry in registered("gi_bench.commands").values():
+            for what, path in entry.after_masks(output, loaded, sheet) if entry.after_masks is not None else ():
+                say(f"{what}: {path}")
     say_text(json.dumps(report, indent=1))
     say(f"masks: {output}")
 
@@ -247,14 +249,15 @@ def _start(suite: Suite, given: Path | None) -> dict[tuple[str, str], Region]:
     """The masks that refining starts from: a file's, or the suite's own."""
     from gi_bench.baselines.data.masks import making
     from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.suites.mask_table import check_sizes, read_masks
 
     if given is None:
         return {(one.img_id, one.region.label): one.region for one in making.reference_masks(suite)}
-    found = making.read_masks(given)
+    found = read_masks(given)
     unknown = sorted({img_id for img_id, _ in found} - set(suite.image_ids))
     if unknown:
         raise GiBenchError(f"image {unknown[0]!r} of the masks is not in {suite.name}", where=given, do="use its suite")
-    making.check_sizes(found, suite, given)
+    check_sizes(found, suite, given)
     return found
 
 
@@ -263,7 +266,7 @@ def review(
     csv: Annotated[Path, typer.Argument(help="CSV saved from a sheet of gi-bench data masks.")],
 ) -> None:
     """Count an expert's decisions by label, with 95 % intervals of the share accepted."""
-    from gi_bench.baselines.data.masks.sheet import read_review
+    from gi_bench.harness.analysis.review.masks import read_review
     from gi_bench.harness.statistics import wilson
 
     found = read_review(csv)
@@ -284,4 +287,20 @@ def _predictor(source: str, model: str | None, device: str) -> Any:
     return Sam(model or HUB_ID, device)
 
 
-COMMAND: Any = CommandEntry(name="data", summary="Make training rows: negatives, explanations, masks.", app=app)
+COMMAND: Any = CommandEntry(
+    name="data",
+    summary="Make training rows: negatives, explanations, masks.",
+    app=app,
+    examples=[
+        (
+            "questions about what an image does not show",
+            "gi-bench data negatives --ratio 0.2 -o negatives.jsonl",
+        ),
+        ("explanations out of the atomic facts", "gi-bench data explanations -s phantom/train -o explanations.jsonl"),
+        (
+            "masks out of texts by CLIPSeg, and a sheet for an expert",
+            "gi-bench data masks --source clipseg -s kvasir-vqa-x1/train -o masks.parquet",
+        ),
+        ("what the expert decided", "gi-bench data review decisions.csv"),
+    ],
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import complete_models, complete_suites
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
@@ -20,8 +21,8 @@ PROMPT_TOKENS = 20
 
 
 def plan(
-    model: Annotated[str, typer.Option("--model", "-m", help="Model variant.")],
-    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite.")] = "phantom",
+    model: Annotated[str, typer.Option("--model", "-m", help="Model variant.", autocompletion=complete_models)],
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite.", autocompletion=complete_suites)] = "phantom",
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
     gpu: Annotated[str, typer.Option("--gpu", help="t4, l4, a100 or cpu (this machine).")] = "t4",
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
@@ -153,4 +154,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-COMMAND = CommandEntry(name="plan", summary="What a run will cost, without its weights.", app=plan)
+COMMAND = CommandEntry(
+    name="plan",
+    summary="What a run will cost, without its weights.",
+    app=plan,
+    examples=[
+        ("before a run on a T4", "gi-bench plan -m multitask_r128 -s medico2025-task1 --gpu t4"),
+        ("on this machine, greedy", "gi-bench plan -m multitask_r128 -s phantom --gpu cpu --beams 1"),
+    ],
+)

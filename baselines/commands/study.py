@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gi_bench.harness.commands.options import AcceptChangedOption
+from gi_bench.harness.commands.options import AcceptChangedOption, JsonOption, complete_suites
 from gi_bench.harness.registry import CommandEntry
-from gi_bench.harness.terminal import say
+from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from gi_bench.harness.analysis.study import Study
 
 
+def _studies(incomplete: str) -> list[str]:
+    """Names of studies for the shell."""
+    from gi_bench.baselines.studies.definitions import questions
+
+    return [name for name in (*questions(), "all") if name.startswith(incomplete)]
+
+
 def study(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="rank-sweep, regularisation, sam, negatives, confidence, or all."),
+        typer.Argument(
+            metavar="NAME...",
+            help="rank-sweep, regularisation, sam, negatives, confidence, or all.",
+            autocompletion=_studies,
+        ),
     ],
-    suite: Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.")] = "phantom/test",
+    suite: Annotated[
+        str, typer.Option("--suite", "-s", help="Suite to run on.", autocompletion=complete_suites)
+    ] = "phantom/test",
     train_suite: Annotated[
         str | None,
-        typer.Option("--train-suite", help="Suite to train on (default: the suite's own; phantom's small one)."),
+        typer.Option(
+            "--train-suite",
+            help="Suite to train on (default: the suite's own; phantom's small one).",
+            autocompletion=complete_suites,
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")] = None,
     backbone: Annotated[
@@ -47,6 +66,7 @@ def study(
     output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
         "runs/studies"
     ),
+    as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
@@ -72,23 +92,30 @@ def study(
     )
     folder = settings.folder(output)
     arms = list(dict.fromkeys(one for name in chosen for one in questions()[name].arms))
+    told = []
     with holding(folder, what="is working on these studies"):
-        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=say)
+        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=partial(say, err=as_json))
         for name in chosen:
             own = any(arm(one).masks != "suite" for one in questions()[name].arms)
             made = settings.describe() | (masks if own else {})
-            _tell(folder / name, answer(questions()[name], runs, range(seeds), settings=made, base=folder))
+            answered = answer(questions()[name], runs, range(seeds), settings=made, base=folder)
+            told.append(_tell(folder / name, answered, aloud=not as_json))
+    if as_json:
+        say_text(json.dumps({"studies": told}, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def _tell(folder: Path, answered: Study) -> None:
-    """Write a study, and say what came out of it."""
+def _tell(folder: Path, answered: Study, *, aloud: bool) -> dict[str, Any]:
+    """Write a study, and say what came out of it; gives the same as plain values."""
     from gi_bench.harness.analysis.study import study_lines, write_study
 
-    write_study(folder, answered)
-    for line in study_lines(answered):
-        say(line)
-    for what, path in _after_study(folder):
-        say(f"{what}: {path}")
+    written = write_study(folder, answered)
+    made = _after_study(folder)
+    if aloud:
+        for line in [*study_lines(answered), *(f"{what}: {path}" for what, path in made)]:
+            say(line)
+    report = next((str(path) for what, path in made if what == "report"), None)
+    # What was written has no number that JSON lacks.
+    return {"path": str(written), "report": report, "study": json.loads(written.read_text(encoding="utf-8"))}
 
 
 def _check_explanations(path: Path | None) -> None:
@@ -130,4 +157,16 @@ def _after_study(folder: Path) -> list[tuple[str, Path]]:
     return [made for hook in hooks if hook is not None for made in hook(folder)]
 
 
-COMMAND: Any = CommandEntry(name="study", summary="Train and compare variants over seeds to test a claim.", app=study)
+COMMAND: Any = CommandEntry(
+    name="study",
+    summary="Train and compare variants over seeds to test a claim.",
+    app=study,
+    examples=[
+        ("does more rank help, over three seeds", "gi-bench study rank-sweep"),
+        (
+            "two studies of fifty steps each, to see that all works",
+            "gi-bench study rank-sweep negatives --seeds 1 --steps 50",
+        ),
+        ("the verdict, for a script", "gi-bench study negatives --json | jq -r '.studies[0].study.findings[].verdict'"),
+    ],
+)

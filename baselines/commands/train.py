@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gi_bench.harness.commands.options import complete_suites
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say
 
@@ -16,8 +17,21 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 
-Model = Annotated[str, typer.Option("--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.")]
-TrainSuite = Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.")]
+def _trainable(incomplete: str) -> list[str]:
+    """Names for the shell: variants that have an adapter, and the backbone."""
+    from gi_bench.baselines.registration import definitions
+
+    names = [one.name for one in definitions().values() if one.kind == "florence2" and one.adapter]
+    return [name for name in (*names, "tiny-florence2") if name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.", autocompletion=_trainable
+    ),
+]
+TrainSuite = Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.", autocompletion=complete_suites)]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
 Split = Annotated[
     str | None, typer.Option("--split", help="One side of a split: FILE:train or FILE:test (see gi-bench split).")
@@ -61,7 +75,11 @@ LogTo = Annotated[str, typer.Option("--log-to", help="tensorboard, wandb or none
 LogDir = Annotated[Path, typer.Option("--log-dir", help="Parent of TensorBoard's folders.")]
 ScoreSuite = Annotated[
     str | None,
-    typer.Option("--score-suite", help="Score the checkpoint on this suite and put the scores into its card."),
+    typer.Option(
+        "--score-suite",
+        help="Score the checkpoint on this suite and put the scores into its card.",
+        autocompletion=complete_suites,
+    ),
 ]
 
 
@@ -231,4 +249,15 @@ def _score(variant: str, folder: Path, suite: str, data: Path | None, backbone: 
     say(f"card: {folder / 'README.md'}")
 
 
-COMMAND: Any = CommandEntry(name="train", summary="Train the adapter of a variant, or the tiny backbone.", app=train)
+COMMAND: Any = CommandEntry(
+    name="train",
+    summary="Train the adapter of a variant, or the tiny backbone.",
+    app=train,
+    examples=[
+        ("an adapter of the tiny backbone that is not shipped", "gi-bench train -m multitask_r64"),
+        (
+            "Florence-2-base on real rows",
+            "gi-bench train -m multitask_r128 -s kvasir-vqa-x1/train --backbone base -o DIR",
+        ),
+    ],
+)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -196,6 +196,7 @@ class Workshop:
         """
         from gi_bench.baselines.data.masks import making
         from gi_bench.harness.files import read_table
+        from gi_bench.harness.suites.mask_table import SCHEMA, read_masks
 
         embedded = self._train_suite.is_embedded
         sources = (
@@ -207,10 +208,10 @@ class Workshop:
             path, counts = self._mask_file(name), Counter[str]()
             if not path.is_file():
                 self._say(f"making {name} masks")
-                given = making.read_masks(self._mask_file("pseudo")) if name == "refined" else {}
+                given = read_masks(self._mask_file("pseudo")) if name == "refined" else {}
                 making.write_masks(path, self._masks(name, given, embedded, counts))
-            made = making.read_masks(path)
-            kept = sum(read_table(path, making.SCHEMA)["kept_input"].to_pylist())
+            made = read_masks(path)
+            kept = sum(read_table(path, SCHEMA)["kept_input"].to_pylist())
             told[f"{name} masks"] = {
                 "source": source,
                 "masks": len(made),
@@ -254,7 +255,8 @@ def _start(settings: Settings, folder: Path, threads: int) -> None:
 
     torch.set_num_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
-    _workshop = Workshop(settings, folder, say)
+    # Beside the calling process, whose standard output may be a document of JSON.
+    _workshop = Workshop(settings, folder, partial(say, err=True))
 
 
 def _end_with_parent() -> None:

@@ -67,7 +67,7 @@ def read_extra_rows(
             raise DataError(f"the file holds no {what}", where=path)
     regions: dict[tuple[str, str], Region] = {}
     if masks is not None:
-        from gi_bench.baselines.data.masks.making import read_masks
+        from gi_bench.harness.suites.mask_table import read_masks
 
         regions = read_masks(masks)
         files["masks"] = hashlib.sha256(masks.read_bytes()).hexdigest()

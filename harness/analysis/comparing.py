@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from gi_bench.harness.analysis.equivalence import Margins, check_margins, equivalence_p, margin_of
+from gi_bench.harness.analysis.families import family
 from gi_bench.harness.analysis.kept import statistics_of
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.permutation import draws_needed
+from gi_bench.harness.registry import registered, unknown_name
 from gi_bench.harness.schema import MetricInfo, Phrase, Question
 from gi_bench.harness.statistics import Difference, Floats, encode, holm, paired, sums_by_image
 from gi_bench.harness.store import Run, open_run
 
 RESAMPLES = 2_000
-_LEVEL = 0.05
-_WIDTH = 80
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Comparison:
         adjusted: p-value after Holm's correction over the whole table.
         baseline_n: rows of the baseline that the metric rests on.
         values: of the run and of the baseline.
+        margin: below which a difference does not matter, in the metric's units; None where none was given.
+        equivalence: p-value of a difference of the margin or more, after Holm's correction; None without a margin.
     """
 
     metric: MetricInfo
@@ -46,12 +48,24 @@ class Comparison:
     adjusted: float
     baseline_n: int = 0
     values: tuple[float, float] = (float("nan"), float("nan"))
+    margin: float | None = None
+    equivalence: float | None = None
+
+    @property
+    def equivalent(self) -> bool | None:
+        """Whether a difference of the margin or more is ruled out at the 5 % level; None without a margin."""
+        return None if self.equivalence is None else self.equivalence < LEVEL
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether the p-value is an upper bound: no permutation that was drawn is as extreme as what was observed."""
+        return not self.found.exact and self.found.swaps > 0 and self.found.p <= self.found.smallest * (1 + 1e-9)
 
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` (or ``different``) or ``undecided`` at the 5 % level after correction."""
         # Written so that what is not a number decides nothing.
-        if not self.adjusted < _LEVEL or not abs(self.found.difference) > 0:
+        if not self.adjusted < LEVEL or not abs(self.found.difference) > 0:
             return "undecided"
         if not self.metric.ranked:
             return "different"
@@ -75,25 +89,29 @@ def compare_runs(
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
     settings: MetricSettings | None = None,
+    margin: Margins | None = None,
 ) -> tuple[list[Comparison], dict[str, str]]:
     """Compare every run with the first one.
 
     Args:
         paths: run folders on the same suite; the first is the baseline.
-        names: metrics to compare; None for the headline metrics.
-        everything: all metrics instead.
+        names: metrics to compare; None for one a question (:func:`gi_bench.harness.analysis.families.family`).
+        everything: all metrics that say something of their own instead.
         resamples: bootstrap resamples and permutations, each; None for 2,000 resamples and as many permutations as a
             table of this size needs.
         seed: seed of both.
         metrics: metrics by name; None for all registered ones.
         settings: encoders and judges.
+        margin: below which a difference does not matter: one number for metrics from 0 to 1 (stretched for others), or
+            by metric in its units; None for no verdict of equivalence.
 
     Returns:
         The table, by metric and then run, and why metrics are missing.
 
     Raises:
-        RunError: fewer than two runs, other suites, other rows, or an unknown metric.
+        GiBenchError: fewer than two runs, other suites, other rows, an unknown metric, or no margin.
     """
+    check_margins(margin)
     runs = [open_run(path) for path in paths]
     if settings is not None:
         runs = [replace(run, settings=settings) for run in runs]
@@ -103,42 +121,70 @@ def compare_runs(
     chosen = _chosen(metrics, names, everything)
     labels = _labels(runs)
     permutations = resamples or draws_needed(len(chosen) * (len(runs) - 1))
+    drawing = _Drawing(resamples or RESAMPLES, permutations, seed)
     found: list[Comparison] = []
     missing: dict[str, str] = {}
     for name, metric in chosen.items():
         base = compute(metric, runs[0])
+        if isinstance(base, str):
+            missing[f"{name} of {labels[0]}"] = base
+            continue
         for label, run in zip(labels[1:], runs[1:], strict=True):
-            if isinstance(base, str):
-                missing[f"{name} of {labels[0]}"] = base
-                continue
             other = compute(metric, run)
-            if isinstance(other, str):
-                missing[f"{name} of {label}"] = other
-                continue
-            compared = _compare(other, base, resamples or RESAMPLES, permutations, seed)
+            compared = other if isinstance(other, str) else _compared(metric, other, base, drawing, margin)
             if isinstance(compared, str):
                 missing[f"{name} of {label}"] = compared
-                continue
-            difference, values = compared
-            info = other.info or metric.info
-            found.append(Comparison(info, label, labels[0], difference, len(other.sums), 1.0, len(base.sums), values))
-    adjusted = holm([one.found.p for one in found])
-    return [replace(one, adjusted=p) for one, p in zip(found, adjusted, strict=True)], missing
+            else:
+                found.append(replace(compared, run=label, baseline=labels[0]))
+    return _adjusted(found), missing
+
+
+def _compared(
+    metric: Metric, other: Statistics, base: Statistics, drawing: _Drawing, margin: Margins | None
+) -> Comparison | str:
+    """One comparison without the runs' names and before correction, or why there is none."""
+    info = other.info or metric.info
+    drawing = replace(drawing, margin=margin_of(info, margin), span=info.high - info.low)
+    compared = _compare(other, base, drawing)
+    if isinstance(compared, str):
+        return compared
+    difference, values, equivalence = compared
+    return Comparison(
+        info, "", "", difference, len(other.sums), 1.0, len(base.sums), values, drawing.margin, equivalence
+    )
+
+
+def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with their p-values after Holm's correction over the table: of both tests, each by itself."""
+    different = holm([one.found.p for one in found])
+    equal = holm([float("nan") if one.equivalence is None else one.equivalence for one in found])
+    return [
+        replace(one, adjusted=p, equivalence=None if one.equivalence is None else q)
+        for one, p, q in zip(found, different, equal, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """How a difference is resampled and tested."""
+
+    resamples: int
+    permutations: int
+    seed: int
+    margin: float | None = None
+    span: float = 1.0
 
 
 def _chosen(
     metrics: Mapping[str, Metric] | None, names: Sequence[str] | None, everything: bool
 ) -> Mapping[str, Metric]:
     if metrics is None:
-        from gi_bench.harness.registry import registered
-
         metrics = registered("gi_bench.metrics")
-    unknown = sorted(set(names or ()) - set(metrics))
-    if unknown:
-        raise RunError("unknown metric", where=", ".join(unknown), do="see gi-bench metrics")
-    if names:
-        return {name: metric for name, metric in metrics.items() if name in names}
-    return {name: metric for name, metric in metrics.items() if everything or metric.info.headline}
+    for name in names or ():
+        if name not in metrics:
+            raise unknown_name(name, metrics, "metric")
+    wanted = list(dict.fromkeys(names)) if names else family(metrics, everything=everything)[0]
+    return {name: metrics[name] for name in wanted}
 
 
 def compute(metric: Metric, run: Run) -> Statistics | str:
@@ -156,20 +202,27 @@ def compute(metric: Metric, run: Run) -> Statistics | str:
     return made
 
 
-def _compare(
+def difference_of(
     first: Statistics, second: Statistics, resamples: int, permutations: int, seed: int
 ) -> tuple[Difference, tuple[float, float]] | str:
     """The difference of two runs and their values, or why they cannot be compared."""
+    compared = _compare(first, second, _Drawing(resamples, permutations, seed))
+    return compared if isinstance(compared, str) else compared[:2]
+
+
+_Compared = tuple[Difference, tuple[float, float], float | None]
+
+
+def _compare(first: Statistics, second: Statistics, drawing: _Drawing) -> _Compared | str:
+    """The difference of two runs, their values and the p-value of equivalence, or why they cannot be compared."""
     try:
-        return _difference(first, second, resamples, permutations, seed)
+        return _difference(first, second, drawing)
     except Exception as error:  # the value function may be a plugin's
         return f"the metric failed: {type(error).__name__}: {error}"
 
 
-def _difference(
-    first: Statistics, second: Statistics, resamples: int, permutations: int, seed: int
-) -> tuple[Difference, tuple[float, float]] | str:
-    values = _whole(first), _whole(second)
+def _difference(first: Statistics, second: Statistics, drawing: _Drawing) -> _Compared | str:
+    values = whole(first), whole(second)
     for value, made, which in zip(values, (first, second), ("run", "baseline"), strict=True):
         if not np.isfinite(value):
             reason = "no value" if np.isnan(value) else "an infinite value"
@@ -181,19 +234,20 @@ def _difference(
     images = [*dict.fromkeys((*first.images, *second.images))]
     codes, count = encode([*images, *first.images, *second.images])
     a, b = codes[count : count + len(first.images)], codes[count + len(first.images) :]
+    sums = sums_by_image(first.sums, a, count), sums_by_image(theirs, b, count)
     found = paired(
-        sums_by_image(first.sums, a, count),
-        sums_by_image(theirs, b, count),
-        first.value,
-        resamples=resamples,
-        permutations=permutations,
-        seed=seed,
+        *sums, first.value, resamples=drawing.resamples, permutations=drawing.permutations, seed=drawing.seed
     )
+    equivalence = None
+    if drawing.margin is not None:
+        equivalence = equivalence_p(
+            *sums, first.value, drawing.margin, span=drawing.span, resamples=drawing.resamples, seed=drawing.seed
+        )
     # Where sums are only close to the value (grouped confidences), the difference shown is that of the scores.
-    return replace(found, difference=values[0] - values[1]), values
+    return replace(found, difference=values[0] - values[1]), values, equivalence
 
 
-def _whole(statistics: Statistics) -> float:
+def whole(statistics: Statistics) -> float:
     """The score over all rows, as ``scores.json`` has it."""
     if statistics.point is not None and len(statistics.sums):
         return float(statistics.point(np.arange(len(statistics.sums))))
@@ -251,11 +305,13 @@ def check_same_rows(first: Run, run: Run) -> None:
         pairs.append(("phrases", first.phrases, run.phrases))
     for what, ours, theirs in pairs:
         if [row.index for row in ours] != [row.index for row in theirs]:
+            limits = [str(one.recipe.limit or "none") for one in (run, first)]
+            told = f" (--limit {limits[0]} and {limits[1]})" if limits[0] != limits[1] else ""
+            same = "" if len(theirs) != len(ours) else ", in another order"
             raise RunError(
-                f"runs over different rows cannot be compared: {len(theirs)} {what} and {len(ours)}, or in another "
-                "order",
+                f"runs over different rows cannot be compared: {len(theirs)} {what} and {len(ours)}{same}{told}",
                 where=run.path,
-                do="use the same --limit",
+                do="make both with the same --limit and --split",
             )
         for a, b in zip(ours, theirs, strict=True):
             if a != b:
@@ -303,6 +359,9 @@ def run_notes(paths: Sequence[Run | Path | str]) -> list[str]:
     places = [run.path.resolve() for run in runs]
     for place in dict.fromkeys(place for place in places if places.count(place) > 1):
         notes.append(f"{place.name} is given more than once: a run does not differ from itself")
+    for label, run, place in zip(_labels(runs)[1:], runs[1:], places[1:], strict=True):
+        if place != places[0] and run.predictions == runs[0].predictions:
+            notes.append(f"{label} holds the same predictions as {_labels(runs)[0]}: a copy, or a model that equals it")
     return notes
 
 
@@ -318,91 +377,3 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         else:
             made.append(f"{variant} ({folder})" if len(same) == 1 else f"{variant} ({run.path})")
     return made
-
-
-def cautions(found: Sequence[Comparison]) -> list[str]:
-    """What limits the table: p-values that cannot get small enough, and draws without a value."""
-    notes = []
-    narrow = [one for one in found if one.found.smallest * len(found) >= _LEVEL]
-    few = [one for one in narrow if one.found.exact]
-    if few:
-        smallest = max(one.found.smallest for one in few)
-        alike = "all" if len(few) == len(found) else f"{len(few)}"
-        notes.append(
-            f"{alike} of {len(found)} comparisons rest on so few images that differ that no p-value could be small "
-            f"enough (the smallest possible is up to {smallest:.2g}, and Holm multiplies it by up to {len(found)}): "
-            "compare fewer metrics, on more images"
-        )
-    drawn = [one for one in narrow if not one.found.exact]
-    if drawn:
-        smallest = max(one.found.smallest for one in drawn)
-        notes.append(
-            f"the table is too wide for its permutations: no p-value is below {smallest:.2g}, and Holm multiplies the "
-            f"smallest by {len(found)}; give --resamples {draws_needed(len(found))} or more, leave --resamples out, or "
-            "choose fewer metrics with --metric"
-        )
-    for one in found:
-        if one.found.valueless_swaps:
-            notes.append(
-                f"{one.metric.name} of {one.run}: {one.found.valueless_swaps} of {one.found.swaps} permutations have "
-                "no value and count as extreme"
-            )
-        if one.found.valueless_draws:
-            kept = "no interval is given" if one.found.low is None else "the interval leaves them out"
-            notes.append(f"{one.metric.name} of {one.run}: {one.found.valueless_draws} resamples have no value; {kept}")
-    return notes
-
-
-def comparison_lines(found: Sequence[Comparison], missing: Mapping[str, str], notes: Sequence[str] = ()) -> list[str]:
-    """The table for the terminal, 80 columns wide."""
-    said = [*notes, *cautions(found)]
-    tail = [line for note in said for line in _wrapped(f"note: {note}")]
-    tail += [line for name, reason in missing.items() for line in _wrapped(f"not computed: {name}: {reason}")]
-    if not found:
-        return ["nothing could be compared", *tail]
-    head = (
-        f"difference to {found[0].baseline} [95 % interval], p by swapping the runs image by image, and p after Holm "
-        f"over {len(found)} comparison{'s' if len(found) > 1 else ''}"
-    )
-    lines = ["", *_wrapped(head, indent=""), ""]
-    last = ""
-    for one in found:
-        if one.metric.name != last:
-            last = one.metric.name
-            worse = "" if one.metric.higher_is_better or not one.metric.ranked else " (lower is better)"
-            lines.append(one.metric.title + worse)
-        lines += [*_wrapped(f"  {one.run}", indent="    "), *_numbers(one)]
-    return [*lines, "", *tail]
-
-
-def _numbers(one: Comparison) -> list[str]:
-    low, high = one.found.low, one.found.high
-    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else " (no interval)"
-    rows = f"n {one.n}" if one.n == one.baseline_n else f"n {one.n} and {one.baseline_n}"
-    return [
-        f"    {one.found.difference:+.4f}{interval}  p {_p(one.found.p)}  Holm {_p(one.adjusted)}  {one.verdict}",
-        f"    {rows}, {one.found.images} image{'s' if one.found.images != 1 else ''}",
-    ]
-
-
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"
-
-
-def _wrapped(text: str, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
-
-
-def comparison_json(found: Sequence[Comparison], missing: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """The table as JSON; what is not a finite number is null."""
-    rows = [{**asdict(one), "verdict": one.verdict} for one in found]
-    content = {"comparisons": rows, "not_computed": dict(missing), "notes": [*notes, *cautions(found)]}
-    return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

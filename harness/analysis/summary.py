@@ -1,42 +1,96 @@
-"""Scores as lines for the terminal, 80 columns wide."""
+"""Scores for the terminal: one short table, or every metric with its intervals, 80 columns wide."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from gi_bench.harness.analysis.headline import headline_notes, headline_tables, headline_title, names_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import Score, Scores
+from gi_bench.harness.terminal_table import say_table, say_wrapped
 
 _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
 
 
 def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str]:
-    """One block a metric, one line a run: value, 95 % interval, n; then what is missing and the notes.
+    """What :func:`say_scores` prints in a pipe.
 
     Args:
         runs: scores of runs on one suite.
-        everything: all metrics instead of the headline ones.
+        everything: all metrics with intervals and n, a block each, instead of the table.
     """
     if not runs:
         return []
+    if everything:
+        return _all_lines(runs)
+    tables = [line for table in headline_tables(runs) for line in ("", *table.lines())]
+    return ["", headline_title(runs), *tables, "", *(line for note in headline_notes(runs) for line in _wrapped(note))]
+
+
+def say_scores(runs: Sequence[Scores], say: Callable[[str], None], *, everything: bool = False) -> None:
+    """Print scores: one table with a row a run and what has to be said of it, or all metrics.
+
+    Args:
+        runs: scores of runs on one suite.
+        say: prints a line.
+        everything: all metrics with intervals and n, a block each, instead of the table.
+    """
+    if not runs or everything:
+        for line in score_lines(runs, everything=everything):
+            say(line)
+        return
+    say("")
+    say(headline_title(runs))
+    for table in headline_tables(runs):
+        say("")
+        say_table(table)
+    say("")
+    for note in headline_notes(runs):
+        say_wrapped(note)
+
+
+def scores_content(scores: Scores) -> dict[str, Any]:
+    """Scores over all rows as plain values, for JSON: what ``run --json`` and ``score --json`` give of each run.
+
+    Returns:
+        ``variant``, ``suite``, ``fingerprint``, ``recipe_digest``; ``scores`` (by metric: ``title``, ``value`` or None,
+        ``n``, ``image_count``, ``interval_low``, ``interval_high``, ``level``, ``higher_is_better``),
+        ``not_computed`` (reason by metric), ``notes`` and ``counts``. Slices are in the run's ``scores.json``.
+    """
+    infos = {info.name: info for info in scores.metrics}
+    values = {}
+    for one in scores.scores:
+        if (one.slice_by, one.slice_value) == ("all", "all"):
+            info = infos[one.metric]
+            values[one.metric] = {
+                "title": info.title, "value": one.value, "n": one.n, "image_count": one.image_count,
+                "interval_low": one.interval_low, "interval_high": one.interval_high, "level": one.level,
+                "higher_is_better": info.higher_is_better if info.ranked else None,
+            }  # fmt: skip
+    return {
+        "variant": scores.variant, "suite": scores.suite, "fingerprint": scores.fingerprint,
+        "recipe_digest": scores.recipe_digest, "scores": values, "not_computed": dict(scores.not_computed),
+        "notes": list(scores.notes), "counts": dict(scores.counts),
+    }  # fmt: skip
+
+
+def _all_lines(runs: Sequence[Scores]) -> list[str]:
+    """One block a metric, one line a run: value, 95 % interval, n; then what is missing and the notes."""
     metrics = {info.name: info for scores in runs for info in scores.metrics}
-    hidden = 0 if everything else sum(not info.headline for info in metrics.values())
-    metrics = {name: info for name, info in metrics.items() if everything or info.headline}
     ordered = sorted(metrics.values(), key=lambda info: _GROUPS.index(info.group) if info.group in _GROUPS else 9)
-    first = runs[0]
+    first, names = runs[0], names_of(runs)
     lines = ["", f"{first.suite}, fingerprint {first.fingerprint[:16]}", "value [95 % interval] n", ""]
-    width = max(len(scores.variant) for scores in runs)
+    width = max(len(name) for name in names)
     for info in ordered:
         lines.append(info.title + ("" if info.higher_is_better or not info.ranked else " (lower is better)"))
-        for scores in runs:
+        for name, scores in zip(names, runs, strict=True):
             found = scores.find(info.name)
             words = told_by_words(found, scores) if found else ""
             cell = f"{_cell(found)}{words and '  ' + words}" if found else "not computed"
-            lines.append(f"  {scores.variant:<{width}}  {cell}")
-    if hidden:
-        lines += ["", *_wrapped(f"{hidden} more metrics: scores.json, the report, or gi-bench score --all RUN")]
+            lines.append(f"  {name:<{width}}  {cell}")
     lines.append("")
     lines += _not_computed(runs)
     own = [info.title for info in ordered if not info.comparable]
@@ -51,15 +105,16 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
 def _not_computed(runs: Sequence[Scores]) -> list[str]:
     """Which metrics are not there and why, and of which runs where others have them."""
     missing: dict[tuple[str, str], list[str]] = {}
-    for scores in runs:
+    for label, scores in zip(names_of(runs), runs, strict=True):
         for name, reason in scores.not_computed.items():
-            missing.setdefault((name, reason), []).append(scores.variant)
+            missing.setdefault((name, reason), []).append(label)
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (name, reason), variants in sorted(missing.items()):
         told.setdefault((reason, tuple(variants)), []).append(name)
     lines = []
     for (reason, of_variants), names in told.items():
-        of = "" if len(of_variants) == len(runs) else f" for {', '.join(dict.fromkeys(of_variants))}"
+        everywhere = len(of_variants) == len(runs) > 1
+        of = " for any run" if everywhere else f" for {', '.join(of_variants)}"
         lines += _wrapped(f"not computed{of}: {', '.join(names)}: {reason}")
     return lines
 

@@ -93,4 +93,16 @@ def _audit_wording(name: str, data: Path | None, negatives: Path | None, as_json
         say(line)
 
 
-COMMAND = CommandEntry("audit", "Find images that sets share, and near-duplicate frames.", audit)
+COMMAND = CommandEntry(
+    "audit",
+    "Find images that sets share, and near-duplicate frames.",
+    audit,
+    examples=[
+        ("images that two sets share", "gi-bench audit phantom/train phantom/test"),
+        (
+            "a training set against a test set, and the test images that are left",
+            "gi-bench audit --train mine.csv --test medico2025-task1 --disjoint clean.json",
+        ),
+        ("whether words alone tell what is absent", "gi-bench audit phantom/test --wording"),
+    ],
+)

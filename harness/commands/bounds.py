@@ -48,5 +48,11 @@ def bounds(
 
 
 COMMAND = CommandEntry(
-    name="bounds", summary="Tell how far runs have come from floor to ceiling, with intervals.", app=bounds
+    name="bounds",
+    summary="Tell how far runs have come from floor to ceiling.",
+    app=bounds,
+    examples=[
+        ("after gi-bench run --bounds", "gi-bench bounds runs/phantom-test/multitask_r128-9b702b32"),
+        ("all metrics of all runs of a suite", "gi-bench bounds --all runs/phantom-test/*"),
+    ],
 )

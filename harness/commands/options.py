@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what the shell completes of names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,39 @@ from typing import Annotated
 
 import typer
 
+from gi_bench.harness.terminal import clean
+
+
+def _names(group: str, incomplete: str) -> list[tuple[str, str]]:
+    """Registered names that begin so, with a word on each; whatever fails, a shell is told nothing."""
+    from gi_bench.harness.registry import registered
+
+    try:
+        entries = registered(group)
+    except Exception:
+        return []
+    return [
+        (name, clean(" ".join(str(entry.summary).split())[:60]))
+        for name, entry in entries.items()
+        if name.startswith(incomplete) and name.isprintable()
+    ]
+
+
+def complete_models(incomplete: str) -> list[tuple[str, str]]:
+    """Names of models for the shell."""
+    return _names("gi_bench.models", incomplete)
+
+
+def complete_suites(incomplete: str) -> list[tuple[str, str]]:
+    """Names of suites for the shell."""
+    return _names("gi_bench.suites", incomplete)
+
+
+def complete_metrics(incomplete: str) -> list[tuple[str, str]]:
+    """Names of metrics for the shell."""
+    return _names("gi_bench.metrics", incomplete)
+
+
 PluginOption = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file with MODELS, SUITES or METRICS.")
 ]
@@ -14,7 +47,7 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads of torch on a CPU (default: as many as there are free cores)."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document; all else goes to stderr.")]
 SuitesDataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
 
 

@@ -72,4 +72,15 @@ def split(
     say(f"split {made.fingerprint[:16]}: {output}")
 
 
-COMMAND = CommandEntry("split", "Write an image-disjoint split over all tasks.", split)
+COMMAND = CommandEntry(
+    "split",
+    "Write an image-disjoint split over all tasks.",
+    split,
+    examples=[
+        (
+            "two suites, with no image on both sides",
+            "gi-bench split kvasir-vqa-x1/train kvasir-vqa-x1/test --data DIR -o split.json",
+        ),
+        ("a file of rows of your own", "gi-bench split rows.csv --images FRAMES --test-share 0.1 -o split.json"),
+    ],
+)

@@ -42,5 +42,11 @@ def verify(
 
 
 COMMAND = CommandEntry(
-    name="verify", summary="Compute a run's scores again with sacreBLEU, scikit-learn and others.", app=verify
+    name="verify",
+    summary="Compute a run's scores again with the field's own libraries.",
+    app=verify,
+    examples=[
+        ("one line a metric", "gi-bench verify --summary runs/phantom-test/RUN"),
+        ("the numbers that differ, for a script", "gi-bench verify --json RUN"),
+    ],
 )

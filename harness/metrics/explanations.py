@@ -8,7 +8,7 @@ contradict their own answer or name colours and places that the dataset denies.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -111,6 +111,23 @@ def fact_quality(explanation: str, question: Question) -> float | None:
 _Row = Callable[[str, str, Question], "float | None"]
 
 
+def with_confidence(run: Run) -> list[tuple[Question, float, float]]:
+    """Questions with the confidence of their answer, as it was given, and the fact score of their explanation.
+
+    Only those whose explanation is any (:func:`real_explanation`) and states a fact that can be read.
+    """
+    found = []
+    for question in run.questions:
+        prediction = run.predictions.get(("question", question.index))
+        explanation = real_explanation(run, question)
+        if prediction is None or explanation is None or prediction.confidence is None:
+            continue
+        quality = fact_quality(explanation, question)
+        if quality is not None:
+            found.append((question, prediction.confidence, quality))
+    return found
+
+
 def _statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
     reason = mostly_none(run)
     if reason:
@@ -200,6 +217,26 @@ _DEFINED: tuple[tuple[MetricInfo, _Row, str], ...] = (
         "no fact readable",
     ),
 )
+
+
+def row_scores(run: Run, questions: Iterable[Question]) -> dict[str, dict[int, float]]:
+    """What the rules say of single explanations: by metric, the value of each question's index that has one.
+
+    Args:
+        run: whose explanations.
+        questions: rows of the run; those whose explanation is none have no value.
+    """
+    found: dict[str, dict[int, float]] = {info.name: {} for info, _, _ in _DEFINED}
+    for question in questions:
+        explanation = real_explanation(run, question)
+        if explanation is None:
+            continue
+        answer = run.predictions["question", question.index].answer or ""
+        for info, row, _ in _DEFINED:
+            value = row(explanation, answer, question)
+            if value is not None:
+                found[info.name][question.index] = float(value)
+    return found
 
 
 _OVER = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from gi_bench.harness.cache import Cache
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.language_model import Chat, Endpoint, LocalModel, ask, replies
+from gi_bench.harness.language_model import Chat, Endpoint, LocalModel, ask, kept_reply, replies
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
@@ -134,6 +135,27 @@ def _choose(count: int, limit: int | None) -> list[int]:
     if limit is None or limit >= count:
         return list(range(count))
     return sorted(int(i) for i in np.random.default_rng(0).permutation(count)[:limit])
+
+
+_NAMED = re.compile(r" Judge: (.+), prompt ([0-9a-f]{12})\.\Z")
+
+
+def kept_verdicts(run: Run, questions: Iterable[Question]) -> dict[str, dict[int, float]]:
+    """Ratings in [0, 1] that the judge of a run's stored scores gave to single rows, by metric and question's index.
+
+    Nobody is asked: verdicts that the cache does not hold any more, and those of another prompt, are left out.
+    """
+    named = next((one for info in run.scores.metrics if (one := _NAMED.search(info.definition))), None)
+    found: dict[str, dict[int, float]] = {f"judge_{criterion}": {} for criterion in CRITERIA}
+    if named is None or named[2] != PROMPT_DIGEST:
+        return found
+    cache = replies(run.settings.cache_folder() / "judge")
+    for question in questions:
+        prediction = run.predictions.get(("question", question.index))
+        kept = None if prediction is None else kept_reply(named[1], messages_for(question, prediction), cache)
+        for criterion, rating in ((parse_verdict(kept) if kept is not None else None) or {}).items():
+            found[f"judge_{criterion}"][question.index] = rating / HIGHEST
+    return found
 
 
 def _judgement(run: Run) -> Judgement | str:

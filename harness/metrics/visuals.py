@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from gi_bench.harness.metrics.base import Metric, Statistics
@@ -11,17 +13,17 @@ from gi_bench.harness.store import Run
 from gi_bench.harness.taxonomy import FINDING_LABELS
 
 
-def _references(run: Run) -> dict[tuple[str, str], list[Region]]:
+def region_references(phrases: Sequence[Phrase]) -> dict[tuple[str, str], list[Region]]:
     """Reference regions of what is there by image and label."""
     found: dict[tuple[str, str], list[Region]] = {}
-    phrases: list[Phrase] = run.phrases
     for phrase in phrases:
         if phrase.region is not None and not phrase.is_negative and phrase.region.area:
             found.setdefault((phrase.img_id, phrase.label), []).append(phrase.region)
     return {key: list(dict.fromkeys(regions)) for key, regions in found.items()}
 
 
-def _target(question: Question, references: dict[tuple[str, str], list[Region]]) -> list[Region]:
+def region_target(question: Question, references: Mapping[tuple[str, str], Sequence[Region]]) -> list[Region]:
+    """Reference regions that a question's answer should show; none where it is about no one thing, or an absent one."""
     if question.finding is None or question.is_negative:
         return []
     labels = FINDING_LABELS.get(question.finding, ())
@@ -32,10 +34,10 @@ def visual_iou(run: Run) -> Statistics | str:
     """IoU of what is shown for the answer, over questions whose finding is there and has a reference region."""
     if not any(p.kind == "question" and p.regions is not None for p in run.predictions.values()):
         return "the run shows no region for its answers"
-    references = _references(run)
+    references = region_references(run.phrases)
     values, images, findings = [], [], []
     for question in run.questions:
-        target = _target(question, references)
+        target = region_target(question, references)
         if not target or not question.wants_explanation:
             continue
         prediction = run.predictions.get(("question", question.index))

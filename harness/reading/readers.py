@@ -282,11 +282,11 @@ def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.
         found = cells_of(_whole([part for part in parts if not part.denied]), noun, others)
         if found is not None and not named:
             return found  # "not in the center but in the lower-left"
-        absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
         # "No lesion in the center" leaves the other cells open.
-        if absent and not any(_PLACED.search(p.text) or _PLACE_WORDS.search(p.text) for p in named or parts):
-            return frozenset()
-        return found
+        if any(_PLACED.search(p.text) or _PLACE_WORDS.search(p.text) for p in named or parts):
+            return found
+        absent = _denies(parts, denied or noun, asked) and _denies(parts, noun, asked)
+        return frozenset() if absent else found
 
     return reader
 

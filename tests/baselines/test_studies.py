@@ -70,10 +70,10 @@ def test_a_study_that_was_interrupted_goes_on(
 ) -> None:
     from gi_bench.harness.cli import _main
 
-    def study(folder: Path) -> int:
+    def study(folder: Path, *more: str) -> int:
         return _main(
             ["study", "negatives", "confidence", "--seeds", "2", "--steps", "1", "--beams", "1", "--device", "cpu",
-             "-o", str(folder)]
+             "-o", str(folder), *more]
         )  # fmt: skip
 
     assert study(tmp_path / "whole") == 0
@@ -97,8 +97,15 @@ def test_a_study_that_was_interrupted_goes_on(
     monkeypatch.setattr(
         Workshop, "_checkpoint", lambda self, one, seed: trained.append(one.name) or checkpoint(self, one, seed)
     )
-    assert study(tmp_path / "cut") == 0
+    capsys.readouterr()
+    assert study(tmp_path / "cut", "--json") == 0
     assert len(trained) == 2, "the finished two are taken"
+    told = capsys.readouterr()
+    assert "4 of 4: multitask_r128_neg, seed 1" in told.err
+    studies = json.loads(told.out)["studies"]
+    assert [Path(one["path"]).parent.name for one in studies] == ["negatives", "confidence"]
+    assert all(Path(one["report"]).is_file() for one in studies)
+    assert all(one["study"] == json.loads(Path(one["path"]).read_text(encoding="utf-8")) for one in studies)
     (whole,), (cut,) = (list((tmp_path / name).iterdir()) for name in ("whole", "cut"))
     for name in ("negatives", "confidence"):
         assert (whole / name / "study.json").read_bytes() == (cut / name / "study.json").read_bytes()

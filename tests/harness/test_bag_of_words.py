@@ -207,7 +207,8 @@ def test_a_rate_says_that_it_may_measure_wording() -> None:
     assert not list(wording_notes([_score("region_wording_auroc", 0.89)])), "no rate, no note"
     info = MetricInfo("region_false_positive_rate", "rate", "d", "s", group="negatives")
     scores = Scores("s", "f", "v", "r", "m", (info,), (rate, _score("region_wording_auroc", 0.89)))
-    assert any("told by words alone: 0.89" in line for line in score_lines([scores]))
+    assert any("told by words alone: 0.89" in line for line in score_lines([scores], everything=True))
+    assert "told by words alone (AUROC): false alarms of regions .89" in score_lines([scores])
 
 
 def test_a_scored_run_has_the_metrics(tmp_path: Path) -> None:

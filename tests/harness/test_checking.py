@@ -14,10 +14,10 @@ import pytest
 from gi_bench import baselines, reports
 from gi_bench.baselines import registration
 from gi_bench.baselines.data.masks.clipseg import DEFAULTS, TextMaskSettings
-from gi_bench.baselines.data.masks.sheet import read_review
 from gi_bench.baselines.studies import definitions
 from gi_bench.baselines.training.extra_rows import read_extra_rows
 from gi_bench.harness import files, store
+from gi_bench.harness.analysis.review.masks import read_review
 from gi_bench.harness.checking import checked, keys_of, read_checked
 from gi_bench.harness.engine.imported import import_predictions
 from gi_bench.harness.errors import DataError, GiBenchError

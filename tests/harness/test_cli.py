@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,11 +76,149 @@ def test_a_process_ends_as_the_command_says() -> None:
 
 
 @pytest.mark.parametrize("what", ["models", "suites", "metrics"])
-def test_lists_are_one_line_an_entry_and_json_for_machines(gi_bench: CommandLine, what: str) -> None:
-    lines = gi_bench(what).stdout.strip().splitlines()
+def test_lists_are_one_line_an_entry_in_a_pipe_and_json_for_machines(gi_bench: CommandLine, what: str) -> None:
+    text = gi_bench(what).stdout
+    assert "\x1b" not in text
+    lines = text.strip().splitlines()
     entries = json.loads(gi_bench(what, "--json").stdout)
     assert len(lines) == len(entries) > 2
-    assert [line.split()[0] for line in lines] == [entry["name"] for entry in entries]
+    assert sorted(line.split()[0] for line in lines) == [entry["name"] for entry in entries]
+
+
+def test_metrics_stand_by_group(gi_bench: CommandLine) -> None:
+    groups = [line.split()[1] for line in gi_bench("metrics").stdout.splitlines()]
+    assert list(dict.fromkeys(groups)) == ["answers", "facts", "regions", "negatives", "explanations", "confidence"]
+    assert sorted(groups, key=list(dict.fromkeys(groups)).index) == groups
+    told = {one["name"]: one["group"] for one in json.loads(gi_bench("metrics", "--json").stdout)}
+    assert {line.split()[0]: line.split()[1] for line in gi_bench("metrics").stdout.splitlines()} == told
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_lists_fit_a_terminal(gi_bench: CommandLine, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gi_bench.harness.terminal_table.on_terminal", lambda: True)
+    monkeypatch.setattr("gi_bench.harness.commands.lists.on_terminal", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for what in ("models", "suites", "metrics"):
+        lines = gi_bench(what, columns=columns).stdout.splitlines()
+        assert max(map(len, lines)) <= columns, what
+        if what == "metrics":
+            assert {"answers", "facts", "regions", "negatives"} <= {line.strip() for line in lines}
+
+
+def test_models_say_whether_they_can_run_now(
+    gi_bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gi_bench.baselines.registration import definitions
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    shown = {line.split()[0]: line.split()[1:3] for line in gi_bench("models").stdout.splitlines()}
+    bundled = {path.name.removesuffix("-tiny") for path in (ROOT / "baselines" / "weights").glob("*-tiny")}
+    assert "multitask_r128" in bundled
+    for name, one in definitions().items():
+        if one.kind == "florence2" and one.adapter:
+            ready = name in bundled
+            assert (shown[name][0] == "tiny:ready") == ready, name
+    assert shown["multitask_r64"] == ["tiny:training", "base:training"]
+    assert shown["multitask_r128_sam"][0] == "tiny:weights"
+    assert shown["multitask_r128"] == ["tiny:ready", "base:Hub"]
+    assert shown["florence2_zero_shot"] == ["tiny:ready", "base:Hub"]
+    assert shown["blind_question_prior"] == ["tiny:ready", "base:data"]
+    assert shown["oracle_annotators"] == ["tiny:data", "base:data"]
+    for repo in {"florence-community/Florence-2-base", definitions()["multitask_r128"].published}:
+        folder = tmp_path / f"models--{repo.replace('/', '--')}"
+        (folder / "snapshots" / ("a" * 40)).mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text("a" * 40)
+    (again,) = [line for line in gi_bench("models").stdout.splitlines() if line.startswith("multitask_r128 ")]
+    assert "base:ready" in again, "what is in the cache needs no Hub"
+    told = {one["name"]: one["state"] for one in json.loads(gi_bench("models", "--json").stdout)}
+    assert told["multitask_r64"] == {"tiny": "training", "base": "training"}
+
+
+def test_a_plugin_s_model_that_cannot_say_costs_nothing(gi_bench: CommandLine, tmp_path: Path) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(
+        "from gi_bench import ModelEntry\n"
+        "def broken():\n    raise OSError('no disk')\n"
+        "MODELS = [ModelEntry('silent', 's', ('answer',), lambda c: None),\n"
+        "          ModelEntry('broken', 'b', ('answer',), lambda c: None, state=broken)]\n"
+    )
+    try:
+        lines = gi_bench("models", "--plugin", plugin).stdout.splitlines()
+    finally:
+        from gi_bench.harness import registry
+
+        registry._plugin_entries["gi_bench.models"].clear()
+    for name in ("silent", "broken"):
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert line.split()[1:3] == ["tiny:-", "base:-"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near", "kind"),
+    [
+        (["run", "-m", "multitask_r12"], "multitask_r128", "models"),
+        (["run", "-m", "blind_constant", "-s", "phantm"], "phantom/test", "suites"),
+        (["compare", "a", "b", "--metric", "bluu"], "bleu", "metrics"),
+        (["compare", "a", "b", "--margin", "bluu=0.1"], "bleu", "metrics"),
+        (["plan", "-m", "multitask"], "multitask_r128", "models"),
+        (["suites", "export", "phantom/tset", "-o", "rows.jsonl"], "phantom/test", "suites"),
+    ],
+)
+def test_unknown_names_say_that_plugins_exist(
+    gi_bench: CommandLine, arguments: list[str], near: str, kind: str
+) -> None:
+    done = gi_bench(*arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert near in line
+    assert f"gi-bench {kind}" in line
+    assert "--plugin" in line
+
+
+def _commands() -> list[tuple[str, ...]]:
+    import click
+    import typer
+
+    from gi_bench.harness.cli import build_app
+
+    root: Any = typer.main.get_command(build_app())
+    found: list[tuple[str, ...]] = []
+    for name in root.list_commands(click.Context(root)):
+        command = root.commands[name]
+        found.append((name,))
+        found += [(name, sub) for sub in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+def test_every_help_has_examples_that_parse(gi_bench: CommandLine, command: tuple[str, ...]) -> None:
+    import typer
+
+    from gi_bench.harness.cli import build_app
+
+    text = gi_bench(*command, "--help").stdout
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  Examples:" in lines
+    examples = [line.strip() for line in lines[lines.index("  Examples:") :] if line.startswith("  gi-bench ")]
+    assert examples
+    for example in examples:
+        words = shlex.split(example.partition(" | ")[0])[1:]
+        assert tuple(words[: len(command)]) == command
+        root: Any = typer.main.get_command(build_app())
+        context, parsed = root.make_context("gi-bench", list(words)), root
+        while words and hasattr(parsed, "commands") and words[0] in parsed.commands:
+            parsed = parsed.commands[words[0]]
+            words = words[1:]
+            context = parsed.make_context(parsed.name, list(words), parent=context)
+
+
+def test_no_arguments_show_the_help(gi_bench: CommandLine) -> None:
+    done = gi_bench()
+    assert done.returncode == 2
+    assert "Usage: gi-bench" in done.stdout
+    assert "..." not in done.stdout.split("Commands:")[1], "every command's summary is whole"
 
 
 def test_help_imports_nothing_heavy() -> None:

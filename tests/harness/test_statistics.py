@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.harness.analysis.comparing import compare_runs, comparison_lines, run_notes
+from gi_bench.harness.analysis.comparing import compare_runs, run_notes
+from gi_bench.harness.analysis.comparison_text import comparison_lines
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.metrics.base import Metric, Statistics, ratio
@@ -341,7 +342,7 @@ def test_what_has_no_value_is_not_compared_and_not_counted(pair: list[Path]) -> 
     assert missing["endless of bad"] == "the run has an infinite value (n 6)"
     assert missing["empty of bad"] == "the run has no value (n 0)"
     lines = comparison_lines(found, missing)
-    assert "not computed: none of bad: the run has no value (n 6)" in lines
+    assert "not computed for bad: none: the run has no value (n 6)" in lines
 
 
 def test_columns_that_do_not_mean_the_same_are_not_swapped(pair: list[Path]) -> None:
@@ -434,7 +435,7 @@ def test_runs_with_other_numbers_of_levels_end_in_no_traceback(tmp_path: Path, c
     assert _main(["compare", "--all", "--json", "--resamples", "100", str(few), str(many)]) == 0
     content = json.loads(capsys.readouterr().out)
     said = {one["metric"]["name"] for one in content["comparisons"]} | {
-        name.partition(" of ")[0] for name in content["not_computed"]
+        name.partition(" of ")[0] for name in (*content["not_computed"], *content["left_out"])
     }
     assert {"confidence_auroc", "confidence_auprc", "confidence_aurc", "confidence_adaptive_ece"} <= said
 
@@ -510,7 +511,7 @@ def test_rows_of_both_runs_are_shown(pair: list[Path]) -> None:
     metrics = {"made": _metric("made", _by_variant(good=_made(rows), bad=_made(rows[:4])))}
     found, _ = compare_runs(pair, metrics=metrics)
     assert (found[0].n, found[0].baseline_n) == (4, 6)
-    assert any("n 4 and 6, 6 images" in line for line in comparison_lines(found, {}))
+    assert "rows (images): 4 and 6 (6)" in comparison_lines(found, {})
 
 
 def test_the_table_fits_a_terminal_and_json_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -522,6 +523,6 @@ def test_the_table_fits_a_terminal_and_json_is_json(tmp_path: Path, capsys: pyte
     assert _main(["compare", "--all", "--resamples", "100", "--json", str(first), str(second)]) == 0
     text = capsys.readouterr().out
     content = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert set(content) == {"comparisons", "not_computed", "notes"}
+    assert set(content) == {"baseline", "comparisons", "family", "left_out", "not_computed", "notes"}
     assert content["comparisons"]
     assert _main(["compare", "--all", "--metric", "bleu", str(first), str(second)]) == 2

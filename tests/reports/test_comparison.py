@@ -297,8 +297,8 @@ def test_regions_are_drawn_where_they_are() -> None:
     assert not green[50:].any()
     assert magenta[56:88, 56:88].any()
     assert not magenta[:50].any()
-    untouched = pixels[60:, :50]
-    assert np.abs(untouched - [90, 60, 50]).max() < 40
+    for untouched in (pixels[60:, :50], pixels[18:40, 18:40], pixels[66:78, 66:78]):
+        assert np.abs(untouched - [90, 60, 50]).max() < 40, "nothing is filled"
 
 
 def test_outline_of_a_square() -> None:

@@ -19,9 +19,11 @@ from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect
 from gi_bench.harness.store import content_digest
-from gi_bench.reports import charts
 from gi_bench.reports.command import after_study
+from gi_bench.reports.palette import run_color
 from gi_bench.reports.study import build_study_page, render_study, write_study_report
+from gi_bench.reports.study_charts import ZERO_COLOR
+from tests.reports.chromium import Chromium
 from tests.reports.test_comparison import HOSTILE, _Page
 from tests.run_folders import write_run
 
@@ -165,7 +167,7 @@ def test_tables_of_arms_and_slices(text: str) -> None:
     ]
     assert rows[head + 2] == ["polyp_size", "not computed", "0.6660 0.600 to 0.720 n 30 0.660, 0.670", "not computed"]
     assert "<details><summary>ROUGE-L by question class (higher is better)</summary>" in text
-    assert text.count("<details") == 1, "nothing but slices is folded"
+    assert text.count("<details>") == 1, "nothing but slices and the numbers of charts is folded"
 
 
 def test_how_it_was_done_and_what_the_numbers_mean(text: str) -> None:
@@ -220,10 +222,33 @@ def test_charts_hold_differences_and_values(text: str) -> None:
 
 def test_a_chart_of_differences_has_a_line_at_0() -> None:
     page = build_study_page(_study())
-    svg = {name: base64.b64decode(uri.partition(",")[2]).decode("utf-8") for name, uri in page.differences}
-    line = f'stroke="{charts._ZERO_LINE["mark"]["color"]}"'
-    assert all(line in picture for picture in svg.values())
-    assert all(line not in base64.b64decode(uri.partition(",")[2]).decode("utf-8") for _, uri in page.values)
+    line = f'stroke="{ZERO_COLOR}"'
+    for figures, there in ((page.differences, True), (page.values, False)):
+        assert len(figures) == 2
+        for one in figures:
+            assert (line in base64.b64decode(one.picture.partition(",")[2]).decode("utf-8")) == there, one.title
+
+
+def test_an_arm_has_one_colour_on_the_whole_page(text: str) -> None:
+    page = build_study_page(_study())
+    assert [run["name"] for run in page.runs] == ["rank_8", "rank_128", "blind"]
+    for one in (*page.differences, *page.values):
+        for row in one.spec["data"]["values"]:
+            arm = row["name"].partition(" ")[0]
+            assert row["color"] == page.runs[page.places[arm]]["color"] == run_color(page.places[arm])
+    for place, arm in enumerate(page.places):
+        swatches = re.findall(rf'<i class="swatch run-(\d)" aria-hidden="true"></i>{arm}<', text)
+        assert set(swatches) == {str(place)}
+
+
+def test_arms_with_one_short_name_stay_apart() -> None:
+    study = _study()
+    long = ["x" * 70 + "1", "x" * 70 + "2"]
+    asked = replace(study.question, arms={long[0]: "", long[1]: ""}, contrasts=())
+    cells = [replace(study.cells[i], arm=name) for i, name in enumerate(long)]
+    page = build_study_page(replace(study, question=asked, cells=tuple(cells), findings=(), runs={}))
+    assert len({run["name"] for run in page.runs}) == 2
+    assert len({row["name"] for row in page.values[0].spec["data"]["values"]}) == 2
 
 
 def test_what_has_no_value_says_so() -> None:
@@ -281,13 +306,17 @@ def test_foreign_text_stays_inert(tmp_path: Path) -> None:
     text = write_study_report(tmp_path, tmp_path / "page.html").read_text(encoding="utf-8")
     page = _Page(text)
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "iframe", "object", "embed", "link", "form", "base", "a", "b"}
+    assert not tags & {"iframe", "object", "embed", "link", "form", "base", "a", "b"}
+    kinds = [attributes.get("type") for tag, attributes in page.tags if tag == "script"]
+    assert kinds.count(None) == 2, "the library's script and the page's"
+    assert {"application/json", None} == set(kinds)
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in ("src", "href"):
             value = attributes.get(name)
             assert value is None or value.startswith("data:image/svg+xml;base64,"), value
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == len(re.findall(r"data:image/svg", text))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == len(re.findall(r'<img src="data:image/svg', text))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "{{7*7}}" in text, "a template in the data is not evaluated"
     assert "\x00" not in text
@@ -300,14 +329,68 @@ def test_foreign_text_stays_inert(tmp_path: Path) -> None:
             assert not [name for name in element.attrib if name.startswith("on")], svg
 
 
-def test_nothing_runs_and_nothing_is_fetched(text: str) -> None:
+def test_only_our_scripts_run_and_nothing_is_fetched(text: str) -> None:
     page = _Page(text)
     policy = next(a for tag, a in page.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
-    assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    assert "<script" not in text
-    assert not re.findall(r"https?:|@import|url\(", text)
+    content = str(policy["content"])
+    assert content.startswith("default-src 'none'; img-src data: blob:; ")
+    assert "unsafe" not in content
+    assert len(re.findall(r"'sha256-", content)) == 4, "two scripts, two styles"
+    plain = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"https?:|@import|url\(", plain)
     for svg in _pictures(text).values():
         assert not re.findall(r"<script|<image|<foreignObject|href=\"http", svg)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_arms_are_switched_tables_sorted_and_charts_drawn(
+    text: str, tmp_path: Path, chromium: Chromium, width: int, dark: bool
+) -> None:
+    path = tmp_path / "study.html"
+    path.write_text(text, encoding="utf-8")
+    with chromium.page(path, width=width, dark=dark) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        figures = page.locator("figure.chart")
+        for i in range(figures.count()):
+            figures.nth(i).scroll_into_view_if_needed()
+            figures.nth(i).locator(".live svg").wait_for()
+        values = page.locator("figure.chart", has_text="ROUGE-L").nth(1)
+        assert values.locator(".live path[aria-roledescription=point]").count() == 3
+        page.locator("nav.runs button", has_text="blind").click()
+        values.locator(".live path[aria-roledescription=point]").nth(2).wait_for(state="detached")
+        arms = page.locator("#arms ~ .scroll table tbody tr")
+        assert [row.is_visible() for row in arms.all()] == [True, True, False]
+        page.locator("details summary", has_text="ROUGE-L by question class").click()
+        heads = page.locator("table thead tr", has_text="question class").locator("th")
+        assert [head.is_visible() for head in heads.all()] == [True, True, True, False]
+        contrasts = page.locator("[aria-label=Contrasts] tbody tr")
+        assert all(row.is_visible() for row in contrasts.all()), "the claim stays whole"
+        table = page.locator("[aria-label=Contrasts] table")
+        table.locator("th", has_text="difference").locator("button").click()
+        cells = [cell.strip() for cell in table.locator("tbody td .v").all_text_contents()]
+        found = [float(cell) for cell in cells if cell.startswith(("+", "-"))]
+        assert found == sorted(found)
+
+
+def test_a_hostile_study_draws_in_a_browser(tmp_path: Path, chromium: Chromium) -> None:
+    write_study(tmp_path, _hostile())
+    made = write_study_report(tmp_path, tmp_path / "page.html")
+    with chromium.page(made, width=390) as page:
+        figures = page.locator("figure.chart")
+        for i in range(figures.count()):
+            figures.nth(i).scroll_into_view_if_needed()
+            figures.nth(i).locator(".live svg").wait_for()
+        assert page.locator("main b, main script, main a").count() == 0
+        page.locator("nav.runs button").first.click()
+
+
+def test_without_scripts_pictures_and_tables_stand(text: str, tmp_path: Path, chromium: Chromium) -> None:
+    path = tmp_path / "study.html"
+    path.write_text(text, encoding="utf-8")
+    with chromium.page(path, scripts=False) as page:
+        assert page.locator("figure.chart img:visible").count() == 4
+        assert not page.locator("nav.runs").is_visible()
+        assert page.locator("tbody tr", has_text="rank_128").count() > 3
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gi_bench.harness.analysis.verify.methods import Method, Rows
-from gi_bench.harness.metrics.participation import mostly_none, real_explanation
+from gi_bench.harness.metrics.participation import mostly_none
 from gi_bench.harness.reading.readers import read
 from gi_bench.harness.reading.values import atomic_value
 from gi_bench.harness.schema import Prediction, Question
@@ -186,19 +186,15 @@ def _calibration(run: Run) -> Rows | str:
 
 def _correlation(run: Run) -> Rows | str:
     """Pearson's correlation of confidence and the fact score of the explanation."""
-    from gi_bench.harness.metrics.explanations import fact_quality
+    from gi_bench.harness.metrics.explanations import with_confidence
 
     if reason := mostly_none(run):
         return reason
-    rows = []
-    for question in run.questions:
-        prediction = run.predictions.get(("question", question.index))
-        explanation = real_explanation(run, question)
-        if prediction is None or explanation is None or prediction.confidence is None:
-            continue
-        quality = fact_quality(explanation, question)
-        if quality is not None and 0 <= prediction.confidence <= 1:
-            rows.append((prediction.confidence, quality, question.img_id, question.question_class))
+    rows = [
+        (confidence, quality, question.img_id, question.question_class)
+        for question, confidence, quality in with_confidence(run)
+        if 0 <= confidence <= 1
+    ]
     if not rows:
         return "the run gives no explanation with a confidence"
     x, y, images, classes = zip(*rows, strict=True)

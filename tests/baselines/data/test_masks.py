@@ -24,6 +24,7 @@ from gi_bench.harness.files import write_table
 from gi_bench.harness.schema import Phrase, Prediction, Question, Region
 from gi_bench.harness.store import open_run, write_part
 from gi_bench.harness.suites.base import Suite
+from gi_bench.harness.suites.mask_table import SCHEMA, check_sizes, read_masks
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import SIZE, square, write_run
 
@@ -384,50 +385,13 @@ def test_the_command(
     assert _run("--source", "refine", "-o", refined, *suite, "--masks", box) == 0
     rows = pq.read_table(refined).to_pylist()
     assert all(json.loads(row["details"]) == {"morphology": "discs, version 2"} for row in rows)
-    refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
+    refined_to_own = making.agreement(read_masks(refined), read_masks(own))
     assert refined_to_own["n"] == report["masks"]
     assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined boxes are nearer to the truth"
     assert _run("--source", "oracle", "-o", own) == 2
     assert _run("--source", "box", "-o", own, "--masks", box) == 2
     assert _run("--source", "refine", "-o", own, *suite, "--masks", tmp_path / "no.parquet") == 2
     assert "make one with gi-bench data masks" in capsys.readouterr().err
-
-
-def test_the_review_sheet_is_inert_and_its_csv_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from gi_bench.baselines.data.masks.sheet import read_review, render_sheet, sample
-
-    masks = {(one.img_id, one.region.label): one.region for one in making.reference_masks(SUITE)}
-    keys = sample(masks)
-    assert keys == sample(masks)
-    labels = {label for _, label in masks}
-    for label in labels:
-        whole = sum(key[1] == label for key in masks)
-        assert sum(key[1] == label for key in keys) == min(whole, max(3, round(0.05 * whole)))
-
-    class Hostile:
-        name = "<img src=x onerror=alert(1)>"
-
-        def load_image(self, img_id: str) -> Any:
-            return SUITE.load_image(SUITE.image_ids[0])
-
-    bad = {('a"><script>alert(2)</script>', "polyp' onload='x"): next(iter(masks.values()))}
-    page = render_sheet(Hostile(), bad, list(bad), "mask")  # type: ignore[arg-type]
-    assert page.count("<script>") == 1
-    assert "onerror=alert(1)>" not in page
-    assert "Content-Security-Policy" in page
-    text = 'img_id,label,decision,remark\r\na,polyp,accept,"x, y"\r\nb,polyp,,\r\nc,tube,reject,\r\n'
-    assert read_review(Path("review.csv"), text.encode()) == {
-        "polyp": {"accept": 1, "reject": 0, "undecided": 1},
-        "tube": {"accept": 0, "reject": 1, "undecided": 0},
-    }
-    saved = tmp_path / "mask_review.csv"
-    saved.write_text(text, encoding="utf-8", newline="")
-    assert _main(["data", "review", str(saved)]) == 0
-    assert "polyp: accepted 1.00 [0.21, 1.00], n 1, undecided 1" in capsys.readouterr().out
-    saved.write_text("a,b\n1,2\n", encoding="utf-8")
-    assert _main(["data", "review", str(saved)]) == 2
-    with pytest.raises(DataError, match="unknown decision"):
-        read_review(Path("review.csv"), b"label,decision\npolyp,maybe\n")
 
 
 def test_scores_are_compared_with_overlap(tmp_path: Path) -> None:
@@ -447,15 +411,15 @@ def test_damaged_masks_are_told(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     made = next(making.reference_masks(SUITE))
     making.write_masks(path, iter([made]))
-    assert making.read_masks(path) == {(made.img_id, made.region.label): made.region}
+    assert read_masks(path) == {(made.img_id, made.region.label): made.region}
     making.write_masks(path, iter([made, made]))
     with pytest.raises(DataError, match="two masks"):
-        making.read_masks(path)
+        read_masks(path)
     row = {"img_id": "a", "label": "polyp", "height": 5, "width": 5, "counts": "~~~", "source": "mask", "model": "",
            "details": "{}", "score": 1.0, "kept_input": False}  # fmt: skip
-    write_table(path, pa.Table.from_pylist([row], schema=making.SCHEMA))
+    write_table(path, pa.Table.from_pylist([row], schema=SCHEMA))
     with pytest.raises(DataError, match="no run-length code"):
-        making.read_masks(path)
+        read_masks(path)
     with pytest.raises(DataError, match="no mask was made"):
         making.write_masks(path, iter([]))
 
@@ -610,7 +574,7 @@ def test_regions_of_a_variant_are_refined(
     text = capsys.readouterr().out
     report: dict[str, Any] = json.loads(text[text.rindex('{\n "masks"') : text.rindex("}") + 1])
     assert report["nothing shown"] == 0
-    assert report["agreement"]["n"] == report["masks"] == len(making.read_masks(own))
+    assert report["agreement"]["n"] == report["masks"] == len(read_masks(own))
     rows = pq.read_table(shown).to_pylist()
     by_text = {(phrase.img_id, phrase.phrase): phrase for phrase in SUITE.phrases}
     for row in rows:
@@ -623,7 +587,7 @@ def test_regions_of_a_variant_are_refined(
     assert _run("--source", "refine", "--masks", shown, "-o", refined, *suite) == 0
     rows = pq.read_table(refined).to_pylist()
     assert all(json.loads(row["details"]) == {"morphology": "discs, version 2"} for row in rows)
-    refined_to_own = making.agreement(making.read_masks(refined), making.read_masks(own))
+    refined_to_own = making.agreement(read_masks(refined), read_masks(own))
     assert refined_to_own["n"] == report["masks"]
     assert refined_to_own["mean_iou"] > report["agreement"]["mean_iou"], "refined regions are nearer to the truth"
     assert {row["source"] for row in pq.read_table(refined).to_pylist()} == {"refine"}
@@ -683,15 +647,15 @@ def test_a_mask_has_the_aspect_ratio_of_its_image(width: int, height: int, fits:
     }
     wrong = "polyp in b" if not fits else "polyp in c"
     with pytest.raises(DataError, match=rf"mask of {wrong} has .* its image 400 x 300 \(m.parquet\); make the mask"):
-        making.check_sizes(masks, suite, "m.parquet")
+        check_sizes(masks, suite, "m.parquet")
     del masks["c", "polyp"]
     if fits:
-        making.check_sizes(masks, suite, "m.parquet")
+        check_sizes(masks, suite, "m.parquet")
 
 
 def test_a_mask_without_pixels_fits_no_image() -> None:
     with pytest.raises(DataError, match="has 0 x 0 pixels"):
-        making.check_sizes({("a", "polyp"): Region("polyp", 0, 0, "")}, _Wide([]), "m.parquet")
+        check_sizes({("a", "polyp"): Region("polyp", 0, 0, "")}, _Wide([]), "m.parquet")
 
 
 def test_the_command_refuses_masks_of_another_aspect_ratio(
@@ -708,5 +672,5 @@ def test_the_command_refuses_masks_of_another_aspect_ratio(
     assert not output.exists()
     making.write_masks(start, iter([making.Made(made.img_id, half, "mask")]))
     assert _run("--source", "refine", "--masks", start, "-o", output) == 0
-    (refined,) = making.read_masks(output).values()
+    (refined,) = read_masks(output).values()
     assert (refined.height, refined.width) == (256, 256), "a smaller mask is scaled to its image"

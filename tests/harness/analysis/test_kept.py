@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gi_bench.harness.analysis import kept
-from gi_bench.harness.analysis.comparing import compare_runs, comparison_json
+from gi_bench.harness.analysis.comparing import compare_runs
+from gi_bench.harness.analysis.comparison_text import comparison_json
 from gi_bench.harness.cache import Cache, cache_folder
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.metrics.base import Metric, Statistics, ratio

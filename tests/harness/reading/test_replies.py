@@ -183,7 +183,7 @@ def test_a_run_that_refuses_gets_no_rate(tmp_path: Path) -> None:
     assert scores.find("answer_participation").value == 0.0  # type: ignore[union-attr]
     assert any("takes no part: 0 of 12 regions" in note for note in scores.notes)
     assert store.open_run(run).scores == scores
-    lines = "\n".join(score_lines([scores]))
+    lines = "\n".join(score_lines([scores], everything=True))
     assert "replies of tested: of 12 answers 12 refused; of 12 regions 12 refused" in lines
 
 
