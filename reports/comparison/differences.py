@@ -15,7 +15,7 @@ from gi_bench.reports.comparison.runs import Entry, Given
 
 LEVEL = 0.05
 # Images times swaps that a table may take: beyond, fewer swaps decide, which is said.
-_MOST_NUMBERS = 3e9
+_MOST_NUMBERS = 1.5e9
 _FEWER = 60
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from gi_bench.harness.analysis.definitions import older_note
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.outputs import check_output, is_page
-from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.store import Run
 from gi_bench.reports import bounds, pages
@@ -25,6 +24,7 @@ from gi_bench.reports.comparison.groups import (
     nowhere_lines,
     reply_tables,
 )
+from gi_bench.reports.comparison.others import Block, comparable_titles, others
 from gi_bench.reports.comparison.pictures import figures
 from gi_bench.reports.comparison.provenance import Made, made
 from gi_bench.reports.comparison.runs import Given, given_runs
@@ -32,11 +32,9 @@ from gi_bench.reports.comparison.signatures import Signature, signatures
 from gi_bench.reports.comparison.table import MARKS, Headline, headline_table
 from gi_bench.reports.comparison.verdict import Verdict, verdict
 from gi_bench.reports.examples import Example, pick_examples, rule_of
-from gi_bench.reports.published import PublishedResult, published
 
 # A page may take 15 MB: charts, tables and static examples of nine runs take up to 5.
 _BROWSER_BYTES = 10_000_000
-_OFFICIAL = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,6 @@ class Page:
         ways: floors, ceilings and the share of the way between them.
         replies: what the replies are.
         published: results of others on this suite.
-        ours: the runs' official scores, to stand beside them.
         made: how the runs were made.
         interval_method: how intervals were made.
         marks: what the marks of the table mean.
@@ -85,33 +82,12 @@ class Page:
     classes: tuple[tuple[str, list[Table]], ...]
     ways: tuple[bounds.Way, ...]
     replies: tuple[ReplyTable, ...]
-    published: tuple[PublishedResult, ...]
-    ours: tuple[tuple[int, str, tuple[str, ...]], ...]
+    published: tuple[Block, ...]
     made: tuple[Made, ...]
     interval_method: str
     baseline: str
     marks: Mapping[str, tuple[str, str]]
     small_n: int = pages.SMALL_N
-
-
-def _published(given: Given) -> list[PublishedResult]:
-    """Published results for this suite, where all of its official rows were run."""
-    spec = stored_spec(given.entries[0].run.suite)
-    # A ceiling has its own rows: those that it has a word on.
-    if not all(spec.has_all(entry.run.questions) for entry in given.entries if entry.role != "ceiling"):
-        return []
-    return [one for one in published() if spec in map(stored_spec, one.suites)]
-
-
-def _ours(given: Given) -> list[tuple[int, str, tuple[str, ...]]]:
-    """Our runs' scores on the metrics that published results give."""
-    found = []
-    for entry in given.models:
-        scores = [entry.run.scores.find(metric) for metric in _OFFICIAL]
-        if any(score is not None for score in scores):
-            told = tuple("" if one is None or one.value is None else f"{one.value:.4f}" for one in scores)
-            found.append((entry.number, entry.name, told))
-    return found
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:
@@ -152,17 +128,17 @@ def build_page(
         page_dir, pictures_dir: see :func:`gi_bench.reports.browser.build_browser`.
 
     Raises:
-        GiBenchError: see :func:`gi_bench.reports.comparison.runs.given_runs`, :func:`gi_bench.reports.browser.build_browser`.
+        GiBenchError: see :func:`gi_bench.reports.comparison.runs.given_runs` and
+            :func:`gi_bench.reports.browser.build_browser`.
     """
     given = given_runs(paths, baseline)
     runs = [entry.run for entry in given.entries]
     first, scored = runs[0], given.scored
     notes_of = against_baseline(given)
     shares = bounds.found_shares(runs)
-    others = _published(given)
+    blocks = others(given)
     examples = pick_examples([entry.run for entry in scored], [entry.name for entry in scored])
     infos = metrics_of(scored)
-    given_by_others = [name for name in _OFFICIAL if any(getattr(one, name) is not None for one in others)]
     return Page(
         title=title or f"{first.suite}: {len(scored)} run{'s' if len(scored) > 1 else ''} compared",
         suite=first.suite,
@@ -171,7 +147,7 @@ def build_page(
         counts=_counts(runs),
         runs=tuple(given.for_scripts()),
         notes=_notes(given, notes_of),
-        verdict=verdict(given, notes_of, [infos[name].title for name in given_by_others if name in infos]),
+        verdict=verdict(given, notes_of, comparable_titles(blocks)),
         headline=headline_table(given, notes_of, bounds.lines(shares)),
         figures=tuple(figures(given)),
         signatures=tuple(signatures(given)),
@@ -190,8 +166,7 @@ def build_page(
         classes=tuple(class_tables(scored)),
         ways=tuple(bounds.ways(shares)),
         replies=tuple(reply_tables(scored)),
-        published=tuple(others),
-        ours=tuple(_ours(given)) if others else (),
+        published=blocks,
         made=tuple(made(given.entries)),
         interval_method=first.scores.interval_method,
         baseline="" if given.baseline is None else given.baseline.name,

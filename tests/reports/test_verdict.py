@@ -256,3 +256,35 @@ def test_completeness_is_the_share_of_known_attributes_that_are_named(tmp_path: 
     assert made.counts["no attribute of the image known"] == 1
     silent = write_run(tmp_path / "silent", rows=rows, shown=[], explain=lambda q: None)
     assert isinstance(metric.compute(Run(silent)), str)
+
+
+# ---- published results
+
+
+def test_published_results_on_the_same_rows_stand_beside_ours_and_others_apart(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gi_bench.reports.comparison import others
+    from gi_bench.reports.published import PublishedResult
+
+    class Spec:
+        def has_all(self, rows: object) -> bool:
+            return True
+
+    spec = Spec()
+    results = (
+        PublishedResult(("made/test",), "Theirs", "the same rows", "a paper", "same", "a board", bleu=0.4716),
+        PublishedResult(("made/test",), "Hidden", "private rows", "a board", "private", "a board", "1", meteor=0.67),
+    )
+    monkeypatch.setattr(others, "stored_spec", lambda name: spec)
+    monkeypatch.setattr(others, "published", lambda: results)
+    same, apart = build_page([runs["good"], runs["vqa"]]).published
+    assert [(line.name, line.values) for line in same.lines][::2] == [("good", ("1.0000",)), ("Theirs", ("0.4716",))]
+    assert same.lines[-1].source == "published, not run here: a paper"
+    assert [(line.number, line.name, line.values) for line in apart.lines] == [
+        (None, "Hidden (rank 1 of a board)", ("0.67",))
+    ]
+    told = build_page([runs["good"], runs["vqa"]]).verdict.compared_with
+    assert told.startswith("All official rows were run: BLEU may be compared with the published results")
+    monkeypatch.setattr(Spec, "has_all", lambda self, rows: False)
+    assert build_page([runs["good"]]).published == ()
