@@ -136,6 +136,23 @@ def test_copies_are_named_apart_and_told(folder: Path, tmp_path: Path) -> None:
     assert any("hold the same predictions" in note for note in found.notes)
 
 
+def test_a_damaged_floor_costs_nobody_a_rank(folder: Path, tmp_path: Path) -> None:
+    for name in ("best-1", "blind-1", "oracle-1"):
+        shutil.copytree(folder / "made" / name, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "blind-1" / "questions.parquet").write_bytes(b"PAR1 damaged")
+    (found,) = build_board([tmp_path]).sections
+    assert [(entry.name, entry.rank) for entry in found.table] == [("best", "1")]
+    assert {entry.name for entry in found.unranked} == {"blind", "oracle"}
+    assert found.table[0].way is None
+
+
+def test_names_are_told_apart_whatever_variants_are_called(folder: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("twice (seed 1)", "twice", "twice", "twice (runs/2)")):
+        made(tmp_path / "runs" / str(number), 0.1 * number, variant=name, manifest=role("", number % 2))
+    (found,) = build_board([tmp_path]).sections
+    assert len({entry.name for entry in found.table}) == 4
+
+
 def spec(**more: Any) -> SuiteSpec:
     return replace(SuiteSpec(family="made", split="test", questions=len(ROWS)), **more)
 
