@@ -91,21 +91,8 @@ def import_predictions(
         return output / before
     found = _read(path, content, suite, reading)
     questions, predictions = suite.questions, found.predictions
-    explained = any(prediction.explanation is not None for prediction in predictions)
-    variant = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or found.file.team or path.stem).strip("._") or "predictions"
-    tasks: tuple[Task, ...] = ("answer", "explain") if explained else ("answer",)
-    recipe = Recipe(
-        variant=variant,
-        model=_model(path, found, reading, suite),
-        suite=suite.name,
-        fingerprint=suite.fingerprint,
-        tasks=tasks,
-        limit=None,
-        seed=0,
-        dtype="float32",
-        code_version=__version__,
-    )
-    folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
+    recipe = _recipe(path, found, reading, suite, name)
+    folder = output / suite.name.replace("/", "-") / f"{recipe.variant}-{recipe.digest()[:8]}"
     with holding(folder):
         bind(folder, recipe)
         complete = len(predictions) == len(questions)
@@ -116,6 +103,23 @@ def import_predictions(
             provenance.keep(key, folder.relative_to(output).as_posix())
             provenance.remember(made_parts(folder), key)
     return folder
+
+
+def _recipe(path: Path, found: _Read, reading: Reading, suite: Suite, name: str | None) -> Recipe:
+    explained = any(prediction.explanation is not None for prediction in found.predictions)
+    variant = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or found.file.team or path.stem).strip("._") or "predictions"
+    tasks: tuple[Task, ...] = ("answer", "explain") if explained else ("answer",)
+    return Recipe(
+        variant=variant,
+        model=_model(path, found, reading, suite),
+        suite=suite.name,
+        fingerprint=suite.fingerprint,
+        tasks=tasks,
+        limit=None,
+        seed=0,
+        dtype="float32",
+        code_version=__version__,
+    )
 
 
 def _key(path: Path, content: bytes, suite: Suite, output: Path, name: str | None, reading: Reading) -> str:

@@ -133,6 +133,13 @@ def build_page(
     """
     given = given_runs(paths, baseline)
     runs = [entry.run for entry in given.entries]
+    names = [entry.name for entry in given.entries]
+    browser = build_browser(runs, names, cap_bytes=_BROWSER_BYTES, pictures_dir=pictures_dir, page_dir=page_dir)
+    return _page(given, browser, title)
+
+
+def _page(given: Given, browser: Browser, title: str | None) -> Page:
+    runs = [entry.run for entry in given.entries]
     first, scored = runs[0], given.scored
     notes_of = against_baseline(given)
     shares = bounds.found_shares(runs)
@@ -151,13 +158,7 @@ def build_page(
         headline=headline_table(given, notes_of, bounds.lines(shares)),
         figures=tuple(figures(given)),
         signatures=tuple(signatures(given)),
-        browser=build_browser(
-            runs,
-            [entry.name for entry in given.entries],
-            cap_bytes=_BROWSER_BYTES,
-            pictures_dir=pictures_dir,
-            page_dir=page_dir,
-        ),
+        browser=browser,
         examples=tuple(examples),
         examples_rule=rule_of(examples),
         tables=tuple(group_tables(scored)),

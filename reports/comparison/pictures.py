@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gi_bench.harness.analysis.definitions import headlines
@@ -68,8 +68,25 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
             rows.append((entry.number, (*cells, f"{places.value:.4f}", interval_text(places))))
     if not points:
         return None
+    without = " Dashed lines are runs that show no region." if lines else ""
+    return Figure(
+        "answers-regions",
+        "Answers against grounding",
+        "Up: answers worded as the references are. Right: regions where the findings are. Crosses are 95 % intervals."
+        + without,
+        f"BLEU against IoU of {len(points)} runs: "
+        + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
+        _crossed(points, lines, [entry for entry in entries if found_score(entry, "bleu") is not None]),
+        ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
+        tuple(rows),
+    )
+
+
+def _crossed(
+    points: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], having: Sequence[Entry]
+) -> dict[str, Any]:
+    """Vega-Lite of points with an interval each way; runs with one of the two values only are lines."""
     told = tips(("run", "run"), ("y", "BLEU"), ("x", "IoU"))
-    having = [entry for entry in entries if found_score(entry, "bleu") is not None]
     colors = color(having, legend=True)
     x, y = quantitative("x", "IoU of regions", scale={"zero": False}), quantitative("y", "BLEU", scale={"zero": False})
     cross: list[dict[str, Any]] = [
@@ -100,18 +117,7 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
             "tooltip": told,
         },
     }
-    without = " Dashed lines are runs that show no region." if lines else ""
-    return Figure(
-        "answers-regions",
-        "Answers against grounding",
-        "Up: answers worded as the references are. Right: regions where the findings are. Crosses are 95 % intervals."
-        + without,
-        f"BLEU against IoU of {len(points)} runs: "
-        + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
-        {"width": 460, "height": 300, "layer": [*([level] if lines else []), *cross, marks]},
-        ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
-        tuple(rows),
-    )
+    return {"width": 460, "height": 300, "layer": [*([level] if lines else []), *cross, marks]}
 
 
 def _xy(score: Score) -> dict[str, float]:

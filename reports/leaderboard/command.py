@@ -138,4 +138,8 @@ COMMAND = CommandEntry(
     name="leaderboard",
     summary="Rank all runs below some folders, one table a suite.",
     app=leaderboard,
+    examples=[
+        ("one page, a tab for each suite", "gi-bench leaderboard runs -o board.html"),
+        ("ranked by another metric, for a README", "gi-bench leaderboard runs --metric rougeL -o board.md"),
+    ],
 )

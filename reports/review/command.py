@@ -14,7 +14,7 @@ from gi_bench.harness.terminal import say, say_text
 if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
-_SUMMARY = "Sheets on which experts rate explanations or masks, and what their ratings say."
+_SUMMARY = "Sheets on which experts rate explanations or masks."
 app = typer.Typer(no_args_is_help=True, help=_SUMMARY)
 
 
