@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gi_bench.harness.analysis.definitions import headlines
@@ -66,8 +66,26 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
             rows.append((entry.number, (*cells, f"{places.value:.4f}", interval_text(places))))
     if not points:
         return None
-    told = tips(("run", "run"), ("y", "BLEU"), ("x", "IoU"))
     having = [entry for entry in entries if found_score(entry, "bleu") is not None]
+    without = " Dashed lines are runs that show no region." if lines else ""
+    return Figure(
+        "answers-regions",
+        "Answers against grounding",
+        "Up: answers worded as the references are. Right: regions where the findings are. Crosses are 95 % intervals."
+        + without,
+        f"BLEU against IoU of {len(points)} runs: "
+        + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
+        {"width": 460, "height": 300, "layer": _crosses(points, lines, having)},
+        ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
+        tuple(rows),
+    )
+
+
+def _crosses(
+    points: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], having: Sequence[Entry]
+) -> list[dict[str, Any]]:
+    """Layers: a dashed line for what has no place, bars of both intervals, marks."""
+    told = tips(("run", "run"), ("y", "BLEU"), ("x", "IoU"))
     colors = color(having, legend=True)
     x, y = quantitative("x", "IoU of regions", scale={"zero": False}), quantitative("y", "BLEU", scale={"zero": False})
     cross: list[dict[str, Any]] = [
@@ -98,18 +116,7 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
             "tooltip": told,
         },
     }
-    without = " Dashed lines are runs that show no region." if lines else ""
-    return Figure(
-        "answers-regions",
-        "Answers against grounding",
-        "Up: answers worded as the references are. Right: regions where the findings are. Crosses are 95 % intervals."
-        + without,
-        f"BLEU against IoU of {len(points)} runs: "
-        + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
-        {"width": 460, "height": 300, "layer": [*([level] if lines else []), *cross, marks]},
-        ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
-        tuple(rows),
-    )
+    return [*([level] if lines else []), *cross, marks]
 
 
 def _xy(score: Score) -> dict[str, float]:
