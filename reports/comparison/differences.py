@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from gi_bench.harness.analysis.comparing import Comparison, compare_runs
 from gi_bench.harness.analysis.definitions import headlines
+from gi_bench.harness.analysis.families import first_of
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.permutation import draws_needed
+from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import holm
 from gi_bench.reports.comparison.runs import Entry, Given
@@ -42,13 +44,14 @@ def metrics_of(entries: Iterable[Entry]) -> dict[str, MetricInfo]:
 
 
 def against_baseline(given: Given) -> Differences:
-    """Every model and floor against the baseline, on the headline metrics that both have."""
+    """Every model and floor against the baseline, on the few metrics that gi-bench compare takes by default."""
     first = given.baseline
     if first is None:
         return Differences(None, {}, 0)
     others = [entry for entry in given.scored if entry.number != first.number]
     shown = headlines(metrics_of(given.entries).values())
-    names = [info.name for info in first.run.scores.metrics if info.name in shown and info.ranked]
+    infos = {info.name: info for info in first.run.scores.metrics if info.ranked}
+    names = _known(first_of(infos.values(), shown & infos.keys()))
     if not others or not names:
         return Differences(first, {}, 0)
     count = len(names) * len(others)
@@ -73,7 +76,8 @@ def against_best(best: Mapping[str, Entry], others: Sequence[Entry]) -> dict[tup
     pairs = len(best) * len(others) * (len(others) - 1) // 2
     raw: dict[tuple[str, str], Comparison] = {}
     by_run: dict[int, list[str]] = {}
-    for metric, entry in best.items():
+    for metric in _known(best):
+        entry = best[metric]
         by_run.setdefault(entry.number, []).append(metric)
     for number, metrics in by_run.items():
         first = next(entry for entry in best.values() if entry.number == number)
@@ -83,6 +87,12 @@ def against_best(best: Mapping[str, Entry], others: Sequence[Entry]) -> dict[tup
     # compare_runs takes run minus first.
     adjusted = holm([*(one.found.p for one in raw.values()), *[1.0] * max(0, pairs - len(raw))])
     return {key: _turned(one, p) for (key, one), p in zip(raw.items(), adjusted, strict=False)}
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    """Metrics that are registered here: what a plugin made that is not there cannot be made again."""
+    there = registered("gi_bench.metrics")
+    return [name for name in names if name in there]
 
 
 def _turned(one: Comparison, adjusted: float) -> Comparison:

@@ -68,6 +68,7 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
             rows.append((entry.number, (*cells, f"{places.value:.4f}", interval_text(places))))
     if not points:
         return None
+    having = [entry for entry in entries if found_score(entry, "bleu") is not None]
     without = " Dashed lines are runs that show no region." if lines else ""
     return Figure(
         "answers-regions",
@@ -76,16 +77,16 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
         + without,
         f"BLEU against IoU of {len(points)} runs: "
         + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
-        _crossed(points, lines, [entry for entry in entries if found_score(entry, "bleu") is not None]),
+        {"width": 460, "height": 300, "layer": _crosses(points, lines, having)},
         ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
         tuple(rows),
     )
 
 
-def _crossed(
+def _crosses(
     points: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], having: Sequence[Entry]
-) -> dict[str, Any]:
-    """Vega-Lite of points with an interval each way; runs with one of the two values only are lines."""
+) -> list[dict[str, Any]]:
+    """Layers: a dashed line for what has no place, bars of both intervals, marks."""
     told = tips(("run", "run"), ("y", "BLEU"), ("x", "IoU"))
     colors = color(having, legend=True)
     x, y = quantitative("x", "IoU of regions", scale={"zero": False}), quantitative("y", "BLEU", scale={"zero": False})
@@ -117,7 +118,7 @@ def _crossed(
             "tooltip": told,
         },
     }
-    return {"width": 460, "height": 300, "layer": [*([level] if lines else []), *cross, marks]}
+    return [*([level] if lines else []), *cross, marks]
 
 
 def _xy(score: Score) -> dict[str, float]:
