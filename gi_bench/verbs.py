@@ -102,7 +102,11 @@ def compare(
 
 
 def report(
-    runs: Iterable[RunLike] | RunLike, output: PathLike[str] | str | None = None, *, title: str | None = None
+    runs: Iterable[RunLike] | RunLike,
+    output: PathLike[str] | str | None = None,
+    *,
+    title: str | None = None,
+    baseline: str | None = None,
 ) -> Path:
     """Write one HTML page over scored runs of one suite, or about a study.
 
@@ -110,12 +114,15 @@ def report(
         runs: runs, their folders, or the folder of one study.
         output: HTML file; None for ``report.html`` beside the first run, ``study.html`` in a study.
         title: of the page; None for one made from the suite and the number of runs.
+        baseline: name, variant or folder of the run that the others are held against; None for the first that learnt
+            to answer only, or else the first.
 
     Returns:
         The file.
 
     Raises:
-        GiBenchError: runs without scores or of different suites, or a file that cannot be written.
+        GiBenchError: runs without scores, of different suites or over different rows, no run of the baseline's name,
+            or a file that cannot be written.
     """
     from gi_bench.reports.command import write_page
 
@@ -124,7 +131,7 @@ def report(
         if isinstance(run, Run):
             _whole(run, "a page")
         folders.append(_folder(run))
-    return write_page(folders, None if output is None else Path(output), title)
+    return write_page(folders, None if output is None else Path(output), title, baseline)
 
 
 def _several(runs: Iterable[RunLike] | RunLike) -> Sequence[RunLike]:

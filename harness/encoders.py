@@ -233,7 +233,7 @@ def _files_digest(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence transformers' progress bar and its report on layers that are left out on purpose."""
     from transformers.utils import logging
 
@@ -265,7 +265,7 @@ def _load(checkpoint: Checkpoint, kind: str, needed: str, **options: Any) -> tup
 
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quiet():
+        with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(checkpoint.folder), **local)
             model, report = getattr(transformers, kind).from_pretrained(
                 str(checkpoint.folder), use_safetensors=True, output_loading_info=True, **local, **options

@@ -221,10 +221,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         GiBenchError: missing, no plain file, not UTF-8 or not TOML.
     """
     try:
-        content: dict[str, Any] = tomllib.loads(content_of(path, error=GiBenchError).decode("utf-8-sig"))
-        return content
+        return parse_toml(content_of(path, error=GiBenchError).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise GiBenchError(f"cannot read TOML: {str(error)[:200]}", where=path, do="mend the file") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A text in TOML.
+
+    Raises:
+        ValueError, RecursionError: it is not TOML.
+    """
+    content: dict[str, Any] = tomllib.loads(text)
+    return content
 
 
 def file_digest(path: Path) -> str:

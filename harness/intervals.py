@@ -107,7 +107,8 @@ class _Tails:
     """
 
     def __init__(self, hits: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
-        self._k, (self._hits, self._misses, self._rows) = _counts(hits, rows)
+        self._k, (self._hits, self._misses, all_rows) = _counts(hits, rows)
+        self._of_rows = np.log((1 - _RHO[:, None]) + self._k * _RHO[:, None]) @ all_rows
         self._total, self._found = float(rows.sum()), float(hits.sum())
         # Kish's design effect (1965) of rows that correlate by rho.
         self._effective = self._total / (1 + _RHO * (float((rows**2).sum()) / self._total - 1))
@@ -127,7 +128,7 @@ class _Tails:
         """(rates, rho) logarithm of the beta-binomial likelihood, up to a constant."""
         p, rho, k = rate[:, None, None], _RHO[:, None], self._k
         hit, miss = np.log(p * (1 - rho) + k * rho), np.log((1 - p) * (1 - rho) + k * rho)
-        return np.asarray(hit @ self._hits + miss @ self._misses - np.log((1 - rho) + k * rho) @ self._rows)
+        return np.asarray(hit @ self._hits + miss @ self._misses - self._of_rows)
 
     def _tail(self, rate: Floats, likelihood: Floats, *, many: bool) -> Floats:
         """Logarithm of the probability of at most (``many``: at least) as many hits at each rate."""

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from operator import is_
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -81,7 +82,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 def reference_files(questions: Iterable[Question], phrases: Iterable[Phrase]) -> dict[str, bytes]:
     """The rows that a run covers, with their references, as files of its folder by name."""
-    return {QUESTIONS: records_bytes(questions, Question), PHRASES: records_bytes(phrases, Phrase)}
+    asked, shown = tuple(questions), tuple(phrases)
+    rows = (*asked, None, *shown)
+    if not _WRITTEN or len(_WRITTEN[0][0]) != len(rows) or not all(map(is_, _WRITTEN[0][0], rows)):
+        _WRITTEN[:] = [(rows, {QUESTIONS: records_bytes(asked, Question), PHRASES: records_bytes(shown, Phrase)})]
+    return dict(_WRITTEN[0][1])
+
+
+# The rows that were made files of last, and the files: runs of one command are on the same rows.
+_WRITTEN: list[tuple[tuple[object, ...], dict[str, bytes]]] = []
 
 
 def digests_of(content: Mapping[str, bytes]) -> dict[str, str]:

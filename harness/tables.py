@@ -15,6 +15,8 @@ from itertools import accumulate, pairwise, repeat
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from gi_bench.harness import files
@@ -25,6 +27,9 @@ Record = TypeVar("Record")
 _SCALARS: dict[Any, pa.DataType] = {
     str: pa.string(), bool: pa.bool_(), bytes: pa.binary(), int: pa.int32(), float: pa.float32(),
 }  # fmt: skip
+
+
+_OWN: dict[pa.DataType, type] = {kind: own for own, kind in _SCALARS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,15 +116,46 @@ def _array(values: list[Any], hint: Any) -> pa.Array:
         return pa.StructArray.from_arrays(
             [_array(found, one.hint) for found, one in zip(inner, columns, strict=True)],
             fields=[pa.field(one.name, one.type) for one in columns],
-            mask=pa.array(missing, pa.bool_()) if any(missing) else None,
+            mask=_scalars(missing, pa.bool_()) if any(missing) else None,
         )
     element = _element(hint)
-    if dataclasses.is_dataclass(element):
+    if element is not None:
         ends = list(accumulate((len(value or ()) for value in values), initial=0))
         starts = [None if value is None else start for value, start in zip(values, ends, strict=False)]
         flat = _array([one for value in values for one in value or ()], element)
-        return pa.ListArray.from_arrays(pa.array([*starts, ends[-1]], pa.int32()), flat)
-    return pa.array(values, _arrow(hint))
+        return pa.ListArray.from_arrays(_scalars([*starts, ends[-1]], pa.int32()), flat)
+    return _scalars(values, _arrow(hint))
+
+
+def _scalars(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """``pa.array`` of plain values. That loads pandas for every list, a quarter of a second, to see whether it is none.
+
+    What is not of the column's own type is left to pyarrow, which converts or refuses it.
+    """
+    own, kinds = _OWN[kind], set(map(type, values))
+    if kinds - {own, type(None)}:
+        return pa.array(values, kind)
+    if own not in kinds:
+        return pa.nulls(len(values), kind)
+    known, valid, missing = values, None, 0
+    if type(None) in kinds:
+        there = np.array([value is not None for value in values])
+        known, missing = [own() if value is None else value for value in values], len(values) - int(there.sum())
+        valid = pa.py_buffer(np.packbits(there, bitorder="little"))
+    if own in (str, bytes):
+        texts = known if own is bytes else [text.encode("utf-8") for text in known]
+        ends = np.fromiter(accumulate(map(len, texts), initial=0), np.int64, len(texts) + 1)
+        if ends[-1] >= 2**31:
+            return pa.array(values, kind)
+        content = [pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(texts))]
+    elif own is bool:
+        content = [pa.py_buffer(np.packbits(np.array(known, np.bool_), bitorder="little"))]
+    elif own is int and not (min(known, default=0) >= -(2**31) and max(known, default=0) < 2**31):
+        return pa.array(values, kind)
+    else:
+        with np.errstate(over="ignore"):
+            content = [pa.py_buffer(np.array(known, kind.to_pandas_dtype()))]
+    return pa.Array.from_buffers(kind, len(values), [valid, *content], missing)
 
 
 def _element(hint: Any) -> Any:
@@ -183,22 +219,36 @@ def _listed(stored: pa.Array, hint: Any) -> list[Any]:
     kind, stored_type, nulls = pa.types, stored.type, stored.null_count
     if kind.is_null(stored_type):
         return [None] * len(stored)
-    there = stored.is_valid().to_numpy(zero_copy_only=False).tolist() if nulls else None
+    known = _numbers(stored.is_valid()) if nulls else None
     values: list[Any]
     if kind.is_struct(stored_type):
-        return _records(stored, hint, there)
+        return _records(stored, hint, None if known is None else known.tolist())
     elif kind.is_list(stored_type) or kind.is_large_list(stored_type):
         flat, ends = _listed(stored.values, _element(hint)), stored.offsets.to_pylist()
         values = [tuple(flat[start:end]) for start, end in pairwise(ends)]
     elif kind.is_string(stored_type) or kind.is_large_string(stored_type):
         coded = stored.dictionary_encode()
-        texts = coded.dictionary.to_pylist()
-        values = [texts[i] for i in coded.indices.fill_null(0).to_numpy().tolist()] if texts else [None] * len(stored)
+        texts, codes = coded.dictionary.to_pylist(), _numbers(coded.indices)
+        codes = codes if known is None else np.where(known, codes, 0)
+        values = [texts[i] for i in codes.tolist()] if texts else [None] * len(stored)
     elif nulls or not kind.is_primitive(stored_type):
         return list(stored.to_pylist())
     else:
-        return list(stored.to_numpy(zero_copy_only=False).tolist())
-    return values if there is None else [one if known else None for one, known in zip(values, there, strict=True)]
+        return list(_numbers(stored).tolist())
+    if known is None:
+        return values
+    return [one if there else None for one, there in zip(values, known.tolist(), strict=True)]
+
+
+def _numbers(stored: pa.Array) -> npt.NDArray[Any]:
+    """Numbers or booleans as an array, with anything in the place of nulls; ``to_numpy`` loads pandas."""
+    start, end, buffer = stored.offset, stored.offset + len(stored), stored.buffers()[1]
+    if buffer is None:
+        return np.zeros(len(stored), stored.type.to_pandas_dtype())
+    if pa.types.is_boolean(stored.type):
+        bits = np.frombuffer(buffer, np.uint8)[: -(-end // 8)]
+        return np.unpackbits(bits, count=end, bitorder="little")[start:].astype(np.bool_)
+    return np.frombuffer(buffer, stored.type.to_pandas_dtype())[start:end]
 
 
 def _records(stored: pa.StructArray, record: Any, there: list[bool] | None) -> list[Any]:

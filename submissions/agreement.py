@@ -11,7 +11,7 @@ from gi_bench.harness.errors import UnfitRunError
 from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.store import Run
 from gi_bench.submissions.editions import Edition
-from gi_bench.submissions.rows import asked_rows
+from gi_bench.submissions.rows import asked_rows, first_of
 
 Rows = list[tuple[Question, Prediction]]
 _OF_A_FILE = "predictions of a file"
@@ -43,7 +43,7 @@ class Agreement:
             found.append(
                 f"{len(self.replaced):,} of them were answered differently in this run: answer and confidence are "
                 "those of subtask 1, while their explanations and regions were made for the other answer "
-                f"(val_id {_first(self.replaced)})"
+                f"(val_id {first_of(self.replaced)})"
             )
         return found
 
@@ -151,10 +151,6 @@ def _difference(ours: Any, theirs: Any, key: str = "model") -> tuple[str, str, s
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:16]}..."
-
-
-def _first(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
 
 
 __all__ = ["Agreement", "check_same_model", "unchecked", "with_answers_of"]

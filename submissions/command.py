@@ -8,12 +8,14 @@ import typer
 
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.submissions.commands import handing_in, writing
+from gi_bench.submissions.commands.agreement import agreement
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 for command, summary in (
     (writing.info, "Write a team.toml to fill in."),
     (writing.task1, "Write the repository of subtask 1."),
     (writing.task2, "Write the folder of subtask 2."),
+    (agreement, "Hold what the script of subtask 1 answered elsewhere against the run."),
     (handing_in.check, "Check a submission's folder, of any team."),
     (handing_in.pack, "Check a submission's folder and write it as a ZIP."),
     (handing_in.push, "Check a submission's folder and put it onto the Hub."),
@@ -51,6 +53,7 @@ COMMAND = CommandEntry(
         ("the repository of subtask 1", "gi-bench submit task1 RUN --info team.toml --repo USER/NAME -o task1"),
         ("the folder of subtask 2", "gi-bench submit task2 RUN --info team.toml --repo USER/NAME -o task2"),
         ("what the organisers will look at, before they do", "gi-bench submit check task1"),
+        ("what its script answered on another machine", "gi-bench submit agreement RUN predictions_1.json"),
         ("one file to hand in", "gi-bench submit pack task2 -o task2.zip"),
         ("onto the Hub", "gi-bench submit push task1 --repo USER/NAME"),
     ],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.placing import placing
 from gi_bench.submissions.check.folder import Folder
 
 # Stands in every archive of ours, so that only those are written over.
@@ -29,26 +28,16 @@ def pack(folder: Folder, output: Path) -> int:
         GiBenchError: the output is not ours to replace, lies in the folder, or cannot be written.
     """
     _check_output(folder, output)
-    temporary: Path | None = None
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        with zipfile.ZipFile(temporary, "w") as archive:
+        with placing(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             archive.comment = MARK
             for member in sorted(folder.files):
                 _add(archive, member, folder.files[member].path)
-        temporary.chmod(0o644)
-        temporary.replace(output)
         return output.stat().st_size
     except OSError as error:
         raise GiBenchError(
             f"cannot write: {error.strerror or error}", where=output, do="make room or choose another -o"
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:

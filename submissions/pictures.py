@@ -68,6 +68,22 @@ class Images:
         self.missing += 1
         return None
 
+    def size_of(self, img_id: str) -> Size | None:
+        """(width, height) of an image, as the run saw it or as it is here; None where neither is known."""
+        try:
+            stored = self.run.pictures.get(img_id)
+        except RunError:  # told where the small picture is wanted
+            stored = None
+        if stored is not None:
+            return stored.width, stored.height
+        try:
+            picture = self.load(img_id) if self.load is not None else None
+        except GiBenchError:
+            if self.is_given:
+                raise
+            return None
+        return None if picture is None else picture.size
+
     def _image(self, img_id: str, size: Size) -> Image | None:
         if self.load is None:
             return None

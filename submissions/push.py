@@ -18,11 +18,11 @@ from gi_bench.harness.hub import hub_failure
 from gi_bench.submissions.check import Report
 from gi_bench.submissions.check.findings import clean
 from gi_bench.submissions.check.folder import Folder
+from gi_bench.submissions.check.identify import names_of, tables_of
 
 TOKENS = "https://huggingface.co/settings/tokens"
 NO_TOKEN = "no token of the Hugging Face Hub"
 GET_TOKEN = f"make one with write access at {TOKENS} and give it to: hf auth login"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MAIN = "main"
 
 
@@ -72,17 +72,6 @@ class Remote:
     is_private: bool = False
     commit: str | None = None
     files: tuple[str, ...] = ()
-
-
-def check_name(repository: str) -> str:
-    """A repository's id.
-
-    Raises:
-        GiBenchError: it is not ``user/name``.
-    """
-    if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
-        raise GiBenchError("not the id of a repository", where=repository, do="give --repo user/name")
-    return repository
 
 
 def find_pin(folder: Folder, script: str, repository: str) -> Pin | None:
@@ -153,6 +142,24 @@ def _existing(api: Any, repository: str, user: str) -> Remote:
                 f"it is a {kind}; the organisers' client fetches models", where=repository, do="give another --repo"
             )
     return Remote(user, False)
+
+
+def check_other_subtask(report: Report, remote: Remote, repository: str) -> None:
+    """Refuse to replace files, such as README.md, of a repository that holds the other subtask.
+
+    Raises:
+        GiBenchError: it does, and the folder has not both.
+    """
+    shared = sorted(name for name in report.folder.files if name in remote.files)
+    if not shared:
+        return
+    for task, table in tables_of(report.edition):
+        own = next((name for name in names_of(table).names.values() if name in remote.files), None)
+        if own is not None and task not in report.subtasks:
+            raise GiBenchError(
+                f"the repository holds subtask {task[-1]} too ({own}), whose {shared[0]} would be replaced",
+                where=repository, do="give each subtask a repository of its own: --repo user/other-name",
+            )  # fmt: skip
 
 
 def _failure(error: Exception, repository: str) -> GiBenchError:
@@ -247,7 +254,7 @@ __all__ = [
     "NO_TOKEN",
     "Pin",
     "Remote",
-    "check_name",
+    "check_other_subtask",
     "find_pin",
     "look",
     "next_lines",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gi_bench.harness.errors import UnfitRunError
 from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import Prediction, Question
@@ -58,10 +60,21 @@ def answered(run: Run, questions: list[Question]) -> list[tuple[Question, Predic
     rows = [(question, run.predictions.get(("question", question.index))) for question in questions]
     empty = [q.index for q, p in rows if p is None or p.answer is None or not p.answer.strip()]
     if empty:
-        shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise UnfitRunError(
-            f"{len(empty)} of {len(rows)} questions have no answer (rows {shown})",
+            f"{len(empty)} of {len(rows)} questions have no answer (rows {first_of(empty)})",
             where=run.path,
             do="finish the run, or use a model that answers every question",
         )
     return [(question, prediction) for question, prediction in rows if prediction is not None]
+
+
+def first_of(numbers: Sequence[int]) -> str:
+    """The first five numbers of rows, for a message.
+
+    >>> first_of([3, 4, 5, 6, 7, 8])
+    '3, 4, 5, 6, 7, ...'
+    """
+    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+
+
+__all__ = ["answered", "asked_rows", "first_of"]

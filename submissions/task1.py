@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +13,19 @@ from gi_bench.harness.schema import Prediction, Question
 from gi_bench.harness.standalone import Script, ScriptRequest
 from gi_bench.harness.store import Run
 from gi_bench.submissions.card import model_card
-from gi_bench.submissions.editions import Edition, Task1
+from gi_bench.submissions.editions import Task1
 from gi_bench.submissions.folder import check_replaceable, write_folder
 from gi_bench.submissions.info import Team
 from gi_bench.submissions.rows import asked_rows
 from gi_bench.submissions.template import BRING, info_block, notice, read_template, sections
+from gi_bench.submissions.wanted import Wanted
 
 PUBLIC_SCORES = ("bleu", "rouge1", "rouge2", "rougeL", "meteor")
 REQUIREMENTS = "requirements.txt"
 # Two places in the script of a model that gi-bench cannot write out; they stop it until somebody fills them.
 LOADING = f"{BRING} (1 of 2)"
 ANSWERING = f"{BRING} (2 of 2)"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a submission of subtask 1 is made of, beside the run.
-
-    Attributes:
-        edition: the challenge.
-        team: who submits.
-        repository: Hub id that it will be pushed to.
-        checkpoint, backbone: as they were given to the run.
-        licence: of what is submitted; empty for that of the adapter's own card.
-    """
-
-    edition: Edition
-    team: Team
-    repository: str
-    checkpoint: str | None = None
-    backbone: str | None = None
-    licence: str = ""
+_KEPT = "What stands outside the two edit sections is theirs and was not changed."
 
 
 def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
@@ -77,7 +58,7 @@ def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
 
 
 def _card(run: Run, wanted: Wanted, table: Task1, script: Script | None) -> str:
-    return model_card(run, wanted.edition, table, wanted.repository, script, wanted.licence)
+    return model_card(run, wanted.edition, table, wanted.repository, script, wanted.weights.licence)
 
 
 def predictions_json(run: Run, rows: list[tuple[Question, Prediction]], team: Team, digits: int) -> dict[str, Any]:
@@ -121,7 +102,7 @@ def _script(run: Run, wanted: Wanted) -> Script | None:
     entry = registered("gi_bench.models").get(run.variant)
     if entry is None or entry.script is None:
         return None
-    request = ScriptRequest(run.manifest, wanted.repository, wanted.checkpoint, wanted.backbone)
+    request = ScriptRequest(run.manifest, wanted.repository, wanted.weights.checkpoint, wanted.weights.backbone)
     found: Script = entry.script(request)
     return found
 
@@ -135,7 +116,7 @@ def script_text(template: str, wanted: Wanted, table: Task1, script: Script | No
     else:
         first, second = _loading(script, info, run), _BATCHES if cut.takes_batches else _ONE_BY_ONE
     indented = "".join(f"{cut.indent}{line}\n" if line else "\n" for line in second.splitlines())
-    head = notice(wanted.edition, table.template)
+    head = notice(wanted.edition, table.template, _KEPT)
     return "".join([head, cut.before, first, cut.between, indented, cut.after])
 
 
@@ -223,7 +204,7 @@ def _lines(run: Run, folder: Path, wanted: Wanted, script: Script | None) -> Map
             "add what it needs to requirements.txt and to the repository"
         )
     lines += [f"note: {note}" for note in (*(script.notes if script is not None else ()), *edition.notes)]
-    if not wanted.licence and not any(part.licence for part in (script.parts if script is not None else ())):
+    if not wanted.weights.licence and not any(part.licence for part in (script.parts if script is not None else ())):
         lines.append("note: no card states a licence of these weights: give yours with --license")
     if run.manifest.peak_memory_mb is None:
         lines.append("note: the run does not say how much memory it took: memory is 0 in the file")
@@ -234,4 +215,4 @@ def _lines(run: Run, folder: Path, wanted: Wanted, script: Script | None) -> Map
     return dict.fromkeys(lines)
 
 
-__all__ = ["PUBLIC_SCORES", "Wanted", "predictions_json", "requirements", "script_text", "write"]
+__all__ = ["PUBLIC_SCORES", "predictions_json", "requirements", "script_text", "write"]

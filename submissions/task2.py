@@ -17,14 +17,16 @@ from gi_bench.harness.standalone import ScriptRequest
 from gi_bench.harness.store import Run
 from gi_bench.submissions.agreement import Rows, check_same_model, unchecked, with_answers_of
 from gi_bench.submissions.calibration import Calibration, Method, calibrate
+from gi_bench.submissions.client import CLIENT
 from gi_bench.submissions.editions import Edition, Task2
 from gi_bench.submissions.folder import check_replaceable, write_folder
 from gi_bench.submissions.info import Team
 from gi_bench.submissions.pictures import images_of
 from gi_bench.submissions.readme import Made, readme
-from gi_bench.submissions.rows import asked_rows
-from gi_bench.submissions.template import CLIENT, client_version, info_block, read_template
+from gi_bench.submissions.rows import asked_rows, first_of
+from gi_bench.submissions.template import info_block, notice, read_template
 from gi_bench.submissions.visuals import visuals_of
+from gi_bench.submissions.wanted import Wanted, Weights
 
 _KEYS = (
     "val_id",
@@ -35,53 +37,27 @@ _KEYS = (
     "visual_explanation",
     "confidence_score",
 )
-_NOTICE = (
-    "# Made by gi-bench from the organisers' template ({competition}, {file}) of {client} {version}, MIT licence,\n"
-    "# https://github.com/SushantGautam/MedVQA, by Sushant Gautam and the organisers at SimulaMet.\n"
-    "# The values of SUBMISSION_INFO are the team's; everything else is theirs and was not changed.\n"
-)
+_KEPT = "The values of SUBMISSION_INFO are the team's; everything else is theirs and was not changed."
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where the run's weights are, and under which licence, for the README.
-
-    Attributes:
-        checkpoint, backbone: as they were given to the run.
-        licence: of the weights; empty for what their cards say.
-    """
-
-    checkpoint: str | None = None
-    backbone: str | None = None
-    licence: str = ""
-
-
-@dataclass(frozen=True)
-class Wanted:
+class Explained(Wanted):
     """What a submission of subtask 2 is made of, beside the run.
 
     Attributes:
-        edition: the challenge.
-        team: who submits.
-        repository: Hub id that it will be pushed to.
         task1: the run that is submitted to subtask 1; None if it is not at hand.
         calibrate_on: a finished run of the same model on rows that are not submitted; None to pass confidences on.
         calibration: how the confidence is calibrated.
         data: folder with the images; None to look for them.
-        weights: of the run.
     """
 
-    edition: Edition
-    team: Team
-    repository: str
     task1: Run | None = None
     calibrate_on: Run | None = None
     calibration: Method = "isotonic"
     data: Path | None = None
-    weights: Weights = Weights()
 
 
-def write(run: Run, folder: Path, wanted: Wanted) -> list[str]:
+def write(run: Run, folder: Path, wanted: Explained) -> list[str]:
     """Write the whole folder, or nothing; lines for the user.
 
     Raises:
@@ -137,9 +113,8 @@ def explained_rows(run: Run, edition: Edition, table: Task2) -> Rows:
     rows = asked_rows(run, edition, table)
     empty = [q.index for q, p in rows if p.explanation is None or not p.explanation.strip()]
     if empty:
-        shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise UnfitRunError(
-            f"{len(empty)} of {len(rows)} rows have no explanation (rows {shown})",
+            f"{len(empty)} of {len(rows)} rows have no explanation (rows {first_of(empty)})",
             where=run.path,
             do="run a variant that explains, with --tasks answer,ground,explain",
         )
@@ -157,7 +132,7 @@ def _checked(run: Run, prediction: Prediction) -> Prediction:
     return replace(prediction, confidence=min(1.0, float(value)))
 
 
-def _with_confidence(run: Run, rows: Rows, wanted: Wanted) -> tuple[Rows, Calibration | None]:
+def _with_confidence(run: Run, rows: Rows, wanted: Explained) -> tuple[Rows, Calibration | None]:
     # Those of subtask 1 have not been looked at yet.
     rows = [(question, _checked(run, prediction)) for question, prediction in rows]
     if wanted.calibrate_on is None:
@@ -209,9 +184,7 @@ def script_text(edition: Edition, table: Task2, team: Team) -> str:
         title = " ".join(edition.title.split())
         return f"# Who submits to {title}, subtask 2; written by gi-bench.\n" + info_block(team.as_dict())
     text = read_template(edition, table.template)
-    head = _NOTICE.format(competition=edition.competition, file=table.template, client=CLIENT,
-                          version=client_version())  # fmt: skip
-    return head + _filled(text, team.as_dict(), table.template)
+    return notice(edition, table.template, _KEPT) + _filled(text, team.as_dict(), table.template)
 
 
 def _filled(text: str, info: Mapping[str, Any], where: str) -> str:
@@ -246,7 +219,7 @@ def _check_keys(edition: Edition, table: Task2) -> None:
                            where=edition.name, do="choose another --edition")  # fmt: skip
 
 
-def _options(wanted: Wanted) -> list[str]:
+def _options(wanted: Explained) -> list[str]:
     """The options that were given, without paths of this machine."""
     found = []
     if wanted.task1 is not None:
@@ -292,4 +265,4 @@ def _said(folder: Path, made: Made, notes: list[str]) -> Iterator[str]:
     yield f"push it:   gi-bench submit push {folder}"
 
 
-__all__ = ["Wanted", "explained_rows", "script_text", "write"]
+__all__ = ["Explained", "explained_rows", "script_text", "write"]

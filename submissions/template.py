@@ -1,31 +1,27 @@
 """The organisers' templates, read from their installed client (``medvqa``, MIT), and what is filled into them.
 
-The client is never imported: its templates are files beside its modules. Everything outside the two sections that
-participants edit stays byte for byte, since the organisers replace lines of it before they evaluate.
+Everything outside the two sections that participants edit stays byte for byte, since the organisers replace lines of it
+before they evaluate.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.submissions.client import CLIENT, client_version, edit_sections, samples
 from gi_bench.submissions.editions import Edition
 
-CLIENT = "medvqa"
 # Marks the places of a script that wait for a model.
 BRING = "BRING YOUR MODEL"
-NOTICE = (
-    "# Made by gi-bench from the organisers' template ({competition}, {file}) of medvqa {version},\n"
-    "# https://github.com/SushantGautam/MedVQA, MIT licence, by Sushant Gautam and the organisers at SimulaMet.\n"
-    "# What stands outside the two edit sections is theirs and was not changed.\n"
+_NOTICE = (
+    "# Made by gi-bench from the organisers' template ({competition}, {file}) of {client} {version}, MIT licence,\n"
+    "# https://github.com/SushantGautam/MedVQA, by Sushant Gautam and the organisers at SimulaMet.\n"
+    "# {kept}\n"
 )
-_STARTS = re.compile(r"EDIT SECTION (\d)")
-_ENDS = re.compile(r"(?<![A-Za-z])END(?:\s+SUBMIS| ANSWER GENERATION| SECTION \d)")
 
 
 @dataclass(frozen=True)
@@ -64,29 +60,20 @@ def template_path(edition: Edition, name: str) -> Path:
     Raises:
         GiBenchError: the client is not installed, or does not know the competition.
     """
-    found = importlib.util.find_spec(CLIENT)
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    if not places:
+    folder = samples(edition)
+    if folder is None:
         raise GiBenchError(
             f"the organisers' client {CLIENT} is not installed, which has the templates",
             do="pip install 'gi-bench[submit]'",
         )
-    path = Path(places[0]) / "submission_samples" / edition.competition / name
+    path = folder / name
     if not path.is_file():
         raise GiBenchError(
             f"the installed {CLIENT} {client_version()} has no template {name} of {edition.competition}",
-            where=path.parent,
+            where=folder,
             do=f"pip install -U {CLIENT}",
         )
     return path
-
-
-def client_version() -> str:
-    """Version of the installed client; ``unknown`` where its metadata are missing."""
-    try:
-        return version(CLIENT)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def read_template(edition: Edition, name: str) -> str:
@@ -94,9 +81,17 @@ def read_template(edition: Edition, name: str) -> str:
     return template_path(edition, name).read_text(encoding="utf-8")
 
 
-def notice(edition: Edition, name: str) -> str:
-    """Comment lines that say what a script was made from."""
-    return NOTICE.format(competition=edition.competition, file=name, version=client_version())
+def notice(edition: Edition, name: str, kept: str) -> str:
+    """Comment lines that say what a script was made from.
+
+    Args:
+        edition: the challenge.
+        name: of the template.
+        kept: one line on what of the template was not changed.
+    """
+    return _NOTICE.format(
+        competition=edition.competition, file=name, client=CLIENT, version=client_version(), kept=kept
+    )
 
 
 def sections(text: str, where: object) -> Sections:
@@ -106,18 +101,14 @@ def sections(text: str, where: object) -> Sections:
         GiBenchError: the marks are not there as they were in the client that this was written for.
     """
     lines = text.splitlines(keepends=True)
-    marks: list[int] = []
-    for wanted in ("1", "2"):
-        start = next((i for i, line in enumerate(lines) if (m := _STARTS.search(line)) and m.group(1) == wanted), None)
-        end = None
-        if start is not None:
-            end = next((i for i in range(start + 1, len(lines)) if _ENDS.search(lines[i])), None)
-        if start is None or end is None:
-            raise GiBenchError(
-                f"the template has no edit section {wanted}", where=where, do=f"use {CLIENT} 0.15.7, or update gi-bench"
-            )
-        marks += [start, end]
-    first, first_end, second, second_end = marks
+    marks = edit_sections(lines)
+    if len(marks) != 2 or marks[1][1] == len(lines):
+        raise GiBenchError(
+            f"the template has {len(marks)} edit sections, or does not close them; it has to have 2",
+            where=where,
+            do=f"use {CLIENT} 0.15.7, or update gi-bench",
+        )
+    (first, first_end), (second, second_end) = marks
     return Sections(
         "".join(lines[: first + 1]),
         "".join(lines[first + 1 : first_end]),
@@ -138,13 +129,4 @@ def _literal(value: Any) -> str:
     return repr([str(one) for one in value]) if isinstance(value, (list, tuple)) else repr(str(value))
 
 
-__all__ = [
-    "CLIENT",
-    "Sections",
-    "client_version",
-    "info_block",
-    "notice",
-    "read_template",
-    "sections",
-    "template_path",
-]
+__all__ = ["BRING", "Sections", "info_block", "notice", "read_template", "sections", "template_path"]

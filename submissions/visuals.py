@@ -6,7 +6,6 @@ The organisers do not say in which unit boxes are; ours are pixels of the origin
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gi_bench.harness.errors import UnfitRunError
-from gi_bench.harness.regions import outline, resize_nearest
-from gi_bench.harness.schema import Prediction, Region
+from gi_bench.harness.regions import fits, outline, resize_nearest
+from gi_bench.harness.schema import Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,10 +49,10 @@ def visuals_of(val_id: int, prediction: Prediction, folder: str, images: Images)
         images: what regions are drawn over.
 
     Raises:
-        UnfitRunError: a stored region cannot be decoded.
+        UnfitRunError: a stored region cannot be decoded, or is not of its image's aspect ratio.
         DataError: an image that the user gave is not the one of the regions.
     """
-    masks = _masks(val_id, prediction.regions or ())
+    masks = _masks(val_id, prediction, images)
     if not masks:
         return Visuals([], {})
     whole = np.logical_or.reduce([mask for _, mask in masks])
@@ -79,16 +78,26 @@ def visuals_of(val_id: int, prediction: Prediction, folder: str, images: Images)
     return Visuals(entries, files)
 
 
-def _masks(val_id: int, regions: Sequence[Region]) -> list[tuple[str, Mask]]:
-    """Labels and masks of the regions that show something, all of the size of the first."""
+def _masks(val_id: int, prediction: Prediction, images: Images) -> list[tuple[str, Mask]]:
+    """Labels and masks of the regions that show something, all of the size of their image, or else of the first."""
     found: list[tuple[str, Mask]] = []
+    regions = prediction.regions or ()
+    image = images.size_of(prediction.img_id) if regions else None
     for region in regions:
         try:
             mask = region.mask()
         except (ValueError, TypeError) as error:
             raise UnfitRunError(f"a region of row {val_id} cannot be decoded", do="run the variant again") from error
-        if found and mask.shape != found[0][1].shape:
-            mask = resize_nearest(mask, *found[0][1].shape)
+        if image is not None and not fits((region.width, region.height), image):
+            raise UnfitRunError(
+                f"a region of row {val_id} has {region.width} x {region.height} pixels, its image "
+                f"{image[0]} x {image[1]}",
+                where=images.run.path,
+                do="make regions of the image's size",
+            )
+        height, width = image[::-1] if image is not None else (found[0][1] if found else mask).shape
+        if mask.shape != (height, width):
+            mask = resize_nearest(mask, height, width)
         if mask.any():
             found.append((region.label, mask))
     return found

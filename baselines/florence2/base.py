@@ -8,7 +8,7 @@ multiple of 64.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import Florence2Config
@@ -17,6 +17,9 @@ IMAGE_SIZE = 768
 IMAGE_TOKENS = 577
 IMAGE_TOKEN_ID = 51_289
 VOCAB_SIZE = 51_328
+# BART's special tokens, and what its decoder makes of them.
+TOKENS: dict[str, Any] = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+DECODER_TOKENS = {**TOKENS, "decoder_start_token_id": 2, "forced_bos_token_id": None, "forced_eos_token_id": None}
 
 
 def base_config() -> Florence2Config:
@@ -35,18 +38,11 @@ def base_config() -> Florence2Config:
         encoder_attention_heads=12,
         decoder_attention_heads=12,
         max_position_embeddings=1024,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=2,
-        forced_bos_token_id=None,
-        forced_eos_token_id=None,
+        **DECODER_TOKENS,
     )
     return Florence2Config(
         vision_config=vision,
         text_config=text,
         image_token_id=IMAGE_TOKEN_ID,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
+        **TOKENS,
     )

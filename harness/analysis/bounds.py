@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from gi_bench.harness import provenance
 from gi_bench.harness.analysis.definitions import metrics_key
+from gi_bench.harness.analysis.kept import statistics_of
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.schema import MetricInfo
@@ -163,7 +164,7 @@ class _Bounded:
 
 def _compute(metric: Metric, run: Run) -> Statistics | str:
     try:
-        return metric.compute(run)
+        return statistics_of(metric, run)
     except Exception as error:  # a metric of a plugin must not cost the other metrics
         return f"{type(error).__name__}: {error}"
 

@@ -7,7 +7,7 @@ Every metric is a function of sums over rows, so that a resample of images costs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -128,17 +128,24 @@ def _compute(name: str, metric: Metric, run: Run, bootstrap: Bootstrap, found: _
     found.infos.append(info)
     if run.seen_images:  # with none seen the slice would repeat the whole
         statistics = _with_training(statistics, run.seen_images)
-    found.scores.extend(metric_scores(name, statistics, bootstrap, info))
+    found.scores.extend(_scores(name, statistics, bootstrap, info))
     for reason, count in statistics.counts.items():
         if count:
             found.counts[f"{name}: {reason}"] = count
 
 
-def current_scores(path: Path | str) -> Scores | None:
-    """The stored scores of a run where scoring it again, with the default settings, would give the same bytes.
+def current_scores(
+    path: Path | str, *, resamples: int = RESAMPLES, settings: MetricSettings | None = None
+) -> Scores | None:
+    """The stored scores of a run where scoring it again would give the same bytes.
 
-    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since, and
-    where a metric is not this package's.
+    None where predictions, references, a definition, the code, an encoder or ``scores.json`` itself changed since,
+    where changed files are accepted, and where a metric is not this package's.
+
+    Args:
+        path: run folder.
+        resamples: as in :func:`score_run`.
+        settings: as in :func:`score_run`.
 
     Raises:
         RunError: the folder is not a run.
@@ -146,7 +153,9 @@ def current_scores(path: Path | str) -> Scores | None:
     from gi_bench.harness.registry import registered
 
     run = open_run(path)
-    made_from = _made_from(run, registered("gi_bench.metrics"), RESAMPLES, 0)
+    if settings is not None:
+        run = replace(run, settings=settings)
+    made_from = _made_from(run, registered("gi_bench.metrics"), resamples, 0)
     if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
         return None
     return run.scores
@@ -155,10 +164,10 @@ def current_scores(path: Path | str) -> Scores | None:
 def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: int) -> str | None:
     """Digest of everything that decides the scores; None where that is not known."""
     known, encoders = metrics_key(metrics), encoders_state(run.settings)
-    if known is None or encoders is None:
+    if known is None or encoders is None or run.accept_changed:
         return None
     content = provenance.content_of(made_parts(run.path))
-    return provenance.digest_of("scores", content, known, encoders, resamples, seed)
+    return provenance.digest_of("scores", content, known, encoders, repr(run.settings), resamples, seed)
 
 
 def _with_training(statistics: Statistics, seen: frozenset[str]) -> Statistics:
@@ -231,6 +240,21 @@ def _covered(run: Run) -> str:
     return f"scored on the rows that it has a word on: {', '.join(parts)}"
 
 
+def _scores(name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo) -> Sequence[Score]:
+    """Scores of a metric; those that rest on the suite alone are made once for all its runs."""
+    known = _SHARED.get(name)
+    if known is not None and known[0] is statistics and known[1] is bootstrap and known[2] == info:
+        return known[3]
+    scores = tuple(metric_scores(name, statistics, bootstrap, info))
+    if statistics.of_suite:
+        _SHARED[name] = (statistics, bootstrap, info, scores)
+    return scores
+
+
+# The last statistics that rest on a suite alone, what they were scored with, and their scores, by metric.
+_SHARED: dict[str, tuple[Statistics, Bootstrap, MetricInfo, tuple[Score, ...]]] = {}
+
+
 def metric_scores(
     name: str, statistics: Statistics, bootstrap: Bootstrap, info: MetricInfo | None = None
 ) -> Iterator[Score]:
@@ -289,7 +313,7 @@ class _Scorer:
         if len(rows):
             value = statistics.point(rows) if statistics.point else float(statistics.value(sums.sum(axis=0)))
         codes = self._codes[rows]
-        present = np.unique(codes)
+        present = np.flatnonzero(np.bincount(codes, minlength=1))
         interval = self._interval(sums_by_image(sums, codes, self._images)[present], codes, value)
         return Score(
             metric=self._name,

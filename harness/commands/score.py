@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import json
+import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,13 +99,12 @@ def score(
     if check:
         _check(predictions, suite, data, reading, as_json=as_json)
         return
-    from gi_bench.harness.analysis.scoring import score_run
+    from gi_bench.harness.analysis.scoring import current_scores, score_run
     from gi_bench.harness.analysis.summary import say_scores
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.outputs import without_own_files
 
     runs = without_own_files(runs or [], functools.partial(say, err=as_json))
-    folders = [*runs, *_imported(runs, predictions, suite, data, output, name, reading)]
     settings = MetricSettings(
         bertscore_model=bertscore_model,
         bleurt_model=bleurt_model,
@@ -108,7 +112,13 @@ def score(
         judge_model=judge_model,
         judge_limit=judge_limit,
     )
-    scored = [score_run(path, resamples=resamples, settings=settings) for path in folders]
+    with _seldom_collecting():
+        folders = [*runs, *_imported(runs, predictions, suite, data, output, name, reading)]
+        scored = [
+            current_scores(path, resamples=resamples, settings=settings)
+            or score_run(path, resamples=resamples, settings=settings)
+            for path in folders
+        ]
     if as_json:
         say_text(_as_json(folders, scored))
         return
@@ -123,6 +133,17 @@ def _as_json(folders: list[Path], scored: list[Scores]) -> str:
 
     runs = [{"path": str(path), **scores_content(scores)} for path, scores in zip(folders, scored, strict=True)]
     return json.dumps({"runs": runs}, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+@contextlib.contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Rows by the ten thousand are no garbage: to look for some among them takes a twelfth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _imported(
@@ -145,7 +166,10 @@ def _imported(
     from gi_bench.harness.registry import load_suite
 
     loaded = load_suite(suite, data)
-    return [import_predictions(path, loaded, output, name=name, reading=reading) for path in predictions]
+    command = shlex.join(["gi-bench", *sys.argv[1:]])
+    return [
+        import_predictions(path, loaded, output, name=name, reading=reading, command=command) for path in predictions
+    ]
 
 
 def _check(

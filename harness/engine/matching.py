@@ -117,9 +117,9 @@ def _refuse_misspelt(row: Mapping[str, Any], answer_column: str, where: str) -> 
 
 def _whole(value: object) -> int | None:
     """A row's number, which may be written as text; None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    return int(value) if re.fullmatch(r"\d{1,9}", str(value), re.ASCII) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 <= value < 10**9 else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII) else None
 
 
 def _question(

@@ -47,6 +47,7 @@ class Statistics:
             where the metric alone decides it. Runs can be permuted only where their columns mean the same.
         part: row numbers -> (m, k) sums of these rows alone, where a row's sums depend on the other rows (pairs of
             rows, a shared origin); None where they do not.
+        of_suite: whether they rest on the suite alone and are one object for all its runs, which then share scores.
         interval: ``rate`` where the metric is a share of rows (column 0 hits, column 1 rows), of which
             :func:`gi_bench.harness.intervals.rate_interval` knows more than a bootstrap; ratios of zeros and ones are
             found to be rates without saying so. ``wilson`` is its older name.
@@ -62,6 +63,7 @@ class Statistics:
     columns: tuple[Hashable, ...] | None = None
     interval: Literal["bootstrap", "rate", "wilson"] = "bootstrap"
     part: Callable[[npt.NDArray[np.int64]], Sums] | None = None
+    of_suite: bool = False
 
     @property
     def is_rate(self) -> bool:

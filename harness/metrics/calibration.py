@@ -242,8 +242,8 @@ def _moments(x: Floats, y: Floats) -> Sums:
 
 def confidence_and_explanation(run: Run) -> Statistics | str:
     """Confidence of an answer against the fact score of its explanation (the paper's second open question)."""
-    from gi_bench.harness.metrics.explanations import fact_quality
-    from gi_bench.harness.metrics.participation import mostly_none, real_explanation
+    from gi_bench.harness.metrics.explanations import with_confidence
+    from gi_bench.harness.metrics.participation import mostly_none
 
     reason = mostly_none(run)
     if reason:
@@ -251,18 +251,11 @@ def confidence_and_explanation(run: Run) -> Statistics | str:
     rows, images, classes = [], [], []
     outside = "confidence outside its range"
     counts = {outside: 0}
-    for question in run.questions:
-        prediction = run.predictions.get(("question", question.index))
-        explanation = real_explanation(run, question)
-        if prediction is None or explanation is None or prediction.confidence is None:
-            continue
-        quality = fact_quality(explanation, question)
-        if quality is None:
-            continue
-        if not 0.0 <= prediction.confidence <= 1.0:
+    for question, confidence, quality in with_confidence(run):
+        if not 0.0 <= confidence <= 1.0:
             counts[outside] += 1
             continue
-        rows.append((prediction.confidence, quality))
+        rows.append((confidence, quality))
         images.append(question.img_id)
         classes.append(question.question_class)
     if not rows:

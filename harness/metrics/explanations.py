@@ -111,6 +111,23 @@ def fact_quality(explanation: str, question: Question) -> float | None:
 _Row = Callable[[str, str, Question], "float | None"]
 
 
+def with_confidence(run: Run) -> list[tuple[Question, float, float]]:
+    """Questions with the confidence of their answer, as it was given, and the fact score of their explanation.
+
+    Only those whose explanation is any (:func:`real_explanation`) and states a fact that can be read.
+    """
+    found = []
+    for question in run.questions:
+        prediction = run.predictions.get(("question", question.index))
+        explanation = real_explanation(run, question)
+        if prediction is None or explanation is None or prediction.confidence is None:
+            continue
+        quality = fact_quality(explanation, question)
+        if quality is not None:
+            found.append((question, prediction.confidence, quality))
+    return found
+
+
 def _statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
     reason = mostly_none(run)
     if reason:

@@ -11,10 +11,15 @@ All pairs of a block are aligned at once, from the last word of the predictions 
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
+import sys
+import types
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,21 +37,47 @@ _PLAIN = re.compile(r"(?:[a-z0-9 ;/-]|,(?![,\d]))*\.?\Z")
 _TWO_WORDS = re.compile(r"--|\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
 
 
+_NLTK = ("nltk.stem.porter", "nltk.tokenize.destructive", "nltk.tokenize.punkt")
+
+
+@lru_cache(maxsize=1)
+def _nltk() -> tuple[Any, ...]:
+    """NLTK's stemmer, word tokenizer and sentence tokenizer, as modules.
+
+    The packages that they lie in load scikit-learn, SciPy's statistics and pandas, which takes two seconds, the three
+    a tenth of one. So bare packages stand in for those while the three are loaded, and all of it is taken out again:
+    whoever imports NLTK later gets the whole.
+    """
+    if not any(name.partition(".")[0] == "nltk" for name in sys.modules):
+        found = importlib.util.find_spec("nltk")
+        places = found.submodule_search_locations if found is not None else None
+        try:
+            for package in ("nltk", "nltk.stem", "nltk.tokenize"):
+                sys.modules[package] = bare = types.ModuleType(package)
+                bare.__path__ = [str(Path(place, *package.split(".")[1:])) for place in places or ()]
+            return tuple(map(importlib.import_module, _NLTK))
+        except (ImportError, AttributeError):  # of a release that is built otherwise
+            pass
+        finally:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
+                del sys.modules[name]
+    return tuple(map(importlib.import_module, _NLTK))
+
+
 @lru_cache(maxsize=1)
 def _tokenizers() -> tuple[Any, Any]:
     """NLTK's sentence and word tokenizers, as ``word_tokenize`` uses them for English."""
-    from nltk.tokenize.destructive import NLTKWordTokenizer
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     from punkt.data import english
 
-    parameters = PunktParameters()
+    _, words, punkt = _nltk()
+    parameters = punkt.PunktParameters()
     parameters.abbrev_types = set(english.ABBREV_TYPES)
     parameters.collocations = set(english.COLLOCATIONS)
     parameters.sent_starters = set(english.SENT_STARTERS)
     parameters.ortho_context = defaultdict(int, english.ORTHO_CONTEXT)
-    sentences = PunktSentenceTokenizer()
+    sentences = punkt.PunktSentenceTokenizer()
     sentences._params = parameters
-    return sentences, NLTKWordTokenizer()
+    return sentences, words.NLTKWordTokenizer()
 
 
 def tokenize(text: str) -> list[str]:
@@ -71,9 +102,7 @@ def cut_words(texts: list[str]) -> list[Tokens]:
 
 @lru_cache(maxsize=1)
 def _stemmer() -> Any:
-    from nltk.stem.porter import PorterStemmer
-
-    return PorterStemmer()
+    return _nltk()[0].PorterStemmer()
 
 
 @lru_cache(maxsize=65_536)

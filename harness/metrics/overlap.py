@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gi_bench.harness.metrics.tokens import Block, Ints
 
 Counts = npt.NDArray[np.int64]
-# Texts longer than this are counted one by one: a square of their length does not fit in memory.
+# Texts longer than this are ranked one by one: a square of their length does not fit in memory.
 _WIDE = 4096
 
 
@@ -24,24 +24,64 @@ def shared_ngrams(block: Block, orders: int) -> Iterator[Counts]:
     Yields:
         (m,) counts: the sum over n-grams of the smaller of both frequencies.
     """
-    if block.ours.shape[1] > _WIDE:
+    ours, theirs = block.ours, block.theirs
+    if not _fit(_base(ours, theirs), len(ours), orders):
+        ours, theirs = _numbered_by_pair(ours, theirs)
+    base = _base(ours, theirs)
+    if not _fit(base, len(ours), orders):
         yield from _shared_one_by_one(block, orders)
         return
-    one = block.ours[:, :, None] == block.theirs[:, None, :]
-    one_own = block.ours[:, :, None] == block.ours[:, None, :]
-    one_own &= np.tri(one_own.shape[1], dtype=bool)
-    both, own = one, one_own
-    for order in range(1, orders + 1):
-        if order > 1:
-            if both.shape[1] < 2 or both.shape[2] < 2:
-                yield np.zeros(len(block.ours), dtype=np.int64)
-                both, own = both[:, :0], own[:, :0, :0]
-                continue
-            shift = order - 1
-            both = both[:, :-1, :-1] & one[:, shift:, shift:]
-            own = own[:, :-1, :-1] & one_own[:, shift:, shift:]
-        available = _count(both)
-        yield np.count_nonzero((available >= _count(own)) & (available > 0), axis=1)
+    both = zip(
+        _grams(ours, block.ours_length, base, orders), _grams(theirs, block.theirs_length, base, orders), strict=True
+    )
+    for order, (predicted, wanted) in enumerate(both, start=1):
+        yield _in_both(predicted, wanted, base**order, len(ours))
+
+
+def _base(ours: Ints, theirs: Ints) -> int:
+    return 1 + int(max(ours.max(initial=0), theirs.max(initial=0)))
+
+
+def _fit(base: int, pairs: int, orders: int) -> bool:
+    """Whether a pair's number, an n-gram of tokens below ``base`` and a side go into 63 bits."""
+    return bool(2 * pairs * base**orders < 2**63)
+
+
+def _numbered_by_pair(ours: Ints, theirs: Ints) -> tuple[Ints, Ints]:
+    """Tokens with numbers of their pair, which stay below the number of its places."""
+    tokens = np.concatenate([ours, theirs], axis=1)
+    order = np.argsort(tokens, axis=1, kind="stable")
+    ranked = np.take_along_axis(tokens, order, axis=1)
+    ranks = np.zeros_like(tokens)
+    np.put_along_axis(ranks, order[:, 1:], np.cumsum(ranked[:, 1:] != ranked[:, :-1], axis=1, dtype=tokens.dtype), 1)
+    return ranks[:, : ours.shape[1]], ranks[:, ours.shape[1] :]
+
+
+def _grams(words: Ints, lengths: Counts, base: int, orders: int) -> Iterator[Counts]:
+    """For every order the n-grams of all rows as numbers, the row's number in front."""
+    columns = np.arange(words.shape[1])
+    inside = columns < lengths[:, None]
+    flat, left = words[inside].astype(np.int64), (lengths[:, None] - columns)[inside]
+    places, grams = np.arange(len(flat)), np.repeat(np.arange(len(words)), lengths)
+    for order in range(orders):
+        if order:
+            longer = left > order
+            places, grams, left = places[longer], grams[longer], left[longer]
+        grams = grams * base + flat[places + order]
+        yield grams
+
+
+def _in_both(ours: Counts, theirs: Counts, per_pair: int, pairs: int) -> Counts:
+    """(pairs,) sums over n-grams of the smaller of both frequencies."""
+    sides = np.sort(np.concatenate([2 * ours, 2 * theirs + 1]))
+    grams = sides >> 1
+    starts = np.flatnonzero(np.append(True, grams[1:] != grams[:-1])[: len(grams)])
+    if not len(starts):
+        return np.zeros(pairs, dtype=np.int64)
+    wanted = np.add.reduceat(sides & 1, starts)
+    predicted = np.diff(starts, append=len(sides)) - wanted
+    shared = np.minimum(predicted, wanted)
+    return np.bincount(grams[starts] // per_pair, weights=shared, minlength=pairs).astype(np.int64)
 
 
 def _count(marks: npt.NDArray[np.bool_]) -> npt.NDArray[np.integer[Any]]:

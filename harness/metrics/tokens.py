@@ -104,6 +104,22 @@ class Block:
     theirs_length: npt.NDArray[np.int64]
 
 
+def _cut_once(texts: list[str], cut: Tokenize) -> list[Tokens]:
+    """Tokens of every text; runs on one suite share its references."""
+    known = _CUT.setdefault(cut, {})
+    fresh = [text for text in texts if text not in known]
+    if len(known) + len(fresh) > _MOST_CUT:
+        known.clear()
+        fresh = texts
+    known.update(zip(fresh, cut(fresh), strict=True))
+    return [known[text] for text in texts]
+
+
+# Tokens of the texts that were cut last, by tokenizer: 30 MB each.
+_CUT: dict[Tokenize, dict[str, Tokens]] = {}
+_MOST_CUT = 65_536
+
+
 class Encoded:
     """Pairs of texts, cut and numbered.
 
@@ -117,7 +133,7 @@ class Encoded:
         self.inverse = np.fromiter((numbers.setdefault(pair, len(numbers)) for pair in pairs), np.int64, len(pairs))
         distinct = list(numbers)
         texts = {text: i for i, text in enumerate(dict.fromkeys(chain.from_iterable(distinct)))}
-        tokens = cut(list(texts))
+        tokens = _cut_once(list(texts), cut)
         self.words = list(dict.fromkeys(chain.from_iterable(tokens)))
         number = {word: i for i, word in enumerate(self.words)}
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +83,24 @@ def wording_notes(scores: Iterable[Score]) -> Iterator[str]:
 
 def _phrases(run: Run) -> Statistics | str:
     rows = phrase_rows(row for row in run.phrases if row.is_negative or row.region is not None)
-    return statistics_of(rows, "label")
+    return _of_suite(rows, "label")
 
 
 def _questions(run: Run) -> Statistics | str:
-    return statistics_of(question_rows(run.questions), "question_class")
+    return _of_suite(question_rows(run.questions), "question_class")
+
+
+def _of_suite(rows: WordedRows, what: str) -> Statistics | str:
+    """:func:`statistics_of`, one object for runs on the same rows."""
+    key = (rows.texts, rows.images, rows.groups, rows.negative.tobytes(), rows.findings, rows.one_sided)
+    if what not in _LAST or _LAST[what][0] != key:
+        made = statistics_of(rows, what)
+        _LAST[what] = key, made if isinstance(made, str) else replace(made, of_suite=True)
+    return _LAST[what][1]
+
+
+# The rows that were asked for last, and what was made of them.
+_LAST: dict[str, tuple[tuple[Any, ...], Statistics | str]] = {}
 
 
 def _info(name: str, title: str, rows: str, group: str) -> MetricInfo:

@@ -23,6 +23,7 @@ from gi_bench.harness.reading.vocabulary import (
     SIDE,
     VERTICAL,
     bare,
+    holds_any,
 )
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
@@ -36,19 +37,21 @@ _ANSWER = re.compile(
     r"^(?:the |my )?(?:final )?answer(?: is| would be)\b:? ?|^q ?: .*?[?\n] ?a ?: ?|^a ?: ",
     re.DOTALL,
 )
+_LABELS = (":", "answer", "response", "prediction", "output", "conclusion")
 _AFTER_ANSWER = re.compile(
     r"[.,;\n]\s*\"?(?:textual )?(?:explanation|confidence|reasoning|rationale|"
     r"justification)\"? ?[:=].*$",
     re.DOTALL,
 )
 _NUMBER_WORDS = "|".join(NUMBERS)
-# Pattern, replacement, and texts of which every match holds one ("" where there is none): to look for these
-# takes a tenth of a search.
+# Pattern, replacement, and texts of which every match holds one: to look for these takes a tenth of a search. So it
+# is with all marks of this module.
 _SPELLING: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), to, marks)
     for pattern, to, marks in (
         (r"(\w)\(e?s\)", r"\1s", ("(",)),
-        (r"\b(is|are|do|does|was|were|has|have|had|did|could|would|should)n'?t\b", r"\1 not", ("",)),
+        (r"\b(is|are|do|does|was|were|has|have|had|did|could|would|should)n'?t\b", r"\1 not",
+         ("n't", "isnt", "arent", "dont", "snt", "werent", "havent", "hadnt", "didnt", "ldnt")),
         (r"\b(?:can't|can not|cant|couldn't|could not)\b", "cannot", ("can", "could")),
         (r"\b(there|it|that|here)'s\b", r"\1 is", ("'s",)),
         (r"\bartifact", "artefact", ("artifact",)),
@@ -87,6 +90,8 @@ _SPELLING: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = tuple(
 _CELL_DASH = re.compile(rf"\b({VERTICAL}|{SIDE}|{MIDDLE})\s+-\s*(?={VERTICAL}|{SIDE}|{MIDDLE})|"
                         rf"\b({VERTICAL}|{SIDE}|{MIDDLE})-\s+(?={VERTICAL}|{SIDE}|{MIDDLE})")  # fmt: skip
 
+_CELL_MARKS = (" -", "- ")
+
 # -- Paris classes ---------------------------------------------------------------------------------------------------
 
 _SHORT = r"(?:(?:ii|2)[\s-]?a|(?:i|1)[\s-]?p|(?:i|1)[\s-]?s)"
@@ -112,6 +117,8 @@ _CLASS_FOLLOWS = re.compile(
     rf"\s+(?:(?:paris|types?|0)[\s-]*)*is(?={_BEHIND_TYPE.pattern})"
 )
 _JOINED = re.compile(rf"(paris_\w+)\s*(?:and|or|/|\+|,|&|plus)\s*(?:(?:paris|{_TYPE}|0)[\s-]*)*(is|ip|iia)\b")
+_PARIS_MARKS = ("ii", "ip", "paris", "type", "0", "class", "categor", "grade", "morpholog")
+_IS_MARKS = ("is is", "is: is", "(is)")
 
 
 def _paris(match: re.Match[str]) -> str:
@@ -128,9 +135,11 @@ def _paris(match: re.Match[str]) -> str:
 
 
 def _mark_paris(text: str) -> str:
-    text = _PARIS.sub(_paris, text)
-    text = _IS_IS.sub(lambda m: f"{m[1] or ', '}paris_is", text)
-    while (joined := _JOINED.sub(r"\1 and paris_\2", text)) != text:
+    if holds_any(text, _PARIS_MARKS):
+        text = _PARIS.sub(_paris, text)
+    if holds_any(text, _IS_MARKS):
+        text = _IS_IS.sub(lambda m: f"{m[1] or ', '}paris_is", text)
+    while "paris_" in text and (joined := _JOINED.sub(r"\1 and paris_\2", text)) != text:
         text = joined
     return text
 
@@ -172,7 +181,7 @@ _SEEKS = ("sought", "look", "search", "check", "screen", "hunt", "expect", "susp
 
 def _mark_vain(text: str) -> str:
     """ "A polyp was sought but not found" says that there is none."""
-    if not any(verb in text for verb in _SEEKS):
+    if not holds_any(text, _SEEKS):
         return text
     for pattern in _SOUGHT:
         text = pattern.sub(lambda match: f"no {match['thing']}", text)
@@ -188,6 +197,7 @@ _ABSENT = (
 )
 _THERE = r"(?:yes|true|present|positive|visible|seen|detected|identified|found|observed|noted|\+)"
 _PAIR = re.compile(r"^(?P<key>[a-z][a-z'/ -]{0,48}?)\s*(?:[:=]|\s->|\s-\s)\s*(?P<value>[^:=]+)$")
+_PAIR_MARKS = (":", "=", "->", " - ")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|reveals?|contains?|there|see|with|and|or|no|not|without)\b")
 _SAYS = re.compile(r"\b(?:there|is|are|was|were|has|have|been|any|an?|the|all|of)\b")
 _ASKS = re.compile(r"^(?:(?:has|is|are|any|contains|shows?|there) ){1,3}(?:an? )?(?=[^:=]{1,60}[:=])")
@@ -199,6 +209,7 @@ _DENIES = re.compile(
 )
 _OF_FINDINGS = re.compile(r"\b(?:findings?|abnormalit\w+|patholog\w+|lesions?|impression)\b")
 _COUNT = re.compile(r"\b(?:number|count|total|amount|quantity|no)\b(?: of)?")
+_LISTED = re.compile(r"[-*•–+]\s|\d[.)]\s")  # in every match of the next
 _BULLET = re.compile(r"(^|[\n;.!?])\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+(?=[a-z(]))")
 _NUMBER = re.compile(rf"(?:\d{{1,2}}|{'|'.join(NUMBERS)})")
 # "polyp count: 2 text presence: no": keys of a dialect that leaves the commas out.
@@ -241,6 +252,8 @@ def _pair(segment: str) -> str:
 
 def _pairs(text: str) -> str:
     """Segments between sentence ends, each read as a pair where it is one; also commas between several pairs."""
+    if not holds_any(text, _PAIR_MARKS):
+        return text
     found = []
     if len(re.findall(r"[:=]", text)) > 1:
         text = _KEY.sub(" ; ", text)
@@ -249,6 +262,10 @@ def _pairs(text: str) -> str:
         several = len(commas) > 1 and all(_PAIR.match(part.strip()) for part in commas)
         found.append(" ; ".join(_pair(part) for part in commas) if several else _pair(sentence))
     return "".join(found)
+
+
+# Signs of lists, tags, tables and pairs, lines, and all that is not ASCII.
+_RARE = re.compile(r"[^a-z0-9 .,;'-]")
 
 
 @lru_cache(maxsize=65_536)
@@ -273,21 +290,18 @@ def canonical(text: str) -> str:
         text = text.lower().replace("`", "'")  # the one of the signs below that is ASCII
     else:
         text = unicodedata.normalize("NFKC", text.translate(_DASHES)).lower().translate(_DASHES).translate(_QUOTES)
-    text = re.sub(r"[^\S\n]+", " ", text)
-    text = "none" if re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text) else text
-    if "(" in text:
+    rare = _RARE.search(text) is not None
+    if rare or "  " in text:
+        text = re.sub(r"[^\S\n]+", " ", text)
+    if rare:
+        text = "none" if re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text) else text
         text = re.sub(r"\((count|number|total|yes/no|y/n|presence)\)", r"\1", text)
-    text = _ANSWER.sub("", text.strip().strip("{[('\"")) or text
-    text = _AFTER_ANSWER.sub("", text)
-    if ">" in text:
-        text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
-    if "|" in text:
-        text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
-    text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
-    text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
-    if ")" in text:
-        text = re.sub(r"(?<![(\w])\d{1,2}\)\s+(?=[a-z])", " ; ", text)
-    text = _BULLET.sub(r"\1 ; ", text)
+    bare_text = text.strip().strip("{[('\"")
+    text = (_ANSWER.sub("", bare_text) if holds_any(bare_text, _LABELS) else bare_text) or text
+    if rare:
+        text = _without_signs(_AFTER_ANSWER.sub("", text))
+    if _LISTED.search(text):
+        text = _BULLET.sub(r"\1 ; ", text)
     if "\n" in text:
         text = re.sub(
             r"(?<=\b(?:or|of|in))\s*\n|(?<=\b(?:and|the))\s*\n|(?<=,)\s*\n|"
@@ -297,17 +311,28 @@ def canonical(text: str) -> str:
         ).replace("\n", " ; ")
     text = " ".join(text.replace("—", " - ").split())
     for pattern, to, marks in _SPELLING:
-        for mark in marks:
-            if mark in text:
-                text = pattern.sub(to, text)
-                break
+        if holds_any(text, marks):
+            text = pattern.sub(to, text)
     text = _mark_vain(text)
-    text = _CELL_DASH.sub(r"\1\2-", text)
+    if holds_any(text, _CELL_MARKS):
+        text = _CELL_DASH.sub(r"\1\2-", text)
     text = mark_sizes(text)
     if "(" in text:
         text = re.sub(rf"\s*\(({_ABSENT}|{_THERE})\)", r": \1", text)
     text = _pairs(text)
     text = _mark_paris(text)
-    text = OTHER_ARTEFACT.sub("optical flaws", text)
-    text = re.sub(r"[()]", " , ", text).replace(" - ", " ; ").replace("->", " ; ")
+    if "artefact" in text:
+        text = OTHER_ARTEFACT.sub("optical flaws", text)
+    text = text.replace("(", " , ").replace(")", " , ").replace(" - ", " ; ").replace("->", " ; ")
     return " ".join(text.split())
+
+
+def _without_signs(text: str) -> str:
+    """A text without tags, tables, brackets and the like."""
+    if ">" in text:
+        text = re.sub(r"<(?=[a-z/_])[^<>]*>", " ", text)  # tags of a model's dialect; "<5mm" stays
+    if "|" in text:
+        text = re.sub(r"^\|?(.*?)\|?$", lambda m: re.sub(r"\s*\|\s*", ": ", m[1]), text, flags=re.MULTILINE)
+    text = re.sub(r"\[\s*\]|\{\s*\}|(?<=: )\"\"", "none", text)
+    text = re.sub(r"[{}\[\]\"*#~^\\]", " ", text.replace("_", " "))
+    return re.sub(r"(?<![(\w])\d{1,2}\)\s+(?=[a-z])", " ; ", text) if ")" in text else text

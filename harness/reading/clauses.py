@@ -52,6 +52,8 @@ _EXCEPT = (
     r"excluding(?= an?\b| one\b))\b"
 )
 _JOINTS = re.compile(
+    # What a joint begins with, so that most places are passed over at once.
+    r"(?:(?=[.;:!?,])|\b(?=[abehnostw]))(?:"
     rf"(?P<except>{_EXCEPT})|"
     r"(?P<end>[.;:!?](?!\d)|\bbut\b(?: also\b)?|\bhowever\b|\balthough\b|\bthough\b|\bwhile\b|\bwhereas\b|"
     r"\balong with\b|"
@@ -60,7 +62,7 @@ _JOINTS = re.compile(
     r"(?=\bwithout\b)|(?=\b(?:that|which) (?:has|have|is|are|was|were) not (?:been )?(?:\w+ly )?"
     rf"(?!(?:been )?(?:{EXISTS.pattern}))))|"
     r"(?P<comma>,(?!\d)(?:\s*(?P<and1>and|or|nor)\b)?)"
-    r"|(?P<and2>\b(?:and|or|nor)\b)"
+    r"|(?P<and2>\b(?:and|or|nor)\b))"
 )
 # "size unknown" leaves the size open, not the thing before it.
 _ATTRIBUTE = re.compile(r"\b(?:sizes?|types?|locations?|positions?|colou?rs?|class\w*|numbers?|counts?)\b")
@@ -119,7 +121,8 @@ def _denied_at(text: str, start: int, end: int) -> bool:
 @lru_cache(maxsize=65_536)
 def clauses(text: str) -> tuple[Clause, ...]:
     """Clauses of a text in order; the text becomes canonical first. Questions in it are left out."""
-    pieces = _pieces(_QUESTION.sub(" ; ", canonical(text)))
+    written = canonical(text)
+    pieces = _pieces(_QUESTION.sub(" ; ", written) if "?" in written else written)
     found: list[Clause] = []
     carried = False
     for i, (joint, piece) in enumerate(pieces):
@@ -225,6 +228,8 @@ def settled(parts: Sequence[Clause], about: re.Pattern[str], *, whichever: bool 
         about: what a clause names that is about the thing asked.
         whichever: alternatives that are all about the thing state it ("text or labels are visible").
     """
+    if not any(part.hedged or part.alternative for part in parts):
+        return list(parts) or None
     sure = [part for part in parts if not part.hedged]
     if any(part.hedged and about.search(part.text) for part in parts):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gi_bench.harness.reading.vocabulary import COLOURS, MIDDLE, SIDE, VERTICAL
+from gi_bench.harness.reading.vocabulary import COLOURS, MIDDLE, SIDE, VERTICAL, holds_any
 from gi_bench.harness.taxonomy import GRID_CELLS
 
 _COLOUR = {name: re.compile(rf"\b(?:{words})(?:-?colou?red)?\b") for name, words in COLOURS.items()}
@@ -28,6 +28,7 @@ _SPELT_OUT = re.compile(
     r"of the image))*\s*[,;]?\s*"
     r"(?:specifically|namely|i\.e\.?|that is)\b"
 )
+_SPELLS_OUT = ("specifically", "namely", "i.e", "that is")  # one of them is in every match
 _EVERYWHERE = re.compile(
     r"\b(?:throughout (?:the )?(?:entire |whole )?(?:image|field|frame|view|picture|visible|mucosa\w*|colon\w*|"
     r"gastrointestinal|endoscopic|examined|imag\w+|tract|tissue)|"
@@ -82,12 +83,15 @@ def cells_of(text: str, noun: re.Pattern[str], others: Sequence[re.Pattern[str]]
     """
     owned = _owned(text, noun, others, _CELL_RUN)
     everywhere = _EVERYWHERE.search(owned) is not None
-    owned = _EVERYWHERE.sub(" ", owned)
+    if everywhere:
+        owned = _EVERYWHERE.sub(" ", owned)
     found = set()
     for match in _CELL.finditer(owned):
         side = match["h1"] or match["h2"] or match["h3"] or match["h4"]
         found.add(_cell(match["v1"] or match["v2"], side))
-    if _COARSE.search(_CELL.sub(" ", _SPELT_OUT.sub(" ", owned))):
+    if holds_any(owned, _SPELLS_OUT):
+        owned = _SPELT_OUT.sub(" ", owned)
+    if _COARSE.search(_CELL.sub(" ", owned)):
         return None
     if everywhere:
         return frozenset(GRID_CELLS) if len(found) in (0, len(GRID_CELLS)) else None

@@ -13,7 +13,7 @@ from gi_bench.harness.reading.assertions import asserts
 from gi_bench.harness.reading.questions import finding_asked
 from gi_bench.harness.reading.readers import read
 from gi_bench.harness.reading.values import Value
-from gi_bench.harness.reading.vocabulary import COLOURS
+from gi_bench.harness.reading.vocabulary import COLOURS, holds_any
 from gi_bench.harness.schema import Question, ReplyState
 
 _CANNOT = (
@@ -58,6 +58,10 @@ _DOUBT = re.compile(
     r"\b(?:unknown|unclear|uncertain|undetermined|indeterminate|inconclusive|undecided|unanswerable|unable to|"
     r"not able to|cannot be|can't be|hard to say|difficult to say|who knows)\b"
 )
+_DOUBTS = (
+    "unknown", "unclear", "uncertain", "undetermined", "indeterminate", "inconclusive", "undecided", "unanswerable",
+    "able to", "cannot be", "can't be", " to say", "who knows",
+)  # fmt: skip
 _NOTHING = re.compile(r"\b(?:no|not|none|yes)\b")
 _CLAUSE = re.compile(r"[.;:!?\n]+(?!\d)|,(?!\d)|\s[-–—]+\s|\b(?:but|however|although|though|because|since)\b")
 
@@ -70,7 +74,7 @@ def refuses(text: str) -> bool:
     (True, False)
     """
     lower = _plain(text)
-    return _of_reply(lower) or _DOUBT.search(lower) is not None
+    return _of_reply(lower) or _doubts(lower)
 
 
 @lru_cache(maxsize=65_536)
@@ -89,9 +93,14 @@ def without_refusals(text: str) -> str:
 
 
 def _of_reply(lower: str) -> bool:
-    return any(word in lower for word in _REFUSES) and _REFUSAL.search(lower) is not None
+    return holds_any(lower, _REFUSES) and _REFUSAL.search(lower) is not None
 
 
+def _doubts(lower: str) -> bool:
+    return holds_any(lower, _DOUBTS) and _DOUBT.search(lower) is not None
+
+
+@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     return " ".join(text.lower().replace("’", "'").split())
 
@@ -131,7 +140,7 @@ def _answer_state(text: str, finding: str | None, question: str, asked: tuple[st
 def _only_doubts(text: str) -> bool:
     """Whether nothing is said but that it is not known: "unknown", "It is unclear." """
     lower = _plain(text)
-    return _DOUBT.search(lower) is not None and not _words(_DOUBT.sub(" ", lower)) and _NOTHING.search(lower) is None
+    return _doubts(lower) and not _words(_DOUBT.sub(" ", lower)) and _NOTHING.search(lower) is None
 
 
 def _by_values(text: str, asked: tuple[str, ...]) -> bool | None:

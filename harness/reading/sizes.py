@@ -118,7 +118,7 @@ def mark_sizes(text: str) -> str:
     'size_unsure'
     """
     # Every match of the patterns holds one of the signs that are looked for first; most texts name no size.
-    unit = any(sign in text for sign in ("mm", "cm", "millim", "centim"))
+    unit = "mm" in text or "cm" in text or "millim" in text or "centim" in text
     if unit:
         text = re.sub(r"(?<![\w.])1 ?[/⁄] ?2(?= ?-?(?:cm|centim))", "0.5", text)
     if "±" in text or "+/-" in text:
@@ -131,7 +131,7 @@ def mark_sizes(text: str) -> str:
         text = _BOUND_BEHIND.sub(_bound, text)
         text = _BOUND.sub(_bound, text)
         text = _EXACT.sub(lambda m: f" {_of_exact(_millimetres(m['n'], m['u']))} ", text)
-    if any(number in text for number in ("5", "five", "20", "twenty")):
+    if "5" in text or "five" in text or "20" in text or "twenty" in text:
         text = _BARE_BOUND.sub(lambda m: " size_lt5 " if m["less"] else " size_gt20 ", text)
         text = _BARE_RANGE.sub(lambda m: " size_5to10 " if m["a"] else " size_11to20 ", text)
     return " ".join(text.split())

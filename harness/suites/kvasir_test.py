@@ -43,18 +43,16 @@ def to_question(row: Mapping[str, Any], index: int) -> Question:
         raise DataError("column 'answer' is not text", where=where, do=_LAYOUT)
     known = _BY_WORDING.get(" ".join(text.lower().split()))
     finding = finding_asked(text) if known is None else known.finding
-    absent = answer.strip().lower() in kvasir_rows.ABSENT
-    if known is not None and known.slug == "polyp_removal_status" and answer.strip().lower() == "no":
-        absent = False  # polyps that were not removed are there
+    classes = () if known is None else (known.slug,)
     return Question(
         index=index,
         img_id=img_id,
         question=text,
         answer=answer,
-        question_class=() if known is None else (known.slug,),
+        question_class=classes,
         complexity=1,
         original=() if known is None else (AtomicPair(known.atomic_question, answer),),
-        is_negative=known is not None and finding is not None and absent,
+        is_negative=known is not None and finding is not None and kvasir_rows.says_absent(answer, classes),
         finding=finding,
         wants_explanation=True,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import DataError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 
+# An image has many rows.
+@lru_cache(maxsize=65_536)
 def image_key(img_id: str) -> str:
     """An image id without what differs between two spellings of it: folders, endings, case, Unicode form.
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
+from gi_bench.harness.files import parse_toml
 from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.info import EXAMPLE, Team, _is_address
 
@@ -63,14 +64,7 @@ def _check_example(name: str, value: str, file: str, line: int, found: Findings)
 @cache
 def _ours() -> dict[str, set[str]]:
     """Values of the example that gi-bench gives; a country or a university of that name may be real."""
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    example = tomllib.loads(EXAMPLE)
+    example = parse_toml(EXAMPLE)
     return {
         "Participant_Names": {example["Participant_Names"]},
         "Contact_emails": set(example["Contact_emails"]),

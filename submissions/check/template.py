@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ from pathlib import Path
 
 from gi_bench.submissions.check.findings import Findings, shown
 from gi_bench.submissions.check.scripts import Script
+from gi_bench.submissions.client import CLIENT, edit_sections, samples
 from gi_bench.submissions.editions import Edition, Task1
-
-_STARTS = re.compile(r"EDIT SECTION [12]")
-_ENDS = re.compile(r"(?<![A-Za-z])END(?:\s+SUBMIS| ANSWER GENERATION| SECTION \d)")
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,9 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
     """Report lines of the template that are missing or changed. White space, quotes and comments do not count."""
     if not table.template:
         return
-    folder = _samples(edition)
+    folder = samples(edition)
     if folder is None:
-        found.skip("the lines outside the edit sections: needs the organisers' client (pip install medvqa)")
+        found.skip(f"the lines outside the edit sections: needs the organisers' client (pip install {CLIENT})")
         return
     best = _fewest(script.text, folder, table)
     if best is None:
@@ -42,7 +39,7 @@ def check_template(script: Script, edition: Edition, table: Task1, found: Findin
 
 def lines_changed(script: str, edition: Edition, table: Task1) -> int:
     """How many lines differ from the edition's template; 0 where that cannot be told."""
-    folder = _samples(edition) if table.template else None
+    folder = samples(edition) if table.template else None
     return len(_fewest(script, folder, table) or []) if folder is not None else 0
 
 
@@ -55,30 +52,18 @@ def _fewest(script: str, folder: Path, table: Task1) -> list[_Change] | None:
     return min(found, key=len, default=None)
 
 
-def _samples(edition: Edition) -> Path | None:
-    try:
-        spec = importlib.util.find_spec("medvqa")
-    except (ImportError, ValueError):
-        return None
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        folder = Path(place) / "submission_samples" / edition.competition
-        if folder.is_dir():
-            return folder
-    return None
-
-
 def _fixed_lines(template: str) -> list[_Line]:
     """The template's lines outside its edit sections, without comments and blank lines."""
-    lines: list[_Line] = []
-    is_edited, sections = False, 0
-    for text in template.splitlines():
-        if not is_edited and _STARTS.search(text):
-            is_edited, sections = True, sections + 1
-        elif is_edited and _ENDS.search(text):
-            is_edited = False
-        elif not is_edited and _folded(text):
-            lines.append(_Line(text.strip(), sections == 2))
-    return lines
+    lines = template.splitlines()
+    sections = edit_sections(lines)
+    edited = {number for start, end in sections for number in range(start, end + 1)}
+    # Where a template has no two sections, it has no line below the last one.
+    below = sections[1][1] if len(sections) > 1 else len(lines)
+    return [
+        _Line(text.strip(), number > below)
+        for number, text in enumerate(lines)
+        if number not in edited and _folded(text)
+    ]
 
 
 @dataclass(frozen=True)

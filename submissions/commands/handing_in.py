@@ -77,8 +77,9 @@ def push(
     from huggingface_hub import HfApi, get_token
 
     from gi_bench.submissions import push as hub
+    from gi_bench.submissions.wanted import check_repository
 
-    hub.check_name(repo)
+    check_repository(repo)
     report = _passed(folder, edition, editions, data, strict)
     task1 = report.edition.task1
     pin = hub.find_pin(report.folder, task1.script, repo) if task1 is not None and "task1" in report.subtasks else None
@@ -87,6 +88,7 @@ def push(
         raise GiBenchError(hub.NO_TOKEN, do=hub.GET_TOKEN)
     api = HfApi(token=token)
     remote = hub.look(api, repo, token)
+    hub.check_other_subtask(report, remote, repo)
     for line in hub.plan_lines(report, repo, remote, pin, public=public):
         say(line)
     if yes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,8 @@ from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.harness.store import Run
+    from gi_bench.harness.suites.specs import Subtask
+    from gi_bench.submissions.wanted import Wanted, Weights
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 InfoOption = Annotated[Path, typer.Option("--info", help="team.toml: who submits (see gi-bench submit info).")]
@@ -28,20 +29,6 @@ CheckpointOption = Annotated[
 BackboneOption = Annotated[str | None, typer.Option("--backbone", help="Backbone, if the run was given one.")]
 LicenceOption = Annotated[str, typer.Option("--license", help="Licence of the weights (default: their card's).")]
 PluginOption = Annotated[list[Path] | None, typer.Option("--plugin", help="Python file with the run's model.")]
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-
-
-def check_repository(text: str) -> str:
-    """A Hub id of a repository.
-
-    Raises:
-        GiBenchError: it is none.
-    """
-    from gi_bench.harness.errors import GiBenchError
-
-    if not _REPOSITORY.fullmatch(text):
-        raise GiBenchError("not a repository of the Hub", where=f"--repo {text}", do="give it as user/name")
-    return text
 
 
 def _changes(*runs: Run | None) -> list[str]:
@@ -51,6 +38,17 @@ def _changes(*runs: Run | None) -> list[str]:
         ChangedError: a file was changed, and that is not accepted.
     """
     return [f"note: {note}" for run in runs if run is not None for note in run.check_files()]
+
+
+def _wanted(
+    run: Run, task: Subtask, edition: tuple[str | None, Path | None], team: Path, repo: str, weights: Weights
+) -> Wanted:
+    """What both subtasks want to know beside the run; ``edition`` is its name and the user's own table of editions."""
+    from gi_bench.submissions.editions import edition_of
+    from gi_bench.submissions.info import Team
+    from gi_bench.submissions.wanted import Wanted, check_repository
+
+    return Wanted(edition_of(run.suite, task, *edition), Team.read(team), check_repository(repo), weights)
 
 
 def info(
@@ -84,18 +82,10 @@ def task1(
     load_plugins(plugin)
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task1 as submission
-    from gi_bench.submissions.editions import edition_of
-    from gi_bench.submissions.info import Team
+    from gi_bench.submissions.wanted import Weights
 
     opened = open_run(run)
-    wanted = submission.Wanted(
-        edition_of(opened.suite, "task1", edition, editions),
-        Team.read(team),
-        check_repository(repo),
-        checkpoint,
-        backbone,
-        licence,
-    )
+    wanted = _wanted(opened, "task1", (edition, editions), team, repo, Weights(checkpoint, backbone, licence))
     for line in [*_changes(opened), *submission.write(opened, output, wanted)]:
         say(line)
 
@@ -128,20 +118,20 @@ def task2(
     from gi_bench.harness.store import open_run
     from gi_bench.submissions import task2 as submission
     from gi_bench.submissions.calibration import method_named
-    from gi_bench.submissions.editions import edition_of
-    from gi_bench.submissions.info import Team
+    from gi_bench.submissions.wanted import Weights
 
     method = method_named(calibration)
     opened = open_run(run)
-    wanted = submission.Wanted(
-        edition_of(opened.suite, "task2", edition, editions),
-        Team.read(team),
-        check_repository(repo),
+    base = _wanted(opened, "task2", (edition, editions), team, repo, Weights(checkpoint, backbone, licence))
+    wanted = submission.Explained(
+        base.edition,
+        base.team,
+        base.repository,
+        base.weights,
         open_run(first) if first is not None else None,
         open_run(calibrate_on) if calibrate_on is not None else None,
         method,
         data,
-        submission.Weights(checkpoint, backbone, licence),
     )
     for line in [*_changes(opened, wanted.task1, wanted.calibrate_on), *submission.write(opened, output, wanted)]:
         say(line)

@@ -17,10 +17,13 @@ from PIL import Image
 
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.store import content_digest
 from gi_bench.reports.command import after_run
 from gi_bench.reports.comparison import build_page, render, write_report
+from gi_bench.reports.comparison.table import best_of, made_cell
 from gi_bench.reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
+from tests.reports.chromium import Chromium
 from tests.run_folders import phrases, questions, square, write_run
 
 HOSTILE = [
@@ -100,42 +103,59 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
-def test_stars_need_thirty_rows_and_somebody_to_beat(large: list[Path]) -> None:
+def stars(paths: list[Path]) -> dict[str, frozenset[str]]:
+    """Titles of the columns in which each run has a star, over all tables."""
+    built = build_page(paths)
+    found: dict[str, set[str]] = {}
+    for band in built.headline.bands:
+        for row in band.rows:
+            best = {h.title for h, cell in zip(built.headline.heads, row.cells, strict=True) if cell.best}
+            found.setdefault(row.name, set()).update(best)
+            assert not any(cell.best and cell.small for cell in row.cells)
+    for table in built.tables:
+        for name, _, cells in table.rows:
+            assert not any(cell.best and cell.small for cell in cells)
+            found[name].update(head for head, cell in zip(table.heads, cells, strict=True) if cell.best)
+    return {name: frozenset(titles) for name, titles in found.items()}
+
+
+def test_stars_need_thirty_rows_and_somebody_to_beat(large: list[Path], tmp_path: Path) -> None:
     good, poor, small = large
-
-    def stars(paths: list[Path]) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for table in build_page(paths).tables:
-            for part in (table, table.more):
-                for name, cells in part.rows if part else ():
-                    assert not any(cell.best and cell.small for cell in cells)
-                    found.setdefault(name, set()).update(
-                        head
-                        for head, cell in zip(part.heads, cells, strict=True)
-                        if cell.best  # type: ignore[union-attr]
-                    )
-        return found
-
     both = stars([good, poor])
     assert {"BLEU", "ROUGE-L", "METEOR", "fact accuracy", "IoU", "false-positive rate of regions"} <= both["good"]
     assert not both["poor"] & {"BLEU", "IoU", "fact accuracy"}
-    # A run of 12 rows is as good, and neither gets a star nor takes one away.
-    assert stars([good, poor, small]) == {**both, "small": set()}
-    assert stars([poor, small]) == {"poor": set(), "small": set()}
     assert stars([good]) == {"good": set()}
+    # A run of 12 rows has other rows: it stands beside nobody, and gets no star beside a copy of itself.
+    with pytest.raises(GiBenchError, match="different rows cannot be compared"):
+        build_page([good, poor, small])
+    again = shutil.copytree(small, tmp_path / "small-2")
+    assert set(stars([small, again]).values()) == {frozenset()}
+
+
+def test_a_value_over_few_rows_neither_gets_a_star_nor_takes_one_away() -> None:
+    info = MetricInfo("m", "M", "", "")
+    few, many, other = (Score("m", "all", "all", value, n, n) for value, n in ((0.9, 29), (0.5, 30), (0.4, 30)))
+    assert best_of([few, many], info) is None, "nobody is left to beat"
+    assert best_of([few, many, other], info) == 0.5
+    assert best_of([many, other], replace(info, higher_is_better=False)) == 0.4
+    assert best_of([many, other], replace(info, ranked=False)) is None
+    assert not made_cell(few, 0.9).best
+    assert made_cell(few, 0.9).small
 
 
 def test_headline_metrics_come_first_and_the_others_in_a_fold(large: list[Path]) -> None:
-    built = build_page(large)
+    built = build_page(large[:2])
+    heads = [head.title for head in built.headline.heads]
+    assert heads[:2] == ["BLEU", "ROUGE-L"]
     answers = built.tables[0]
-    assert answers.heads == ("BLEU", "ROUGE-L")
-    assert answers.more is not None
-    assert sorted(answers.more.heads) == ["METEOR", "ROUGE-1", "ROUGE-2", "chrF", "exact match", "sacreBLEU"]
+    assert sorted(answers.heads) == ["METEOR", "ROUGE-1", "ROUGE-2", "chrF", "exact match", "sacreBLEU"]
     # The tenth, AUROC within classes, is not computed: the confidence is constant.
-    assert sum(len(table.heads) for table in built.tables) == 9
+    assert len(heads) == 9
     text = render(built)
     assert "<summary>Answers: 6 more metrics</summary>" in text
-    everything = {head for table in built.tables for part in (table, table.more) if part for head in part.heads}
+    everything = {*heads, *(head for table in built.tables for head in table.heads)}
+    lines = [*built.headline.lines, *(note for table in built.tables for note in table.footnotes)]
+    everything |= {info.title for info in built.definitions if any(line.startswith(info.title) for line in lines)}
     assert everything == {info.title for info in built.definitions}, "nothing is lost"
 
 
@@ -148,7 +168,7 @@ def test_runs_scored_with_other_headlines_are_shown_with_todays(large: list[Path
     score = next(s for s in content["scores"] if s["metric"] == content["metrics"][0]["name"])
     content["scores"].append({**score, "metric": "of_a_plugin"})
     path.write_text(json.dumps({**content, "digest": content_digest(content)}))
-    heads = {head for table in build_page([path.parent]).tables for head in table.heads}
+    heads = {head.title for head in build_page([path.parent]).headline.heads}
     assert "of a plugin" in heads
     assert len(heads) == 10
 
@@ -157,22 +177,25 @@ def test_values_intervals_n_and_the_best_mark(large: list[Path]) -> None:
     pair = large[:2]
     text = render(build_page(pair))
     page = _Page(text)
-    good = next(row for row in page.rows if row and row[0].strip() == "good")
+    good = next(row for row in page.rows if row and row[0].startswith("good"))
     assert "1.0000" in good[1]
-    assert "n 72" in good[1]
     assert "to" in good[1]
+    assert "n 72" in page.rows[0][1], "all values of the column rest on the same rows"
     best = [attributes for tag, attributes in page.tags if tag == "td" and attributes.get("class") == "best"]
     assert best
     built = build_page(pair)
-    answers = built.tables[0]
-    assert all(cell.best for cell in answers.rows[0][1])
-    assert not any(cell.best for cell in answers.rows[1][1])
+    ours, theirs = built.headline.bands[0].rows
+    answers = [i for i, head in enumerate(built.headline.heads) if head.metric in ("bleu", "rougeL")]
+    assert all(ours.cells[i].best and not theirs.cells[i].best for i in answers)
+    rates = [i for i, head in enumerate(built.headline.heads) if head.metric.endswith("_rate")]
+    assert [built.headline.heads[i].note for i in rates] == ["lower is better"] * 3
+    assert not any(built.headline.heads[i].comparable for i in rates)
+    assert "† gi-bench's own, not comparable with published numbers" in text
+    assert all(ours.cells[i].best for i in rates if theirs.cells[i].interval), "lower is better is marked as best"
     negatives = next(table for table in built.tables if table.title == "Absent findings")
-    assert all("is better; gi-bench's own, not comparable" in arrow for arrow in negatives.arrows)
-    assert sum(arrow.startswith("lower") for arrow in negatives.arrows) == 3
-    both = zip(negatives.rows[0][1], negatives.rows[1][1], strict=True)
-    assert all(cell.best for cell, other in both if other.interval), "lower is better is marked as best"
-    few = [cell for _, tables in built.details for table in tables for _, row in table.rows for cell in row]
+    assert all("is better; gi-bench's own, not comparable" in note for note in negatives.notes)
+    few = [cell for _, tables in built.classes for table in tables for _, _, row in table.rows for cell in row]
+    assert few
     assert all(cell.small == (cell.n < 30) for cell in few if cell.interval)
 
 
@@ -186,11 +209,12 @@ def test_what_was_not_computed_says_why(pair: list[Path]) -> None:
 
 
 def test_published_results_never_stand_beside_another_suite(pair: list[Path]) -> None:
-    assert build_page(pair).published == []
+    assert build_page(pair).published == ()
     assert "PaliGemma" not in render(build_page(pair))
 
 
-def test_foreign_text_stays_inert(tmp_path: Path) -> None:
+def _hostile(tmp_path: Path) -> Path:
+    """The page of a run that says bad things in every field."""
     rows = [
         replace(q, img_id=HOSTILE[i % len(HOSTILE)][:200], question=HOSTILE[i % len(HOSTILE)])
         for i, q in enumerate(questions())
@@ -208,24 +232,38 @@ def test_foreign_text_stays_inert(tmp_path: Path) -> None:
         explain=lambda q: HOSTILE[(q.index + 1) % len(HOSTILE)],
         manifest={"suite_note": HOSTILE[0], "packages": {HOSTILE[0]: HOSTILE[1]}},
     )
-    text = render(build_page([run]))
+    return write_report([run], tmp_path / "page.html")
+
+
+def test_foreign_text_stays_inert(tmp_path: Path) -> None:
+    text = _hostile(tmp_path).read_text(encoding="utf-8")
     page = _Page(text)
-    assert not [
-        tag for tag, _ in page.tags if tag in {"script", "iframe", "object", "embed", "link", "form", "base", "b"}
-    ]
+    assert not [tag for tag, _ in page.tags if tag in {"iframe", "object", "embed", "link", "form", "base", "b"}]
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    blocks = [one for one in scripts if one.get("type") == "application/json"]
+    assert len(scripts) - len(blocks) == 2, "Vega and our own; all else is data"
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in ("src", "href"):
             value = attributes.get(name)
-            assert value is None or value.startswith("data:image/"), value
+            assert value is None or value.startswith("data:image/") or re.fullmatch("#[a-z]+", value), value
     assert "{{7*7}}" in text, "a template in the data is not evaluated"
     assert "49{%" not in text
+    assert "<script>alert" not in text
     assert "\x00" not in text
     assert "\x1b" not in text
     for encoded in re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", text):
         assert b"<script" not in base64.b64decode(encoded)
     policy = next(a for tag, a in page.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
-    assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    rules = policy["content"] or ""
+    assert rules.startswith("default-src 'none'; img-src data: blob:")
+    assert "unsafe" not in rules
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_foreign_text_does_nothing_in_a_browser(tmp_path: Path, chromium: Chromium, scripts: bool) -> None:
+    with chromium.page(_hostile(tmp_path), scripts=scripts) as shown:  # fails on a dialog, an error or a request
+        assert shown.locator("main b, main iframe, main script").count() == 0
 
 
 def test_equal_input_gives_an_equal_page(pair: list[Path], tmp_path: Path) -> None:
@@ -300,9 +338,10 @@ def test_replies_stand_on_the_page_and_silence_gets_no_star(tmp_path: Path) -> N
     for folder in (sorry, other):
         score_run(folder, resamples=50)
     page = build_page([sorry, other])
-    rates = next(table for table in page.tables if table.title == "Absent findings")
-    column = rates.heads.index("false-positive rate of answers")
-    cells = {name: cells[column] for name, cells in rates.rows}
+    column = [head.title for head in page.headline.heads].index("false-positive rate of answers")
+    cells = {row.name: row.cells[column] for row in page.headline.bands[0].rows}
+    notes = {row.name: row.notes for row in page.headline.bands[0].rows}
+    assert "12 refused of 12 answers" in notes["sorry"]
     assert (cells["sorry"].value, cells["sorry"].best, cells["other"].best) == ("not computed", False, False)
     assert "takes no part: 0 of 6 answers" in cells["sorry"].reason
     answers, _, explanations = page.replies
@@ -317,7 +356,7 @@ def test_a_rate_of_false_alarms_says_what_words_alone_tell(tmp_path: Path) -> No
     """Absent things are asked for in words of their own here, so that no image is needed."""
     shown = [replace(p, label="polyp", phrase="jagged line" if p.is_negative else "round polyp") for p in phrases(60)]
     run = _run(tmp_path / "worded-1", variant="worded", rows=questions(72), shown=shown)
-    (table,) = [table for table in build_page([run]).tables if table.title == "Absent findings"]
-    cells = dict(zip(table.heads, table.rows[0][1], strict=True))
-    assert cells["false-positive rate of regions"].way == "told by words alone: 1.00"
+    headline = build_page([run]).headline
+    place = [head.title for head in headline.heads].index("false-positive rate of regions")
+    assert headline.bands[0].rows[0].cells[place].way == "told by words alone: 1.00"
     assert "told by words alone: 1.00" in render(build_page([run]))

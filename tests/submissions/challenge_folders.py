@@ -14,6 +14,31 @@ from PIL import Image
 
 from gi_bench.harness.metrics.text import corpus_scores
 
+# Asks the rows of tests.run_folders in subtask 2, whose digest has to be filled in.
+EDITION = """
+[editions.made2031]
+title = "Made Up 2031"
+competition = "made-2031"
+notes = ["a note for participants"]
+
+[editions.made2031.task1]
+suite = "made/one"
+dataset = "made/data"
+split = "test"
+rows = 8
+script = "submission_task1.py"
+
+[editions.made2031.task2]
+suite = "made/test"
+dataset = "made/data"
+split = "test"
+rows = 12
+sha256 = "{digest}"
+is_numbered = true
+script = "submission_task2.py"
+lines = "rows.jsonl"
+visuals = "shown"
+"""
 INFO = {
     "Participant_Names": "Inga Nilsen, Tor Berg",
     "Affiliations": "University of Bergen",

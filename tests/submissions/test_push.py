@@ -197,3 +197,63 @@ def test_a_pinned_script_goes_up_with_the_rest(hub: Hub, good: Challenge, gi_ben
     good.edit("run_answers.py", "from somewhere import load", f"from somewhere import load\nREVISION = '{'b' * 40}'")
     assert _push(gi_bench, good, "--yes").returncode == 0
     assert len(hub.commits) == 1
+
+
+def test_another_subtask_of_the_repository_stays(hub: Hub, good: Challenge, gi_bench: CommandLine) -> None:
+    hub.kinds[REPO], hub.files = "model", {"run_answers.py": b"", "README.md": b"of subtask 1", ".gitattributes": b""}
+    assert _push(gi_bench, good, "--yes").returncode == 0, "a folder of both subtasks replaces both"
+    hub.calls.clear()
+    for name in ("run_answers.py", "answers.json"):
+        (good.folder / name).unlink()
+    for more in ((), ("--yes",)):
+        done = _push(gi_bench, good, *more)
+        assert (done.returncode, hub.calls) == (2, [])
+        assert "holds subtask 1 too (run_answers.py), whose README.md would be replaced" in done.stderr
+        assert done.stderr.count("\n") == 1
+    hub.files = {"README.md": b"of anything", ".gitattributes": b""}
+    assert _push(gi_bench, good, "--yes").returncode == 0
+
+
+@dataclass
+class Keeping(Hub):
+    """A Hub that keeps what it is sent, and goes away before a chosen change."""
+
+    stop_at: int | None = None
+
+    def _step(self) -> None:
+        if self.stop_at is not None and len(self.calls) == self.stop_at:
+            raise KeyboardInterrupt
+
+    def create_repo(self, repo: str, *, repo_type: str, private: bool, exist_ok: bool) -> None:
+        self._step()
+        assert self.kinds.get(repo) is None
+        super().create_repo(repo, repo_type=repo_type, private=private, exist_ok=exist_ok)
+        self.kinds[repo] = repo_type
+
+    def create_commit(self, repo: str, operations: list[Any], **options: Any) -> SimpleNamespace:
+        self._step()
+        made = super().create_commit(repo, operations, **options)
+        self.files |= self.commits[-1]
+        return made
+
+
+def test_an_upload_that_was_interrupted_goes_on(
+    good: Challenge, gi_bench: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_test")
+    good.edit("run_answers.py", "from somewhere import load", "from somewhere import load\nREVISION = 'main'")
+    ends = []
+    for stop_at in (None, 0, 1, 2):
+        hub = Keeping(stop_at=stop_at)
+        monkeypatch.setattr(huggingface_hub, "HfApi", lambda token=None, hub=hub: hub)
+        if stop_at is not None:
+            assert _push(gi_bench, good, "--yes").returncode == 130
+            assert len(hub.calls) == stop_at
+            hub.stop_at = None
+        done = _push(gi_bench, good, "--yes")
+        assert done.returncode == 0, done.stderr
+        assert f'REVISION = "{str(len(hub.commits) - 1) * 40}"'.encode() in hub.files["run_answers.py"]
+        ends.append({name: content for name, content in hub.files.items() if name != "run_answers.py"})
+    assert ends[1:] == ends[:1] * 3

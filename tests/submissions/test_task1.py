@@ -18,10 +18,12 @@ from gi_bench.harness.engine.run import Settings, evaluate
 from gi_bench.harness.errors import GiBenchError, UnfitRunError
 from gi_bench.harness.store import open_run
 from gi_bench.submissions import task1
+from gi_bench.submissions.client import CLIENT
 from gi_bench.submissions.command import after_run
 from gi_bench.submissions.editions import Task1, edition_of, editions
 from gi_bench.submissions.info import EXAMPLE, Team
-from gi_bench.submissions.template import CLIENT, read_template, sections
+from gi_bench.submissions.template import read_template, sections
+from gi_bench.submissions.wanted import Wanted
 from tests.command_line import CommandLine
 from tests.run_folders import questions, write_run
 from tests.submissions.stand_ins import environment, write_phantom_rows
@@ -137,7 +139,7 @@ def test_only_the_edit_sections_change_and_the_patches_fit(name: str, tmp_path: 
     assert cut.before + cut.first + cut.between + cut.second + cut.after == template
     info = Team("A \"'\\ \n{x}", "</script>", ("a@b.no",), 'T"""', "Ærø", "'''\nimport os")
     run = open_run(write_run(tmp_path / "run"))
-    text = task1.script_text(template, task1.Wanted(edition, info, "a/b"), table, None, run)
+    text = task1.script_text(template, Wanted(edition, info, "a/b"), table, None, run)
     for piece in (cut.before, cut.between, cut.after):
         assert piece in text
     assigned = next(node for node in ast.parse(text).body if isinstance(node, ast.Assign)
@@ -163,7 +165,7 @@ def test_a_model_that_cannot_be_written_out_leaves_two_places(
     score_run(run, resamples=10)
     edition = edition_of("medico2025-task1", "task1", "made2030", made / "editions2026.toml")
     team = Team.read(made / "team.toml")
-    lines = task1.write(open_run(run), tmp_path / "out", task1.Wanted(edition, team, "team/model"))
+    lines = task1.write(open_run(run), tmp_path / "out", Wanted(edition, team, "team/model"))
     assert "fill the two places marked BRING YOUR MODEL" in " ".join(lines)
     text = (tmp_path / "out" / "submission_task1.py").read_text(encoding="utf-8")
     assert text.count("# >>> BRING YOUR MODEL (1 of 2)") == text.count("# >>> BRING YOUR MODEL (2 of 2)") == 1
@@ -262,7 +264,7 @@ def test_wrong_files_are_one_line(
 def test_runs_of_other_rows_are_refused(tmp_path: Path) -> None:
     team = Team("A", "B", ("a@b.no",), "T", "N")
     official = editions()["medico2025"]
-    wanted = task1.Wanted(official, team, "a/b")
+    wanted = Wanted(official, team, "a/b")
     for name, options, told in (
         ("other", {}, "has 12 questions, MediaEval Medico 2025 asks 1,500"),
         ("limited", {"manifest": {"recipe": {"limit": 12}}}, "cut short with --limit 12"),
@@ -286,11 +288,11 @@ def test_the_official_rows_are_known_by_their_digest(tmp_path: Path, shared: Pat
         edition = editions()[f"medico{year}"]
         run = write_run(tmp_path / year, rows=rows, shown=[])
         score_run(run, resamples=10)
-        task1.write(open_run(run), tmp_path / f"out{year}", task1.Wanted(edition, team, "a/b"))
+        task1.write(open_run(run), tmp_path / f"out{year}", Wanted(edition, team, "a/b"))
     swapped = [rows[1], rows[0], *rows[2:]]
     run = write_run(tmp_path / "swapped", rows=swapped, shown=[])
     with pytest.raises(UnfitRunError, match="not of the rows that MediaEval Medico 2025 asks"):
-        task1.write(open_run(run), tmp_path / "out", task1.Wanted(editions()["medico2025"], team, "a/b"))
+        task1.write(open_run(run), tmp_path / "out", Wanted(editions()["medico2025"], team, "a/b"))
 
 
 def test_a_run_tells_the_command_that_submits_it(tmp_path: Path) -> None:

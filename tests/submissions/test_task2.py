@@ -14,45 +14,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gi_bench.harness.schema import AtomicPair, Question, Region, Reply
-from gi_bench.harness.store import open_run, read_predictions, write_part
+from gi_bench.harness.placing import ENDING
+from gi_bench.harness.schema import AtomicPair, Picture, Question, Region, Reply
+from gi_bench.harness.store import open_run, pictures_path, read_predictions, write_part
 from gi_bench.harness.suites import kvasir_rows
 from gi_bench.harness.suites.kvasir import TASK1, TASK2, _pick
 from gi_bench.harness.suites.specs import rows_digest
+from gi_bench.harness.tables import write_records
 from gi_bench.submissions import task2
+from gi_bench.submissions.client import CLIENT
 from gi_bench.submissions.editions import Edition, Task1, Task2, edition_named, editions
 from gi_bench.submissions.info import EXAMPLE, Team
 from gi_bench.submissions.pictures import images_of
 from gi_bench.submissions.readme import plain
-from gi_bench.submissions.template import CLIENT
 from gi_bench.submissions.visuals import COLOR, overlay
 from tests.command_line import CommandLine, Done
+from tests.locked import held_elsewhere
 from tests.run_folders import SIZE, questions, square, write_run
-
-EDITION = """
-[editions.made2031]
-title = "Made Up 2031"
-competition = "made-2031"
-notes = ["a note for participants"]
-
-[editions.made2031.task1]
-suite = "made/one"
-dataset = "made/data"
-split = "test"
-rows = 8
-script = "submission_task1.py"
-
-[editions.made2031.task2]
-suite = "made/test"
-dataset = "made/data"
-split = "test"
-rows = 12
-sha256 = "{digest}"
-is_numbered = true
-script = "submission_task2.py"
-lines = "rows.jsonl"
-visuals = "shown"
-"""
+from tests.submissions.challenge_folders import EDITION
 
 
 class Kit:
@@ -645,3 +624,54 @@ def test_the_number_of_shared_rows_is_what_the_rows_say(official: dict[str, list
              if isinstance(one.task1, Task1) and one.task2 is not None
              and {one.task1.sha256, one.task2.sha256} == pinned]  # fmt: skip
     assert found == [count] * 2
+
+
+def test_two_at_once_do_not_write_one_folder(kit: Kit) -> None:
+    with held_elsewhere(kit.top, f".out.lock{ENDING}"):
+        kit.refused("writes out")
+    assert kit.submit().returncode == 0
+    before = _bytes(kit.out)
+    with held_elsewhere(kit.top, f".out.lock{ENDING}"):
+        kit.refused("another process")
+    assert _bytes(kit.out) == before
+
+
+def test_subtask_1_is_not_written_into_the_folder_of_subtask_2(kit: Kit) -> None:
+    assert kit.submit().returncode == 0
+    before = _bytes(kit.out)
+    record = json.loads(before["gi-bench.json"])
+    (kit.out / "gi-bench.json").write_text(json.dumps({**record, "task": "task1"}), encoding="utf-8")
+    kit.refused("holds the submission to made2031, task1")
+    (kit.out / "gi-bench.json").unlink()
+    kit.refused("holds files that gi-bench did not write")
+    for name in before:
+        if name != "README.md":
+            (kit.out / name).unlink(missing_ok=True)
+    kit.refused("did not write (README.md)")
+
+
+def test_pictures_have_the_sizes_of_the_suites_images(kit: Kit) -> None:
+    """Whatever the size of a stored region: an image of 96 x 48 gets masks, boxes and overlays of 96 x 48."""
+    run = write_run(kit.top / "other", shown=[], fingerprint="9" * 64)
+    small = np.zeros((24, 48), dtype=bool)
+    small[4:10, 8:16] = True
+    shown = (Region.from_mask("polyp", small), Region.from_mask("polyp", np.zeros((96, 192), dtype=bool)))
+    path = run / "predictions" / "part-00000.parquet"
+    write_part(path, [replace(one, regions=shown) for one in read_predictions(path)])
+    stored = [replace(one, width=96, height=48) for one in open_run(run).pictures.values()]
+    write_records(pictures_path(run, "9" * 64), stored, Picture)
+    done = kit.submit(run="other")
+    assert done.returncode == 0, done.stderr
+    entries = [entry for row in kit.rows() for entry in row["visual_explanation"]]
+    assert [entry["type"] for entry in entries] == ["segmentation_mask", "bounding_box", "overlay"] * 12
+    for entry in entries:
+        if entry["type"] == "bounding_box":
+            assert entry["data"] == [[16, 8, 32, 20]]
+            assert "96 x 48 image" in entry["description"]
+            continue
+        with Image.open(kit.out / entry["data"]) as picture:
+            assert picture.size == (96, 48)
+            assert entry["type"] == "overlay" or picture.getbbox() == (16, 8, 32, 20)
+    square_one = Region.from_mask("polyp", np.ones((24, 24), dtype=bool))
+    write_part(path, [replace(one, regions=(square_one,)) for one in read_predictions(path)])
+    kit.refused("a region of row 0 has 24 x 24 pixels, its image 96 x 48", run="other")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.baselines.florence2.base import DECODER_TOKENS, TOKENS
 from gi_bench.baselines.florence2.prompts import TASK_TOKENS
 
 if TYPE_CHECKING:
@@ -98,20 +99,13 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Florence2ForConditionalGe
         attention_dropout=0.0,
         activation_dropout=0.0,
         init_std=spread,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=2,
-        forced_bos_token_id=None,
-        forced_eos_token_id=None,
+        **DECODER_TOKENS,
     )
     config = Florence2Config(
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
+        **TOKENS,
     )
     return Florence2ForConditionalGeneration(config)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.harness.analysis.verify.methods import Method, Rows, Unavailable, library_version
 from gi_bench.harness.analysis.verify.texts import answers
-from gi_bench.harness.encoders import find_checkpoint
+from gi_bench.harness.encoders import find_checkpoint, quiet
 from gi_bench.harness.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -45,7 +44,8 @@ def _bertscore(run: Run) -> Rows | str | Unavailable:
         return Unavailable(error.line())
     if layer is None or checkpoint.label not in definition:
         return Unavailable(f"the scores were made with another encoder than {wanted}", "give it with --bertscore-model")
-    with _quiet():
+    # bert-score writes lines of its own to standard error.
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
         if reason := _defect(checkpoint.folder):
             return Unavailable(reason)
         pairs = [pair for pair in texts.distinct() if pair[0].strip() and pair[1].strip()]
@@ -54,23 +54,6 @@ def _bertscore(run: Run) -> Rows | str | Unavailable:
     for pair in texts.distinct():
         values.setdefault(pair, 0.0)
     return texts.mean(values, f"score(model_type={checkpoint.name!r}, num_layers={layer.group(1)}), mean of F1")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' bars and bert-score's lines on standard error."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _defect(folder: Path) -> str | None:

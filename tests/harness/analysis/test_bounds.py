@@ -195,9 +195,11 @@ def test_terminal_json_and_page_say_the_same(tmp_path: Path, capsys: pytest.Capt
     exact = next(way for way in page.ways if way.metric == "fact accuracy")
     assert exact.share.startswith("60 % [")
     assert (exact.floor, exact.ceiling) == ("0.2500, floor", "0.8750, ceiling")
-    (answers,) = [table for table in page.tables if table.title == "Facts"]
-    assert [name for name, _ in answers.rows] == ["model", "floor (floor)"], "a ceiling covers other rows"
-    assert "of the way" in answers.rows[0][1][0].way
+    names = [[row.name for row in band.rows] for band in page.headline.bands]
+    assert names == [["model"], ["floor (floor)"], ["ceiling (ceiling)"]], "each in a band of its own"
+    (facts,) = [i for i, head in enumerate(page.headline.heads) if head.title == "fact accuracy"]
+    assert "of the way" in page.headline.bands[0].rows[0].cells[facts].way
+    assert "Ceilings: know the references" in render(page)
     assert "Floors and ceilings" in render(page)
     alone = build_page([model])
     assert ways([]) == []
@@ -211,5 +213,5 @@ def test_runs_without_bounds_are_told_what_makes_them(tmp_path: Path, capsys: py
     assert "--bounds" in error
     assert error.count("\n") == 1
     score_run(model, metrics=EXACT, resamples=20)
-    assert build_page([model]).ways == []
+    assert build_page([model]).ways == ()
     assert bound_lines([]) == []

@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gi_bench.harness.analysis.scoring import score_run
+from gi_bench import __version__
+from gi_bench.harness import provenance
+from gi_bench.harness.analysis.scoring import current_scores, score_run
+from gi_bench.harness.analysis.verify import verify_run
 from gi_bench.harness.cli import _main
+from gi_bench.harness.engine import imported
 from gi_bench.harness.engine.imported import Reading, import_predictions
 from gi_bench.harness.engine.matching import match_rows
 from gi_bench.harness.engine.prediction_files import PredictionFile
 from gi_bench.harness.errors import DataError
+from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.registry import load_suite
 from gi_bench.harness.store import open_run
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
@@ -59,6 +64,45 @@ def test_every_format_gives_the_same_scores(tmp_path: Path, name: str) -> None:
         assert found.value == pytest.approx(1.0, abs=0.05)
     assert scores.find("exact_match").value == 1.0  # type: ignore[union-attr]
     assert folder.parent == tmp_path / "runs" / SUITE.name.replace("/", "-"), "a team's name never becomes a path"
+
+
+def test_a_file_given_again_is_neither_read_nor_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, output = _write(tmp_path / "p.jsonl", _rows()), tmp_path / "runs"
+    folder = import_predictions(path, SUITE, output)
+    scores = score_run(folder, resamples=5)
+    content = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    with monkeypatch.context() as patched:
+        patched.setattr(imported, "match_rows", None)
+        assert import_predictions(path, SUITE, output) == folder
+    assert current_scores(folder, resamples=5) == scores
+    assert content == {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    assert current_scores(folder, resamples=6) is None
+    assert current_scores(folder, resamples=5, settings=MetricSettings(bertscore_model="offline")) is None
+
+    part = folder / "predictions" / "part-00000.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(b"no Parquet")
+    assert current_scores(folder, resamples=5) is None
+    assert import_predictions(path, SUITE, output) == folder
+    assert part.read_bytes() == whole, "a folder that was changed is made again"
+    for changed in ({"reading": Reading(visuals=False)}, {"name": "other"}):
+        with monkeypatch.context() as patched:
+            patched.setattr(imported, "match_rows", None)
+            with pytest.raises(TypeError, match="not callable"):
+                import_predictions(path, SUITE, output, **changed)  # type: ignore[arg-type]
+
+
+def test_a_file_that_points_to_masks_is_read_again(tmp_path: Path) -> None:
+    """Its regions lie in files of their own, which nothing watches."""
+    Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+    rows = _rows(LARGER)
+    index = next(i for i, q in enumerate(LARGER.questions) if q.finding is not None)
+    rows[index]["visual_explanation"] = [{"type": "segmentation_mask", "data": "mask.png"}]
+    path = _write(tmp_path / "p.jsonl", rows)
+    first = open_run(import_predictions(path, LARGER, tmp_path / "runs")).predictions["question", index].regions
+    Image.new("L", (64, 64), 0).save(tmp_path / "mask.png")
+    second = open_run(import_predictions(path, LARGER, tmp_path / "runs")).predictions["question", index].regions
+    assert first != second
 
 
 def test_rows_without_index_are_found_by_image_and_text_in_order() -> None:
@@ -287,6 +331,10 @@ def test_visual_explanations_become_regions_and_are_scored(tmp_path: Path) -> No
         assert any("1 heatmap" in note for note in scores.notes)
         values.append(found.value)
     assert values[0] == values[1] == values[2]
+    run = next((tmp_path / "runs").rglob("p0-*"))
+    verified = verify_run(run).verified["visual_iou"]
+    assert {one.difference for one in verified if one.stored is not None} <= {0.0}
+    assert next(one.found for one in verified if one.slice_by == "all") == values[0]
     no = score_run(import_predictions(path, LARGER, tmp_path / "runs", reading=Reading(visuals=False)), resamples=0)
     assert no.find("visual_iou") is None
 
@@ -313,3 +361,12 @@ def test_visual_explanations_that_cannot_be_read_are_named(tmp_path: Path, entry
     with pytest.raises(DataError, match=message) as error:
         import_predictions(_write(tmp_path / "p.jsonl", rows), SUITE, tmp_path / "runs")
     assert "prediction 2" in str(error.value)
+
+
+def test_the_manifest_says_which_code_read_the_file(tmp_path: Path) -> None:
+    run = import_predictions(
+        _write(tmp_path / "p.jsonl", _rows(LARGER)), LARGER, tmp_path / "runs", command="gi-bench x"
+    )
+    code = open_run(run).manifest.code
+    assert code.package == provenance.package_digest()
+    assert (code.version, code.command, code.plugins) == (__version__, "gi-bench x", {})

@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 
 from gi_bench.harness.metrics import text
 from gi_bench.harness.metrics.meteor import cut_words, meteor, meteor_scores, stem, tokenize
-from gi_bench.harness.metrics.tokens import cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
+from gi_bench.harness.metrics.overlap import shared_ngrams
+from gi_bench.harness.metrics.tokens import Block, cut_13a, cut_rouge, tokenize_13a, tokenize_rouge
 
 EDGES = [
     ("", "one polyp"),
@@ -174,6 +177,21 @@ def test_scores_do_not_depend_on_the_other_rows(references: list[str]) -> None:
     assert np.array_equal(text.bleu_rows(pairs), np.concatenate([text.bleu_rows([pair]) for pair in pairs]))
 
 
+@pytest.mark.parametrize("alphabet", [2, 300, 40_000, 2**31 - 1])
+def test_shared_ngrams_equal_counted_ones(alphabet: int) -> None:
+    chance = np.random.default_rng(alphabet)
+    ours, theirs = (chance.integers(alphabet - min(alphabet, 90), alphabet, (70, width)) for width in (60, 45))
+    lengths = chance.integers(0, 61, 70), chance.integers(0, 46, 70)
+    block = Block(np.arange(70), ours.astype(np.int32), theirs.astype(np.int32), *lengths)
+    for order, found in enumerate(shared_ngrams(block, 6), start=1):
+        for row in range(70):
+            a, b = (
+                Counter(tuple(side[row, i : i + order]) for i in range(int(length[row]) - order + 1))
+                for side, length in ((ours, lengths[0]), (theirs, lengths[1]))
+            )
+            assert found[row] == (a & b).total()
+
+
 def test_very_long_texts_are_counted_without_a_square_of_their_length() -> None:
     words = " ".join(f"w{i % 700}" for i in range(9000))
     pairs = [(words, words[:-3]), ("polyp", words)]
@@ -203,6 +221,18 @@ def test_meteor_equals_nltk(references: list[str], shared: Path, monkeypatch: py
         assert tokenize(prediction) == [token.lower() for token in ours]
         expected = single_meteor_score(theirs, ours, wordnet=wordnet)
         assert found == pytest.approx(expected, abs=1e-12), (prediction, reference)
+
+
+def test_nltk_stays_whole_for_others() -> None:
+    """The stemmer and tokenizers of METEOR are loaded without the rest of NLTK, and nothing is left half loaded."""
+    code = (
+        "import sys; from gi_bench.harness.metrics.meteor import stem, tokenize\n"
+        "assert (stem('polyps'), tokenize('It\\'s one. No two.')) == "
+        "('polyp', ['it', \"'s\", 'one', '.', 'no', 'two', '.'])\n"
+        "assert not {'nltk', 'sklearn', 'pandas'} & set(sys.modules)\n"
+        "import nltk; assert nltk.stem.PorterStemmer().stem('polyps') == 'polyp'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_synonyms_equal_wordnet(references: list[str], shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
