@@ -481,7 +481,8 @@
     at("close").addEventListener("click", () => at("zoom").close());
     at("zoom").addEventListener("click", (event) => { if (event.target === at("zoom")) at("zoom").close(); });
     addEventListener("keydown", pressed);
-    addEventListener("hashchange", restore);
+    // A link to another part of the page leaves filters and example alone.
+    addEventListener("hashchange", () => { if (location.hash.includes("=")) restore(); });
   }
   options();
   section.hidden = false;

@@ -219,6 +219,9 @@ def test_a_link_brings_back_the_example_and_its_filters(written: Path, chromium:
         assert page.locator("#browse-search").input_value() == "forceps"
         page.reload()
         assert page.locator("#browse-example .where").inner_text() == asked
+        page.evaluate("location.hash = 'browser-title'")
+        page.wait_for_timeout(50)
+        assert status(page) == "30 of 120 rows", "a link to a part of the page clears nothing"
         page.evaluate("location.hash = 'example=question-<img>&class=nonsense&sort=__proto__'")
         page.get_by_text("All 120 rows").wait_for()
 
