@@ -268,6 +268,7 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
         spec,
         (what, "run", "value", "95 % interval", "n"),
         tuple(rows),
+        is_wide=len({row["run"] for row in values}) > 5,
     )
 
 
