@@ -11,13 +11,13 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gi_bench import __version__
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.terminal import clean_warning, say, say_text
+from gi_bench.harness.terminal import clean, clean_warning, say, say_text
 
 SUMMARY = "Evaluate visual question answering models on gastrointestinal endoscopy images."
 # Of sysexits.h: an internal software error. 1 is taken: verify and audit found something.
@@ -90,7 +90,30 @@ def main(arguments: list[str] | None = None) -> None:
     import warnings
 
     warnings.formatwarning = clean_warning
+    _clean_logs()
     sys.exit(_main(sys.argv[1:] if arguments is None else arguments))
+
+
+def _clean_logs() -> None:
+    """Let what libraries log, texts of foreign files and servers in it, lose its force like all else on a terminal."""
+    import logging
+
+    class Record(logging.LogRecord):
+        """A record whose message is one clean line, and so is the traceback that it may carry."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            if self.exc_info and self.exc_info[0] is not None:
+                self.exc_text = _one_line(logging.Formatter().formatException(self.exc_info))
+
+        def getMessage(self) -> str:  # noqa: N802 (logging's name)
+            return _one_line(super().getMessage())
+
+    logging.setLogRecordFactory(Record)
+
+
+def _one_line(text: str) -> str:
+    return clean(" ".join(text.split()))
 
 
 _INTERRUPTED = "interrupted; finished parts are kept: run the same command again to go on"

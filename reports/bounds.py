@@ -67,12 +67,7 @@ def ways(found: Sequence[Share]) -> list[Way]:
 
 def lines(found: Sequence[Share]) -> dict[tuple[str, str], str]:
     """What stands below a value in the tables of scores, by metric and name of the run."""
-    return {
-        (one.metric, one.run): f"{share_text(one)} of the way from {_number(one.floor_value)} to "
-        f"{_number(one.ceiling_value)}, with {_number(one.value)} on {one.n:,} shared rows"
-        for one in found
-        if one.share is not None
-    }
+    return {(one.metric, one.run): f"{share_text(one)} of the way" for one in found if one.share is not None}
 
 
 def _number(value: float | None) -> str:

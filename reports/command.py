@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -37,14 +38,19 @@ def report(
             "answer only, or else the first).",
         ),
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="DIR", help="Folder for the pictures that the page has no room for."),
+    ] = None,
     as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Write a comparison page of runs, or the page of a study."""
     from gi_bench.harness.outputs import without_own_files
 
-    given = without_own_files(runs, partial(say, err=as_json))
-    page = write_page(given, output, title, baseline)
+    aside = partial(say, err=as_json)
+    given = without_own_files(runs, aside)
+    page = write_page(given, output, title, baseline, pictures_dir=pictures, tell=aside)
     if as_json:
         say_text(json.dumps({"report": str(page), "runs": [str(path) for path in given]}, indent=1, ensure_ascii=False))
     else:
@@ -52,7 +58,13 @@ def report(
 
 
 def write_page(
-    runs: list[Path], output: Path | None = None, title: str | None = None, baseline: str | None = None
+    runs: list[Path],
+    output: Path | None = None,
+    title: str | None = None,
+    baseline: str | None = None,
+    *,
+    pictures_dir: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the page that the command makes of some folders.
 
@@ -61,6 +73,8 @@ def write_page(
         output: HTML file; None for ``report.html`` beside the first run, ``study.html`` in a study.
         title: of the page; None for its own.
         baseline: name, variant or folder of the run that the others are held against; None for the page's choice.
+        pictures_dir: folder for the pictures that the page has no room for.
+        tell: gets a line for each thing to know before the page is passed on.
 
     Returns:
         The file.
@@ -73,6 +87,8 @@ def write_page(
     studies = [path for path in runs if _is_study(path)]
     if studies and len(runs) > 1:
         raise GiBenchError("a study has a page of its own", where=studies[0], do="give its folder alone, without runs")
+    if studies and pictures_dir is not None:
+        raise GiBenchError("a study shows no pictures of images", where="--pictures", do="leave it out")
     if studies and baseline is not None:
         raise GiBenchError("a study names its own baseline", where="--baseline", do="leave it out")
     if studies:
@@ -81,7 +97,8 @@ def write_page(
         return write_study_report(studies[0], output or _study_page(studies[0]), title)
     from gi_bench.reports.comparison import write_report
 
-    return write_report(runs, output or _default(runs), title, baseline)
+    page = output or _default(runs)
+    return write_report(runs, page, title, baseline, pictures_dir=pictures_dir, tell=tell)
 
 
 def _is_study(path: Path) -> bool:

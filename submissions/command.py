@@ -53,6 +53,7 @@ COMMAND = CommandEntry(
         ("the repository of subtask 1", "gi-bench submit task1 RUN --info team.toml --repo USER/NAME -o task1"),
         ("the folder of subtask 2", "gi-bench submit task2 RUN --info team.toml --repo USER/NAME -o task2"),
         ("what the organisers will look at, before they do", "gi-bench submit check task1"),
+        ("what its script answered on another machine", "gi-bench submit agreement RUN predictions_1.json"),
         ("one file to hand in", "gi-bench submit pack task2 -o task2.zip"),
         ("onto the Hub", "gi-bench submit push task1 --repo USER/NAME"),
     ],

@@ -16,12 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gi_bench.harness import files
+from gi_bench.baselines import registration
+from gi_bench.baselines.registration import HERE
+from gi_bench.harness import files, registry
 from gi_bench.harness.analysis.scoring import score_run
+from gi_bench.harness.suites.specs import rows_digest
+from gi_bench.submissions.info import EXAMPLE
 from tests.command_line import CommandLine, Done
 from tests.conftest import MadeOnce
 from tests.hostile import LIMIT, mutations, within
-from tests.run_folders import write_run
+from tests.run_folders import questions, write_run
+from tests.submissions.challenge_folders import EDITION, write_challenge, write_edition
 
 IMAGES = 4
 
@@ -73,6 +78,28 @@ def _fill(folder: Path) -> None:
     run = write_run(folder / "runs" / "made-test" / "tested-dddddddd")
     files.write_json(run / "training.json", {"seen": ["img0"], "source": "x", "image_count": 2})
     score_run(run, resamples=0)
+    _fill_settings(folder)
+
+
+def _fill_settings(folder: Path) -> None:
+    """An adapter, a plugin, a team, editions, and what the script of a submission wrote."""
+    shutil.copytree(HERE / "weights" / "multitask_r128-tiny", folder / "adapter")
+    (folder / "plugin.py").write_text(_PLUGIN, encoding="utf-8")
+    (folder / "team.toml").write_text(EXAMPLE, encoding="utf-8")
+    write_challenge(folder / "team", write_edition(folder / "more.toml"))
+    edition = EDITION.format(digest=rows_digest(questions(), is_numbered=True))
+    (folder / "made.toml").write_text(edition, encoding="utf-8")
+    rows = [{"index": q.index, "img_id": q.img_id, "question": q.question, "answer": "a polyp"} for q in questions()]
+    (folder / "out.json").write_text(json.dumps({"predictions": rows, "gpu_name": "T4"}), encoding="utf-8")
+    (folder / "variants").mkdir()
+    shutil.copyfile(HERE / "variants.toml", folder / "variants" / "variants.toml")
+
+
+_PLUGIN = """
+from tests.scripted import ScriptedModel, entry
+
+MODELS = [entry(ScriptedModel(), "scripted")]
+"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +113,10 @@ class Case:
 
 _SUITE = "kvasir-vqa-x1/test --data {}/data"
 _RUN = "runs/made-test/tested-dddddddd"
+_SUBMIT = (
+    f"submit task2 {{}}/{_RUN} --info {{}}/team.toml --repo team/model --edition made2031 --editions {{}}/made.toml"
+)
+_SHORT = f"-s {_SUITE} --backbone tiny --limit 1 --tasks answer --device cpu -o {{}}/short"
 CASES = [
     *(
         Case(f"said{kind}", f"score --predictions {{}}/said{kind} -s {_SUITE} --check")
@@ -109,23 +140,42 @@ CASES = [
             "../pictures-ffffffff.parquet",
         )
     ),
+    Case("team.toml", f"{_SUBMIT} -o {{}}/submitted"),
+    Case("made.toml", f"{_SUBMIT} -o {{}}/submitted"),
+    Case("more.toml", "submit check {}/team --editions {}/more.toml"),
+    Case("out.json", f"submit agreement {{}}/{_RUN} {{}}/out.json"),
+    Case("plugin.py", f"run -m scripted --plugin {{}}/plugin.py {_SHORT}"),
+    *(
+        Case(f"adapter/{name}", f"run -m multitask_r128 --checkpoint {{}}/adapter {_SHORT}")
+        for name in ("adapter_config.json", "card.json")
+    ),
+    Case("variants/variants.toml", "models"),
     Case(f"{_RUN}/training.json", f"score {{}}/{_RUN} --resamples 0", is_stored=True),
 ]  # fmt: skip
 
 
 @pytest.fixture
-def folder(made_once: MadeOnce, gi_bench: CommandLine, tmp_path: Path) -> Path:
+def folder(made_once: MadeOnce, gi_bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = made_once("hostile", _fill)
     copied = tmp_path / "all"
     shutil.copytree(made, copied)
     done = _do(gi_bench, copied, f"split {_SUITE} --test-share 0.5 --no-near-duplicates -o {{}}/split.json")
     assert done.returncode == 0, done.stderr
+    # The variants are those of the folder, with the weights that the package ships.
+    (copied / "variants" / "weights").symlink_to(HERE / "weights")
+    monkeypatch.setattr(registration, "HERE", copied / "variants")
+    monkeypatch.setattr(registry, "_plugin_entries", {group: [] for group in registry._plugin_entries})
     return copied
 
 
 def _do(gi_bench: CommandLine, folder: Path, command: str) -> Done:
     with within(LIMIT):
-        return gi_bench(*command.format(*[folder] * command.count("{}")).split())
+        return _undisturbed(gi_bench, folder, command)
+
+
+def _undisturbed(gi_bench: CommandLine, folder: Path, command: str) -> Done:
+    registration._content.cache_clear()
+    return gi_bench(*command.format(*[folder] * command.count("{}")).split())
 
 
 def _check(done: Done, told: str, codes: Sequence[int] = (0, 2)) -> None:
@@ -142,7 +192,8 @@ def _try(case: Case, gi_bench: CommandLine, folder: Path, seed: int, count: int,
     """Try a file in every ``step``-th of its mutations; give how many were refused."""
     path, page = folder / case.file, folder / "page.html"
     whole = path.read_bytes()
-    _check(_do(gi_bench, folder, case.command), case.file, (0,))
+    # Without a limit: it loads the libraries that the others find loaded.
+    _check(_undisturbed(gi_bench, folder, case.command), case.file, (0,))
     before = page.read_bytes() if page.exists() else b""
     refused = 0
     for told, content in mutations(path, seed, count)[::step]:

@@ -6,12 +6,16 @@ import json
 import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gi_bench.harness.cli import _main
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.harness.suites.specs import rows_digest
 from gi_bench.submissions.client import CLIENT
 from gi_bench.submissions.folder import RECORD
@@ -123,8 +127,6 @@ def _run(folder: Path) -> list[object]:
 
 
 def _import(folder: Path) -> list[object]:
-    from gi_bench.harness.suites.phantom.suite import PhantomSuite
-
     rows = [{"index": q.index, "answer": "one polyp"} for q in PhantomSuite("validation", 3).questions]
     (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return ["score", "--predictions", folder / "mine.jsonl", "-s", _SUITE, "-o", folder / "runs", "--resamples", 0]
@@ -179,7 +181,6 @@ def _train(folder: Path, steps: int = 3) -> Callable[[], None]:
         from gi_bench.baselines.registration import HERE, definitions
         from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
         from gi_bench.baselines.training.settings import Running
-        from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
         backbone = load_backbone(HERE / "weights" / "tiny-florence2")
         material, running = Material(PhantomSuite("validation", 3)), Running(device="cpu", save_every=1)
@@ -232,6 +233,20 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
 }  # fmt: skip
 
 
+def _study(folder: Path) -> list[object]:
+    return ["study", "confidence", "--seeds", 1, "--steps", 1, "--batch-rows", 4, "--beams", 1, "--device", "cpu",
+            "-o", folder / "studies"]  # fmt: skip
+
+
+@pytest.fixture
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies train and run on the first scenes."""
+    from gi_bench.baselines.studies.running import Workshop
+
+    suites = {"phantom/test": PhantomSuite("test", 2), "phantom/train-small": PhantomSuite("train", 3)}
+    monkeypatch.setattr(Workshop, "_load", lambda self, name: suites[name])
+
+
 # Of the places of one command, by default: runs at all of them take minutes.
 _SAMPLE = 5
 
@@ -255,3 +270,75 @@ def test_a_killed_training_ends_with_the_same_bytes_wherever_it_was_killed(
     case: Callable[..., Case], command: str
 ) -> None:
     print(f"{command}: {case(TRAININGS[command]).check()}")
+
+
+def test_a_killed_study_ends_with_the_same_bytes(
+    case: Callable[..., Case], few_images: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the weights that are shipped: kills of trainings have cases of their own."""
+    from gi_bench.baselines.studies.running import Workshop
+
+    monkeypatch.setattr(Workshop, "_checkpoint", lambda self, one, seed: one.variant.bundled("tiny"))
+    case(_study).check(2)
+
+
+@pytest.mark.slow(reason="kills a study at all of its places, which takes minutes")
+def test_a_killed_study_ends_with_the_same_bytes_wherever_it_was_killed(
+    case: Callable[..., Case], few_images: None
+) -> None:
+    print(f"study: {case(_study).check()}")
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+from tests.kills import die_at
+from gi_bench.baselines.training import settings
+
+settings.REPORT_EVERY = 1
+folder = Path(sys.argv[1])
+if sys.argv[2] != "whole":
+    die_at(folder, int(sys.argv[2]))
+sys.argv[1:] = []
+{command}
+"""
+_KILLED = {
+    "run": """
+from gi_bench.harness.cli import main
+from tests.test_kills import _run
+
+main([str(one) for one in [*_run(folder), "--plugin", folder.parents[1] / "plugin.py"]])
+""",
+    "train": """
+from tests.test_kills import _train
+
+_train(folder)()
+""",
+}
+
+
+def _process(folder: Path, command: str, number: int | str) -> int:
+    """Give a command in a process of its own; its exit code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [sys.executable, "-c", _PROCESS.format(command=_KILLED[command]), str(folder), str(number)]
+    done = subprocess.run(arguments, cwd=Path(__file__).parents[1], capture_output=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
+    return done.returncode
+
+
+@pytest.mark.slow(reason="starts and kills a dozen processes, which load torch")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+@pytest.mark.parametrize(("command", "count"), [("run", 6), ("train", 4)])
+def test_a_process_that_was_really_killed_goes_on(
+    case: Callable[..., Case], tmp_path: Path, command: str, count: int
+) -> None:
+    made = case({"run": _run, "train": _train}[command])
+    counted, given = made.folder("counted")
+    changes = len(places_of(counted, lambda: made.finish(given)))
+    assert _process(tmp_path / "whole" / "work", command, "whole") == 0
+    whole = contents(tmp_path / "whole" / "work", masked)
+    for number in [round(one * (changes - 1) / (count - 1)) for one in range(count)]:
+        folder = tmp_path / f"killed-{number}" / "work"
+        assert _process(folder, command, number) == -signal.SIGKILL, f"place {number} of {changes}"
+        assert _process(folder, command, "whole") == 0
+        assert contents(folder, masked) == whole, f"killed before change {number} of {changes}"

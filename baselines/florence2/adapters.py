@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from gi_bench.baselines.florence2.adapter_config import CONFIG, WEIGHTS, read_co
 from gi_bench.baselines.florence2.backbone import Backbone, check_finite, content_digests, weights_digest
 from gi_bench.baselines.florence2.merging import merge
 from gi_bench.baselines.florence2.prompts import ANSWER_TOKEN, EXPLAIN_TOKEN
+from gi_bench.harness.checking import read_text
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,12 +119,18 @@ def save_adapter(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card beside the weights; empty if there is none (adapters made elsewhere)."""
-    try:
-        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    """The card beside the weights; empty if there is none (adapters made elsewhere).
+
+    Raises:
+        CheckpointError: it is damaged: it says which tokens were added and which backbone the adapter is for.
+    """
+    path, do = folder / CARD, "put the original back; an adapter that was made elsewhere needs none"
+    if not os.path.lexists(path):
         return {}
-    return content if isinstance(content, dict) else {}
+    content = parse_json(read_text(path, do, CheckpointError), path, do, CheckpointError)
+    if not isinstance(content, dict):
+        raise CheckpointError("the adapter's card is no object", where=path, do=do)
+    return content
 
 
 def write_training_images(folder: Path, img_ids: Iterable[str]) -> None:
@@ -130,11 +139,15 @@ def write_training_images(folder: Path, img_ids: Iterable[str]) -> None:
 
 
 def read_training_images(folder: Path) -> frozenset[str] | None:
-    """Ids of the images that an adapter was trained on; None where the list is not there."""
-    try:
-        return frozenset((folder / TRAINING_IMAGES).read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError):
+    """Ids of the images that an adapter was trained on; None where the list is not there.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    path = folder / TRAINING_IMAGES
+    if not os.path.lexists(path):
         return None
+    return frozenset(read_text(path, "put the original back, or take it away", CheckpointError).split())
 
 
 @dataclass(frozen=True)
@@ -240,6 +253,7 @@ def check_adapter(folder: Path, *, backbone_digest: str | None = None) -> dict[s
             do="give the backbone that it belongs to with --backbone",
         )
     _added_tokens(card, folder)
+    read_training_images(folder)
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as stream:
             if not stream.keys():

@@ -119,6 +119,7 @@ def compare_runs(
         raise RunError("one run has nothing to be compared with", do="give two run folders or more")
     _check(runs)
     chosen = _chosen(metrics, names, everything)
+    _check_used(margin, chosen)
     labels = _labels(runs)
     permutations = resamples or draws_needed(len(chosen) * (len(runs) - 1))
     drawing = _Drawing(resamples or RESAMPLES, permutations, seed)
@@ -137,6 +138,18 @@ def compare_runs(
             else:
                 found.append(replace(compared, run=label, baseline=labels[0]))
     return _adjusted(found), missing
+
+
+def _check_used(margin: Margins | None, chosen: Mapping[str, Metric]) -> None:
+    """Refuse a margin of a metric that is not compared: it would be without effect, and nobody would know."""
+    for name in margin if isinstance(margin, Mapping) else ():
+        if name and name not in chosen:
+            known = registered("gi_bench.metrics")
+            if name not in known:
+                raise unknown_name(name, known, "metric")
+            raise RunError(
+                "a margin for a metric that is not compared", where=name, do=f"add --metric {name}, or --all"
+            )
 
 
 def _compared(

@@ -174,8 +174,9 @@ def _verdict(one: Comparison) -> str:
 
 
 def _signed(value: float, info: MetricInfo, *, plus: str = "+") -> str:
-    text = number(abs(value), info)
-    text = "1.00" if text == "1.000" else text  # as wide as the others
+    # At most four places, so that two bounds and a difference fit their column.
+    text = f"{abs(value):.0f}" if abs(value) >= 99.95 else number(abs(value), info)
+    text = "1.00" if text == "1.000" else text
     return text if not text.strip("0.") else f"{'-' if value < 0 else plus}{text}"
 
 

@@ -9,6 +9,7 @@ from gi_bench.harness.analysis.definitions import headlines
 from gi_bench.harness.analysis.families import first_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import MetricInfo, Score, Scores
+from gi_bench.harness.terminal import clean
 from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width
 
 # A heading of at most three short lines, and the same in a sentence, for each of the metrics that come first.
@@ -23,7 +24,7 @@ _HEADS = {
 }
 _MOST_COLUMNS = 10
 # Of a run's name; a longer one loses its middle.
-_LONGEST_NAME = 36
+_LONGEST_NAME = 50
 _HEAD_WIDTH = 9
 _SPREAD = "95 %, +/- up to"
 _NOTHING = "-"
@@ -43,6 +44,15 @@ def names_of(runs: Sequence[Scores]) -> list[str]:
     ]
 
 
+def groups_of(runs: Sequence[Scores]) -> list[list[Scores]]:
+    """Runs that may share a table: of one suite and, where some were limited, of the same number of questions."""
+    found: dict[tuple[str, str, int | None], list[Scores]] = {}
+    for scores in runs:
+        key = (scores.suite, scores.fingerprint, scores.counts.get("questions"))
+        found.setdefault(key, []).append(scores)
+    return list(found.values())
+
+
 def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
     """The metrics of the table: one of each kind, and those that plugins and judges bring, ten at most."""
     infos = {info.name: info for scores in runs for info in scores.metrics}
@@ -50,9 +60,14 @@ def columns_of(runs: Sequence[Scores]) -> list[MetricInfo]:
     return [infos[name] for name in names][:_MOST_COLUMNS]
 
 
-def headline_tables(runs: Sequence[Scores]) -> list[Table]:
-    """The table, in one block or, where names are long or metrics many, in blocks that stand above each other."""
-    columns, names = columns_of(runs), _shortened(names_of(runs))
+def headline_tables(runs: Sequence[Scores], width: int = WIDTH) -> list[Table]:
+    """The table, in one block or, where names are long or metrics many, in blocks that stand above each other.
+
+    Args:
+        runs: scores that may share a table.
+        width: columns that there are.
+    """
+    columns, names = columns_of(runs), _shortened(map(clean, names_of(runs)))
     heads = [_HEADS[info.name][0] if info.name in _HEADS else _head(info.title) for info in columns]
     cells = [[_cell(scores.find(info.name), info) for info in columns] for scores in runs]
     spread = [_widest([scores.find(info.name) for scores in runs], info) for info in columns]
@@ -63,12 +78,12 @@ def headline_tables(runs: Sequence[Scores]) -> list[Table]:
     blocks: list[list[int]] = [[]]
     used = label_width
     for place, head in enumerate(heads):
-        width = 2 + max(cell_width(text) for text in [*head.split("\n"), *(row[place] for row in rows)])
-        if blocks[-1] and used + width > WIDTH:
+        wide = 2 + max(cell_width(text) for text in [*head.split("\n"), *(row[place] for row in rows)])
+        if blocks[-1] and used + wide > width:
             blocks.append([])
             used = label_width
         blocks[-1].append(place)
-        used += width
+        used += wide
     return [
         Table(
             [Column("run"), *(Column(heads[place], right=True) for place in block)],
@@ -237,6 +252,14 @@ def _widest(found: Sequence[Score | None], info: MetricInfo) -> str:
 
 
 __all__ = [
-    "columns_of", "headline_notes", "headline_tables", "headline_title", "missing_lines", "names_of", "number",
-    "shortened", "without_nought",
-]  # fmt: skip
+    "columns_of",
+    "groups_of",
+    "headline_notes",
+    "headline_tables",
+    "headline_title",
+    "missing_lines",
+    "names_of",
+    "number",
+    "shortened",
+    "without_nought",
+]

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gi_bench.harness.analysis.headline import headline_notes, headline_tables, headline_title, names_of
+from gi_bench.harness.analysis.headline import groups_of, headline_notes, headline_tables, headline_title, names_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import Score, Scores
-from gi_bench.harness.terminal_table import say_table, say_wrapped
+from gi_bench.harness.terminal_table import say_table, say_wrapped, terminal_width
 
 _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
@@ -19,22 +19,25 @@ def score_lines(runs: Sequence[Scores], *, everything: bool = False) -> list[str
     """What :func:`say_scores` prints in a pipe.
 
     Args:
-        runs: scores of runs on one suite.
+        runs: scores of runs; those of another suite or ``--limit`` get a table of their own.
         everything: all metrics with intervals and n, a block each, instead of the table.
     """
-    if not runs:
-        return []
-    if everything:
-        return _all_lines(runs)
-    tables = [line for table in headline_tables(runs) for line in ("", *table.lines())]
-    return ["", headline_title(runs), *tables, "", *(line for note in headline_notes(runs) for line in _wrapped(note))]
+    lines: list[str] = []
+    for group in groups_of(runs):
+        if everything:
+            lines += _all_lines(group)
+            continue
+        lines += ["", headline_title(group)]
+        lines += [line for table in headline_tables(group) for line in ("", *table.lines())]
+        lines += ["", *(line for note in headline_notes(group) for line in _wrapped(note))]
+    return lines
 
 
 def say_scores(runs: Sequence[Scores], say: Callable[[str], None], *, everything: bool = False) -> None:
     """Print scores: one table with a row a run and what has to be said of it, or all metrics.
 
     Args:
-        runs: scores of runs on one suite.
+        runs: as there.
         say: prints a line.
         everything: all metrics with intervals and n, a block each, instead of the table.
     """
@@ -42,14 +45,15 @@ def say_scores(runs: Sequence[Scores], say: Callable[[str], None], *, everything
         for line in score_lines(runs, everything=everything):
             say(line)
         return
-    say("")
-    say(headline_title(runs))
-    for table in headline_tables(runs):
+    for group in groups_of(runs):
         say("")
-        say_table(table)
-    say("")
-    for note in headline_notes(runs):
-        say_wrapped(note)
+        say(headline_title(group))
+        for table in headline_tables(group, terminal_width()):
+            say("")
+            say_table(table)
+        say("")
+        for note in headline_notes(group):
+            say_wrapped(note)
 
 
 def scores_content(scores: Scores) -> dict[str, Any]:

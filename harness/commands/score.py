@@ -6,6 +6,8 @@ import contextlib
 import functools
 import gc
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -164,7 +166,10 @@ def _imported(
     from gi_bench.harness.registry import load_suite
 
     loaded = load_suite(suite, data)
-    return [import_predictions(path, loaded, output, name=name, reading=reading) for path in predictions]
+    command = shlex.join(["gi-bench", *sys.argv[1:]])
+    return [
+        import_predictions(path, loaded, output, name=name, reading=reading, command=command) for path in predictions
+    ]
 
 
 def _check(

@@ -20,8 +20,8 @@ from gi_bench.harness.schema import Code, Manifest
 from gi_bench.harness.suites.base import Suite
 
 
-def code_of(entry: ModelEntry, suite: Suite, command: str) -> Code:
-    """The code that a model's predictions on a suite are made with, as it is now."""
+def code_of(entry: ModelEntry | None, suite: Suite, command: str) -> Code:
+    """The code that a model's predictions on a suite are made with, as it is now; no entry for those of a file."""
     return Code(
         version=__version__,
         package=provenance.package_digest(),
@@ -41,10 +41,11 @@ def with_model(code: Code, entry: ModelEntry, suite: Suite, model: Any) -> Code:
     )
 
 
-def _plugins(entry: ModelEntry, suite: Suite) -> dict[str, str]:
+def _plugins(entry: ModelEntry | None, suite: Suite) -> dict[str, str]:
     """Digests of the files and packages, not ours, that a model and a suite are defined in."""
     found: dict[str, str] = {}
-    for name in {getattr(entry.build, "__module__", None) or "", type(suite).__module__}:
+    build = None if entry is None else entry.build
+    for name in {getattr(build, "__module__", None) or "", type(suite).__module__}:
         module = sys.modules.get(name)
         path = getattr(module, "__file__", None)
         if not path or provenance.is_ours(type("", (), {"__module__": name})):

@@ -21,7 +21,7 @@ from gi_bench.harness.engine.prediction_files import PredictionFile, read_conten
 from gi_bench.harness.engine.visuals import Visuals
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.locks import holding
-from gi_bench.harness.schema import Counts, Manifest, Phrase, Prediction, Recipe, Task
+from gi_bench.harness.schema import Code, Counts, Manifest, Phrase, Prediction, Recipe, Task
 from gi_bench.harness.store import made_parts
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ class _Read:
 
 
 def import_predictions(
-    path: Path, suite: Suite, output: Path, *, name: str | None = None, reading: Reading | None = None
+    path: Path,
+    suite: Suite,
+    output: Path,
+    *,
+    name: str | None = None,
+    reading: Reading | None = None,
+    command: str = "",
 ) -> Path:
     """Write a run folder from a file of predictions.
 
@@ -66,6 +72,7 @@ def import_predictions(
         output: folder for runs.
         name: name in tables; None for the team's or the file's name.
         reading: how it is read.
+        command: the command line, for the manifest; empty from Python.
 
     Returns:
         The run folder; the same file, suite and name give the same folder.
@@ -74,6 +81,7 @@ def import_predictions(
         DataError: the file cannot be read, or a row does not fit the suite.
         RunError: the folder holds something else or cannot be written.
     """
+    from gi_bench.harness.engine.code import code_of
     from gi_bench.harness.engine.record import bind
 
     reading, content = reading or Reading(), read_content(path)
@@ -83,10 +91,25 @@ def import_predictions(
         return output / before
     found = _read(path, content, suite, reading)
     questions, predictions = suite.questions, found.predictions
-    explained = any(prediction.explanation is not None for prediction in predictions)
+    recipe = _recipe(path, found, reading, suite, name)
+    folder = output / suite.name.replace("/", "-") / f"{recipe.variant}-{recipe.digest()[:8]}"
+    with holding(folder):
+        bind(folder, recipe)
+        complete = len(predictions) == len(questions)
+        manifest = _manifest(recipe, suite, complete, code_of(None, suite, command))
+        store.write_whole(folder, manifest, questions, predictions, _shown_phrases(suite, predictions))
+        # What is shown may lie in files of its own.
+        if not found.passed_over and all(prediction.regions is None for prediction in predictions):
+            provenance.keep(key, folder.relative_to(output).as_posix())
+            provenance.remember(made_parts(folder), key)
+    return folder
+
+
+def _recipe(path: Path, found: _Read, reading: Reading, suite: Suite, name: str | None) -> Recipe:
+    explained = any(prediction.explanation is not None for prediction in found.predictions)
     variant = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or found.file.team or path.stem).strip("._") or "predictions"
     tasks: tuple[Task, ...] = ("answer", "explain") if explained else ("answer",)
-    recipe = Recipe(
+    return Recipe(
         variant=variant,
         model=_model(path, found, reading, suite),
         suite=suite.name,
@@ -97,16 +120,6 @@ def import_predictions(
         dtype="float32",
         code_version=__version__,
     )
-    folder = output / suite.name.replace("/", "-") / f"{variant}-{recipe.digest()[:8]}"
-    with holding(folder):
-        bind(folder, recipe)
-        manifest = _manifest(recipe, suite, len(predictions) == len(questions))
-        store.write_whole(folder, manifest, questions, predictions, _shown_phrases(suite, predictions))
-        # What is shown may lie in files of its own.
-        if not found.passed_over and all(prediction.regions is None for prediction in predictions):
-            provenance.keep(key, folder.relative_to(output).as_posix())
-            provenance.remember(made_parts(folder), key)
-    return folder
 
 
 def _key(path: Path, content: bytes, suite: Suite, output: Path, name: str | None, reading: Reading) -> str:
@@ -186,7 +199,7 @@ def _shown_phrases(suite: Suite, predictions: Sequence[Prediction]) -> list[Phra
     return [phrase for phrase in suite.phrases if phrase.img_id in shown and phrase.region is not None]
 
 
-def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> Manifest:
+def _manifest(recipe: Recipe, suite: Suite, complete: bool, code: Code) -> Manifest:
     from gi_bench.harness.engine import machine
 
     images = len({question.img_id for question in suite.questions})
@@ -200,6 +213,7 @@ def _manifest(recipe: Recipe, suite: Suite, complete: bool) -> Manifest:
         seconds=0.0,
         system=machine.system(),
         packages=machine.packages(),
+        code=code,
     )
 
 

@@ -156,6 +156,7 @@ def _count(noun: re.Pattern[str], kinds: Mapping[str, str] | None = None) -> _Re
     patterns = [re.compile(rf"\b(?:{words})\b") for words in (kinds or {}).values()]
 
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
+        """How many of the noun a text states; a bare number counts where nothing else was asked."""
         if _mentions(parts, noun):
             return count_of(parts, noun, patterns)
         if noun is FINDINGS and says_normal(parts) and not _mentions(parts, LESION):
@@ -177,6 +178,7 @@ def _named_set(names: Mapping[str, str], noun: re.Pattern[str]) -> _Reader:
     patterns = {name: re.compile(rf"\b(?:{words})\b") for name, words in names.items()}
 
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
+        """The names that a text states; none where it denies the noun."""
         found = {name for name, p in patterns.items() for part in parts if p.search(part.text) and not part.denies(p)}
         if found:
             return frozenset(found)
@@ -260,6 +262,7 @@ def _colours(
     noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.Pattern[str] | None = None
 ) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
+        """The colours of the noun; none where a text says that it is not there."""
         found = colours_of(_whole([part for part in parts if not part.denied]), noun, others)
         if found is not None or _mentions([part for part in parts if part.denied], _COLOUR_WORDS):
             return found  # "neither pink nor red" gives none
@@ -278,6 +281,7 @@ _PLACED = re.compile(r"\b(?:regions?|areas?|located|locations?)\b")
 
 def _cells(noun: re.Pattern[str], others: Sequence[re.Pattern[str]], denied: re.Pattern[str] | None = None) -> _Reader:
     def reader(parts: Sequence[Clause], asked: tuple[str, ...]) -> Value | None:
+        """The grid cells that the noun lies in; none where a text says that it is not there."""
         named = _mentions(parts, noun)
         found = cells_of(_whole([part for part in parts if not part.denied]), noun, others)
         if found is not None and not named:

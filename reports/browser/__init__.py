@@ -16,6 +16,7 @@ from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.store import Run
 from gi_bench.reports.browser.packing import Packed, pack
 from gi_bench.reports.browser.pictures import (
+    LEFT_OUT,
     PlacedPictures,
     kept_pictures,
     place_pictures,
@@ -100,7 +101,7 @@ def build_browser(
         names=tuple(names),
         counts=counts,
         rules=_rules(counts, runs),
-        notes=_notes(counts, packed, cap_bytes),
+        notes=_notes(counts, packed, placed, cap_bytes),
         warning=_warning(runs[0].suite, placed),
         links_pictures=placed.beside > 0,
     )
@@ -225,7 +226,7 @@ def _rules(counts: Mapping[str, int], runs: Sequence[Run]) -> tuple[str, ...]:
     return (*told, "Outlines are simplified; a cross marks a point.")
 
 
-def _notes(counts: Mapping[str, int], packed: Packed, cap_bytes: int) -> tuple[str, ...]:
+def _notes(counts: Mapping[str, int], packed: Packed, placed: PlacedPictures, cap_bytes: int) -> tuple[str, ...]:
     told = []
     room = f"{cap_bytes / 1e6:.1f} MB"
     if counts["images"] < counts["images_all"]:
@@ -234,11 +235,16 @@ def _notes(counts: Mapping[str, int], packed: Packed, cap_bytes: int) -> tuple[s
             f"{counts['questions_all']:,} questions, {counts['phrases']:,} of {counts['phrases_all']:,} phrases), "
             f"spread evenly over the suite: all of them would take more than {room}."
         )
-    pictured = counts["pictures_inside"] + counts["pictures_beside"]
-    if pictured < counts["images"]:
+    reasons = list(placed.reasons.values())
+    left_out, missing = reasons.count(LEFT_OUT), len(reasons) - reasons.count(LEFT_OUT)
+    if left_out:
         told.append(
-            f"Pictures of {pictured:,} of {counts['images']:,} images are here, spread evenly over those that were "
-            "kept; the others' rows say why there is none."
+            f"Pictures of {counts['pictures_inside']:,} of {counts['images']:,} images are here, spread evenly over "
+            "them: all would make the file too large; gi-bench report --pictures DIR keeps the others beside it."
+        )
+    if missing:
+        told.append(
+            f"Of {missing:,} of {counts['images']:,} images no picture was kept with the runs; their rows are here."
         )
     if counts["pictures_beside"]:
         told.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from gi_bench.harness.outputs import check_output, is_page
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.store import Run
 from gi_bench.reports import bounds, pages
+from gi_bench.reports.browser import Browser, build_browser
 from gi_bench.reports.comparison.differences import Differences, against_baseline, metrics_of
 from gi_bench.reports.comparison.figures import Figure
 from gi_bench.reports.comparison.groups import (
@@ -32,6 +33,9 @@ from gi_bench.reports.comparison.table import MARKS, Headline, headline_table
 from gi_bench.reports.comparison.verdict import Verdict, verdict
 from gi_bench.reports.examples import Example, pick_examples, rule_of
 
+# A page may take 15 MB: charts, tables and static examples of nine runs take up to 5.
+_BROWSER_BYTES = 10_000_000
+
 
 @dataclass(frozen=True)
 class Page:
@@ -43,7 +47,8 @@ class Page:
         runs: what scripts know of the runs.
         notes: what has to be read first.
         verdict, headline, figures, signatures: in the order of the page.
-        examples, examples_rule: images with what every run said of them.
+        browser: every row, to filter and look at.
+        examples, examples_rule: images with what every run said of them, where no script runs.
         tables, nowhere: other metrics by group, and those that no run has.
         definitions: of all metrics.
         classes: tables by class.
@@ -68,6 +73,7 @@ class Page:
     headline: Headline
     figures: tuple[Figure, ...]
     signatures: tuple[Signature, ...]
+    browser: Browser
     examples: tuple[Example, ...]
     examples_rule: str
     tables: tuple[Table, ...]
@@ -105,18 +111,34 @@ def _notes(given: Given, differences: Differences) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for note in [*changed, *refused, *told] if note))
 
 
-def build_page(paths: Sequence[Path], title: str | None = None, baseline: str | None = None) -> Page:
+def build_page(
+    paths: Sequence[Path],
+    title: str | None = None,
+    baseline: str | None = None,
+    *,
+    page_dir: Path | None = None,
+    pictures_dir: Path | None = None,
+) -> Page:
     """Collect everything that the page shows.
 
     Args:
         paths: folders of finished runs on one suite and the same rows.
         title: of the page; None for one made from suite and runs.
         baseline: see :func:`gi_bench.reports.comparison.runs.given_runs`.
+        page_dir, pictures_dir: see :func:`gi_bench.reports.browser.build_browser`.
 
     Raises:
-        GiBenchError: see :func:`gi_bench.reports.comparison.runs.given_runs`.
+        GiBenchError: see :func:`gi_bench.reports.comparison.runs.given_runs` and
+            :func:`gi_bench.reports.browser.build_browser`.
     """
     given = given_runs(paths, baseline)
+    runs = [entry.run for entry in given.entries]
+    names = [entry.name for entry in given.entries]
+    browser = build_browser(runs, names, cap_bytes=_BROWSER_BYTES, pictures_dir=pictures_dir, page_dir=page_dir)
+    return _page(given, browser, title)
+
+
+def _page(given: Given, browser: Browser, title: str | None) -> Page:
     runs = [entry.run for entry in given.entries]
     first, scored = runs[0], given.scored
     notes_of = against_baseline(given)
@@ -136,6 +158,7 @@ def build_page(paths: Sequence[Path], title: str | None = None, baseline: str | 
         headline=headline_table(given, notes_of, bounds.lines(shares)),
         figures=tuple(figures(given)),
         signatures=tuple(signatures(given)),
+        browser=browser,
         examples=tuple(examples),
         examples_rule=rule_of(examples),
         tables=tuple(group_tables(scored)),
@@ -153,20 +176,43 @@ def build_page(paths: Sequence[Path], title: str | None = None, baseline: str | 
 
 
 def render(page: Page) -> str:
-    """The page as HTML: one file, nothing fetched."""
-    return pages.render("comparison.html.j2", page=page, runs=list(page.runs))
+    """The page as HTML: one file; nothing is fetched but pictures that lie beside it, where it has such."""
+    return pages.render(
+        "comparison.html.j2",
+        page=page,
+        browser=page.browser,
+        runs=list(page.runs),
+        linked_pictures=page.browser.links_pictures,
+    )
 
 
-def write_report(paths: Sequence[Path], output: Path, title: str | None = None, baseline: str | None = None) -> Path:
+def write_report(
+    paths: Sequence[Path],
+    output: Path,
+    title: str | None = None,
+    baseline: str | None = None,
+    *,
+    pictures_dir: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
     """Write the comparison page of some runs.
 
+    Args:
+        paths, title, baseline: see :func:`build_page`.
+        output: HTML file.
+        pictures_dir: folder for the pictures that the page has no room for; None leaves them out.
+        tell: gets a line for each thing to know before the page is passed on.
+
     Raises:
-        GiBenchError: the runs cannot be compared, the file cannot be written, or something else than a page of ours is
+        GiBenchError: the runs cannot be compared, a file cannot be written, or something else than a page of ours is
             there.
     """
     check_output(output, is_page, inputs=paths)
-    content = render(build_page(paths, title, baseline))
-    write_bytes(output, content.encode("utf-8", errors="backslashreplace"))
+    page = build_page(paths, title, baseline, page_dir=output.parent, pictures_dir=pictures_dir)
+    write_bytes(output, render(page).encode("utf-8", errors="backslashreplace"))
+    if tell is not None:
+        for line in filter(None, (*page.browser.notes, page.browser.warning)):
+            tell(line)
     return output
 
 

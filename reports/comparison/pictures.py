@@ -30,6 +30,8 @@ _ALARMS = (
     "answer_false_negative_rate",
     "region_false_negative_rate",
 )
+# A heat map of more runs takes the whole width.
+_NARROW_RUNS = 5
 _SEEN = ("bleu", "fact_accuracy", "region_iou", "explanation_fact_score")
 
 
@@ -245,6 +247,8 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
     ink = {"condition": {"test": "datum.value > 0.6", "value": "white"}, "value": "#222"}
     spec = {
         "data": {"values": values},
+        # The last slanted name runs past its column.
+        "padding": {"left": 5, "top": 5, "bottom": 5, "right": 90},
         "width": {"step": 54},
         "height": {"step": 21},
         "layer": [
@@ -268,7 +272,7 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
         spec,
         (what, "run", "value", "95 % interval", "n"),
         tuple(rows),
-        is_wide=len({row["run"] for row in values}) > 5,
+        is_wide=len({value["run"] for value in values}) > _NARROW_RUNS,
     )
 
 

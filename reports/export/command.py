@@ -98,5 +98,12 @@ def export_run(
 
 
 COMMAND = CommandEntry(
-    name="export", summary="Write a run for the Hub, for Inspect or for lm-evaluation-harness.", app=export
+    name="export",
+    summary="Write a run for the Hub, Inspect or lm-evaluation-harness.",
+    app=export,
+    examples=[
+        ("a model card for the Hub", "gi-bench export RUN --to hub -o card"),
+        ("a log that inspect view opens", "gi-bench export RUN --to inspect -o logs"),
+        ("results and samples of lm-evaluation-harness", "gi-bench export RUN --to lm-eval -o results"),
+    ],
 )

@@ -63,9 +63,9 @@ def _log(source: Source) -> EvalLog:
     if others:
         notes.append(f"no scores a question, since they do not add up to the stored score: {', '.join(others)}")
     finished = source.finished
-    first = frozenset(score.metric for score in source.scores(headline_only=True))
+    order = [score.metric for score in source.scores()]
     samples = [
-        _sample(source, question, run.predictions.get(("question", question.index)), by_row[question.index], first)
+        _sample(source, question, run.predictions.get(("question", question.index)), by_row[question.index], order)
         for question in run.questions
     ]
     return EvalLog(
@@ -168,9 +168,9 @@ def _slices(source: Source, metric: str) -> dict[str, dict[str, Any]]:
 
 
 def _sample(
-    source: Source, question: Question, said: Prediction | None, scores: dict[str, float], first: frozenset[str]
+    source: Source, question: Question, said: Prediction | None, scores: dict[str, float], order: list[str]
 ) -> EvalSample:
-    """One question; its answer stands beside the scores of the ``first`` metrics alone, not 30 times."""
+    """One question; its scores come in an ``order``, and the first, from which viewers take it, has the answer."""
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageAssistant, ChatMessageUser
     from inspect_ai.scorer import Score as InspectScore
@@ -191,8 +191,8 @@ def _sample(
         messages=messages,
         output=_output(source, messages[1:], said),
         scores={
-            writable(name): InspectScore(value=value, answer=text if name in first else None)
-            for name, value in scores.items()
+            writable(name): InspectScore(value=scores[name], answer=text if number == 0 else None)
+            for number, name in enumerate(name for name in order if name in scores)
         },
         metadata=_metadata(question, said),
     )

@@ -16,6 +16,8 @@ from gi_bench.harness.store import Run, open_run
 
 # What `run --predictions` writes into a recipe.
 _IMPORTED = "predictions of a file"
+# As pages have them.
+_GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Source:
         return {info.name: info for info in self.run.scores.metrics}
 
     def scores(self, *, headline_only: bool = False) -> list[Score]:
-        """Scores over all rows that have a value, headline metrics first.
+        """Scores over all rows that have a value, headline metrics first, and answers first among them.
 
         Args:
             headline_only: without the others; all of them where none is a headline.
@@ -51,7 +53,8 @@ class Source:
         first = headlines(self.infos.values())
         whole = [one for one in self.run.scores.scores if one.slice_by == "all"]
         found = [one for one in whole if one.value is not None and math.isfinite(one.value)]
-        found.sort(key=lambda one: one.metric not in first)
+        groups = {name: _GROUPS.index(info.group) for name, info in self.infos.items() if info.group in _GROUPS}
+        found.sort(key=lambda one: (one.metric not in first, groups.get(one.metric, len(_GROUPS))))
         chosen = [one for one in found if one.metric in first]
         return chosen if headline_only and chosen else found
 

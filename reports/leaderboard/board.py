@@ -9,14 +9,14 @@ from pathlib import Path
 
 from gi_bench.harness.analysis.bounds import labels, shares
 from gi_bench.harness.analysis.definitions import older_note
-from gi_bench.harness.analysis.ranking import Ranking, partial_reason, rank, same_rows
+from gi_bench.harness.analysis.ranking import partial_reason, rank, same_rows
 from gi_bench.harness.errors import ChangedError, GiBenchError
 from gi_bench.harness.metrics.base import Metric
 from gi_bench.harness.registry import lookup, registered, stored_spec
 from gi_bench.harness.schema import MetricInfo, Score
 from gi_bench.harness.store import Run
 from gi_bench.reports.leaderboard.entries import COLUMNS, Board, Entry, Number, Section, Way
-from gi_bench.reports.leaderboard.finding import Found, LeftOut, find_runs
+from gi_bench.reports.leaderboard.finding import find_runs
 from gi_bench.reports.published import PublishedResult, published
 
 # Where no metric is asked for: BLEU is the one that every published table of these suites gives, by one definition.
@@ -48,12 +48,10 @@ def build_board(folders: Sequence[Path], metric: str | None = None, *, seed: int
     groups: dict[str, list[tuple[str, Run]]] = {}
     for place, run in found.runs:
         groups.setdefault(run.fingerprint, []).append((place, run))
-    sections = [_section(group, chosen, seed) for group in groups.values()]
-    return Board(tuple(sorted(sections, key=lambda one: (one.name, one.fingerprint))), _left_out(found))
-
-
-def _left_out(found: Found) -> tuple[LeftOut, ...]:
-    return tuple(sorted(found.left_out, key=lambda one: one.place))
+    left_out = tuple(sorted(found.left_out, key=lambda one: one.place))
+    del found  # the runs of a suite hold all their rows: they go when its section is made
+    sections = [_section(groups.pop(fingerprint), chosen, seed) for fingerprint in list(groups)]
+    return Board(tuple(sorted(sections, key=lambda one: (one.name, one.fingerprint))), left_out)
 
 
 def _section(group: Sequence[tuple[str, Run]], chosen: Metric | None, seed: int) -> Section:
@@ -72,7 +70,7 @@ def _section(group: Sequence[tuple[str, Run]], chosen: Metric | None, seed: int)
         whole[i]: f"{metric.info.title} was not computed: {_why(runs[whole[i]], metric.name, reason)}"
         for i, reason in ranking.unranked.items()
     }
-    ways = _ways([run for number, run in enumerate(runs) if number in whole or _is_whole_ceiling(run)], metric)
+    ways, no_way = _ways([run for number, run in enumerate(runs) if number in whole or _is_whole_ceiling(run)], metric)
     entries = [_entry(run, name, place) for run, name, place in zip(runs, names, places, strict=True)]
     table = []
     for i in ranking.order:
@@ -91,7 +89,7 @@ def _section(group: Sequence[tuple[str, Run]], chosen: Metric | None, seed: int)
         unranked=tuple(_without_rank(entries[number], runs[number], reasons[number]) for number in sorted(reasons)),
         apart=tuple(apart),
         pairs=tuple((names[whole[pair.first]], names[whole[pair.second]], pair) for pair in ranking.pairs),
-        notes=_notes([runs[number] for number in whole], [names[number] for number in whole], ranking),
+        notes=_notes([runs[number] for number in whole], [names[number] for number in whole], (*ranking.notes, no_way)),
     )
 
 
@@ -131,18 +129,19 @@ def names_apart(runs: Sequence[Run], places: Sequence[str]) -> list[str]:
     """Names of runs: the variant; where several are of one, with their seeds, else with their folders."""
     made = []
     for run, place in zip(runs, places, strict=True):
-        alike = [(one, at) for one, at in zip(runs, places, strict=True) if one.variant == run.variant]
-        seeds = [one.recipe.seed for one, _ in alike]
-        folders = [one.path.name for one, _ in alike]
+        alike = [one for one in runs if one.variant == run.variant]
         if len(alike) == 1:
             made.append(run.variant)
-        elif len(set(seeds)) == len(alike):
+        elif len({one.recipe.seed for one in alike}) == len(alike):
             made.append(f"{run.variant} (seed {run.recipe.seed})")
-        elif len(set(folders)) == len(alike):
+        elif len({one.path.name for one in alike}) == len(alike):
             made.append(f"{run.variant} ({run.path.name.removeprefix(f'{run.variant}-')})")
         else:
             made.append(f"{run.variant} ({place})")
-    return made
+    # A variant may be called as another one's run; places differ, unless two folders that were given share their name.
+    twice = {name for name in made if made.count(name) > 1}
+    placed = [f"{name} ({place})" if name in twice else name for name, place in zip(made, places, strict=True)]
+    return [name if placed.count(name) == 1 else f"{name} [{number}]" for number, name in enumerate(placed, 1)]
 
 
 def _entry(run: Run, name: str, place: str) -> Entry:
@@ -188,21 +187,25 @@ def _without_rank(entry: Entry, run: Run, reason: str) -> Entry:
     return replace(entry, reason=reason, numbers=_numbers(run) if reason == _CEILING else {})
 
 
-def _ways(runs: Sequence[Run], metric: Metric) -> dict[Path, Way]:
-    """The share of the way of every model, by folder; none where two runs cannot be told apart by their labels."""
+def _ways(runs: Sequence[Run], metric: Metric) -> tuple[dict[Path, Way], str]:
+    """The share of the way of every model, by folder, and why there is none where that has to be said.
+
+    None of two runs that cannot be told apart by their labels.
+    """
     models = [run for run in runs if run.role == "model"]
     if len(models) == len(runs) or not models:
-        return {}
-    found = {one.run: one for one in shares([run.path for run in runs], metrics={metric.name: metric})}
-    by_label: dict[str, list[Run]] = {}
-    for run, label in zip(runs, labels(runs), strict=True):
-        by_label.setdefault(label, []).append(run)
+        return {}, ""
+    try:
+        found = {one.run: one for one in shares([run.path for run in runs], metrics={metric.name: metric})}
+    except GiBenchError as error:  # a floor or ceiling beside the runs that cannot be read
+        return {}, f"no share of the way from floor to ceiling: {error.what}"
+    named = labels(runs)
     made = {}
-    for label, alike in by_label.items():
+    for run, label in zip(runs, named, strict=True):
         one = found.get(label)
-        if one is not None and one.share is not None and len(alike) == 1:
-            made[alike[0].path] = Way(one.share, one.low, one.high, one.n)
-    return made
+        if one is not None and one.share is not None and named.count(label) == 1:
+            made[run.path] = Way(one.share, one.low, one.high, one.n)
+    return made, ""
 
 
 def _published(suites: Sequence[str], runs: Sequence[Run], metric: Metric) -> tuple[list[Entry], list[Entry]]:
@@ -290,7 +293,7 @@ def _columns(entries: Sequence[Entry], ranking: str) -> tuple[MetricInfo, ...]:
     return tuple(metrics[name].info for name in COLUMNS if name in there and name != ranking and name in metrics)
 
 
-def _notes(runs: Sequence[Run], names: Sequence[str], ranking: Ranking) -> tuple[str, ...]:
+def _notes(runs: Sequence[Run], names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
     notes = [run.manifest.suite_note for run in runs]
     told: dict[str, list[str]] = {}
     for run, name in zip(runs, names, strict=True):
@@ -306,7 +309,7 @@ def _notes(runs: Sequence[Run], names: Sequence[str], ranking: Ranking) -> tuple
             notes.append(
                 f"{' and '.join(same)} hold the same predictions of one recipe: a run counted {len(same)} times"
             )
-    notes += ranking.notes
+    notes += others
     return tuple(dict.fromkeys(note for note in notes if note))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,9 @@ def leaderboard(
     Example: gi-bench leaderboard runs/ -o board.html
     """
     load_plugins(plugin)
+    from gi_bench.harness.outputs import without_own_files
+
+    folders = without_own_files(folders, partial(say, err=as_json))
     if as_json and output is None:
         from gi_bench.reports.leaderboard.board import build_board
         from gi_bench.reports.leaderboard.texts import json_board
@@ -134,4 +138,8 @@ COMMAND = CommandEntry(
     name="leaderboard",
     summary="Rank all runs below some folders, one table a suite.",
     app=leaderboard,
+    examples=[
+        ("one page, a tab for each suite", "gi-bench leaderboard runs -o board.html"),
+        ("ranked by another metric, for a README", "gi-bench leaderboard runs --metric rougeL -o board.md"),
+    ],
 )

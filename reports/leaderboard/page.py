@@ -260,9 +260,10 @@ def _block(title: str, entries: Sequence[Entry], infos: Sequence[MetricInfo]) ->
 
 
 def _sources(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """Sources, and where there are several, the systems of each."""
+    """Sources, and where there are several, the systems of each, or how many they are."""
     found = sources(entries)
-    return [(f"Source: {source}", "; ".join(names) if len(found) > 1 else "") for source, names in found]
+    told = [(source, "; ".join(names) if len(names) < 4 else f"{len(names)} systems") for source, names in found]
+    return [(f"Source: {source}", names if len(found) > 1 else "") for source, names in told]
 
 
 def _pair(first: str, second: str, pair: Pair) -> tuple[str, ...]:

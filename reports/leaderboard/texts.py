@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from gi_bench.harness.csv_text import csv_text
+from gi_bench.harness.markdown import code, one_line
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.reports.leaderboard.entries import COLUMNS, Board, Entry, Number, Section, Way
-from gi_bench.reports.pages import visible
 from gi_bench.reports.published import METRICS
 
 VERSION = 1
@@ -76,20 +75,10 @@ def title_of(info: MetricInfo) -> str:
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$#!]|(?<!\w)_|_(?!\w)")
-
 
 def escaped(text: object) -> str:
-    r"""Foreign text inside a line or cell of Markdown: no markup, no link, no other line.
-
-    >>> escaped("a|b\nc <i>*d*</i>")
-    'a\\|b c \\<i\\>\\*d\\*\\</i\\>'
-    """
-    one_line = visible(short(text, 400))
-    found = _SPECIAL.sub(lambda match: f"\\{match[0]}", one_line)
-    # Addresses and names of people become links by themselves.
-    found = re.sub(r"(?i)\b(https?|ftp|mailto|xmpp):", r"\1&#58;", found)
-    return re.sub(r"(?<!\w)@", "&#64;", re.sub(r"(?i)\bwww\.", "www&#46;", found))
+    """Foreign text inside a line or cell of Markdown, cut where it is too long."""
+    return one_line(short(text, 400))
 
 
 def markdown(board: Board) -> str:
@@ -106,7 +95,7 @@ def markdown(board: Board) -> str:
 def _section_lines(section: Section) -> Iterator[str]:
     yield f"## Suite {escaped(section.name)}"
     yield ""
-    yield f"Fingerprint `{re.sub('[^0-9a-zA-Z]', '', section.fingerprint)[:16]}`, {ranked_text(section)}."
+    yield f"Fingerprint {code(section.fingerprint[:16])}, {ranked_text(section)}."
     yield ""
     if section.table:
         columns = [section.metric, *section.columns]

@@ -14,7 +14,7 @@ from gi_bench.harness.terminal import say, say_text
 if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
-_SUMMARY = "Sheets on which experts rate explanations or masks, and what their ratings say."
+_SUMMARY = "Sheets on which experts rate explanations or masks."
 app = typer.Typer(no_args_is_help=True, help=_SUMMARY)
 
 
@@ -81,7 +81,7 @@ def score(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file to write: all numbers.")] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 1000,
-    everything: Annotated[bool, typer.Option("--all", help="Print classes without a value, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print strata and classes of few items, too.")] = False,
     as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
@@ -110,4 +110,9 @@ COMMAND: Any = CommandEntry(
     app=app,
     after_masks=after_masks,
     order=75,
+    examples=[
+        ("two runs, mixed and blind", "gi-bench review explanations runs/S/one runs/S/two --sample 100 -o sheet.html"),
+        ("what the raters say", "gi-bench review score anna.csv ben.csv --key sheet.key.json -o review.json"),
+        ("masks to accept or reject", "gi-bench review masks masks.parquet -s phantom/train -o masks.html"),
+    ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.regions import united
@@ -15,6 +15,8 @@ from gi_bench.harness.schema import Region
 SIDE = 1000
 # Longest side at which a mask is followed.
 _FOLLOWED = 768
+# Characters of a path from where on it is drawn more coarsely, and parts of a region.
+_LONGEST, _MOST_PARTS = 16_000, 400
 
 
 def view_box(width: int, height: int) -> str:
@@ -49,14 +51,21 @@ def outline_path(regions: Sequence[Region], width: int, height: int) -> str:
     except ValueError as error:
         raise RunError(f"a stored region does not decode: {error}", do="run again") from error
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    across, down = SIDE / columns, _scaled(width, height) / rows
-    parts = []
-    for contour in found:
-        points = cv2.approxPolyDP(contour, 0.6, True)[:, 0, :].astype(float)
-        corners = [f"{round((x + 0.5) * across)} {round((y + 0.5) * down)}" for x, y in points if math.isfinite(x)]
-        # A region of one pixel is a dot, by the round end of the line.
-        parts.append(f"M{'L'.join(corners)}Z" if len(corners) > 1 else f"M{corners[0]}h0")
-    return "".join(parts)
+    scale = SIDE / columns, _scaled(width, height) / rows
+    # Noise of thousands of specks would make a page of hundreds of megabytes: of it the largest parts are drawn.
+    parts = sorted(found, key=lambda contour: float(cv2.contourArea(contour)), reverse=True)[:_MOST_PARTS]
+    path = ""
+    for coarseness in (0.6, 1.5, 4.0, 10.0):
+        path = "".join(_part(cv2.approxPolyDP(contour, coarseness, True)[:, 0, :], scale) for contour in parts)
+        if len(path) <= _LONGEST:
+            break
+    return path
+
+
+def _part(points: npt.NDArray[np.int32], scale: tuple[float, float]) -> str:
+    """One closed line; a region of one pixel is a dot, by the round end of the line."""
+    corners = [f"{round((x + 0.5) * scale[0])} {round((y + 0.5) * scale[1])}" for x, y in points.tolist()]
+    return f"M{'L'.join(corners)}Z" if len(corners) > 1 else f"M{corners[0]}h0"
 
 
 __all__ = ["SIDE", "outline_path", "view_box"]

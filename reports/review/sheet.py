@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from gi_bench.harness.analysis.review.key import (
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.outputs import check_output, is_page, json_with
+from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports import pages
 from gi_bench.reports.review.items import Item, make_items, naming, sheet_digest
 from gi_bench.reports.review.sampling import STRATIFY, Candidates, candidates, draw, mixed
 
+_LARGE_BYTES = 15_000_000
 # What the numbers mean, for every criterion.
 SCALE = ("not at all", "a little", "half", "mostly", "fully")
 
@@ -92,7 +94,7 @@ def write_explanation_sheet(
     )
     write_key(key_path, key)
     write_bytes(output, content.encode("utf-8", errors="backslashreplace"))
-    notes = _notes(opened, pool, items, len(drawn), sample)
+    notes = [*_notes(opened, pool, items, len(drawn), sample), *_mailing_notes(opened[0].suite, content)]
     return Made(output, key_path, digest, len(drawn), len(items), tuple(notes))
 
 
@@ -159,6 +161,14 @@ def _notes(runs: Sequence[Run], pool: Candidates, items: Sequence[Item], drawn: 
     if told:
         notes.append(f"{told:,} items hold the name of a run as a word of their text; it is left there")
     return notes
+
+
+def _mailing_notes(suite: str, content: str) -> Iterator[str]:
+    """What has to be thought of before a page is passed on."""
+    if not stored_spec(suite).is_embedded:
+        yield f"the page holds images of {suite}: see that their terms and your ethics board let you pass them on"
+    if len(content) > _LARGE_BYTES:
+        yield f"the page has {len(content) / 1e6:.0f} MB, too many for most mailboxes: take a smaller --sample"
 
 
 def render_sheet(items: Sequence[Item], digest: str, suite: str) -> str:

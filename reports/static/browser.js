@@ -141,9 +141,9 @@
   // ---- the list
   function filter({ keep = false } = {}) {
     found = matches();
-    const place = found.indexOf(current);
-    page = place < 0 ? 0 : Math.floor(place / PAGE);
-    if (place < 0 && !keep) current = found.length ? found[0] : -1;
+    // Another filter or order begins at its first row; a link, or a run switched off, leaves the example alone.
+    if (!keep || current < 0) current = found.length ? found[0] : -1;
+    page = Math.max(0, Math.floor(found.indexOf(current) / PAGE));
     const share = found.length === count ? `All ${many(count)} rows` : `${many(found.length)} of ${many(count)} rows`;
     const who = visible.length === all.length ? "" : `, ${visible.length} of ${all.length} runs`;
     at("status").textContent = share + who;
@@ -266,8 +266,8 @@
     if (one.iou[row] >= 0) meta.push(`IoU ${number(one.iou[row])}`);
     const badges = [el("span", { class: `badge is-${state}`, text: `${STATES[state][0]} ${STATES[state][1]}`.trim() })];
     if (one.alarm[row] !== "0") badges.push(el("span", { class: "badge is-alarm", text: "! false alarm" }));
-    const box = el("section", { class: `said run-${run % 8}`, "aria-label": names[run], "data-of": run },
-      el("h4", {}, el("i", { class: `key dash-${run % 4}`, "aria-hidden": "true" }), el("span", { class: "name", text: names[run] }), ...badges),
+    const box = el("section", { class: `said run-${run % 8}`, "aria-label": short(names[run], 80), "data-of": run },
+      el("h4", {}, el("i", { class: `key dash-${run % 4}`, "aria-hidden": "true" }), el("span", { class: "name", text: short(names[run], 80) }), ...badges),
       meta.length ? el("p", { class: "meta soft", text: meta.join(" · ") }) : null);
     if (state === "x") return box;
     if (rows.kind[row] === "q" && one.answer[row] >= 0) box.append(line("answer", compared(text(rows.reference[row]), text(one.answer[row]), rows.reference[row] >= 0)));

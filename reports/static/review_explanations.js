@@ -31,7 +31,7 @@
     $("counted").textContent = `${rated} of ${items.length} rated` + (begun ? `, ${begun} begun` : "");
   }
   function show(i, focus = true) {
-    current = Math.max(0, Math.min(items.length - 1, i));
+    current = Number.isInteger(i) ? Math.max(0, Math.min(items.length - 1, i)) : 0;
     items.forEach((item, number) => { item.hidden = number !== current; });
     $("place").textContent = `${current + 1} of ${items.length}`;
     $("previous").disabled = current === 0;
@@ -80,6 +80,7 @@
   function load() {
     const found = kept.read();
     if (!found) return;
+    state.items = {};
     state.rater = typeof found.rater === "string" ? found.rater : "";
     for (let i = 1; i <= items.length; i += 1) {
       const one = found.items[i];
@@ -145,6 +146,8 @@
   $("save").addEventListener("click", saved);
   for (const button of document.querySelectorAll("[data-outline]")) button.addEventListener("click", outlines);
   document.addEventListener("keydown", keys);
+  // The same sheet in another tab: what was rated there counts here, too.
+  addEventListener("storage", () => { load(); fill(); });
   addEventListener("hashchange", () => show(Number(gi.hash.get().item || 1) - 1));
   addEventListener("beforeunload", (event) => { if (unsaved && !stored) event.preventDefault(); });
   const wanted = Number(gi.hash.get().item);

@@ -71,22 +71,28 @@
     sheet.tell(open ? `Saved; ${open} masks are undecided.` : "Saved; every mask is decided.");
   }
 
-  const found = kept.read();
+  function load() {
+    const found = kept.read();
+    figures.forEach((figure, i) => {
+      const one = found && found.items[i] && typeof found.items[i] === "object" ? found.items[i] : {};
+      state.items[i] = {
+        decision: DECISIONS.includes(one.decision) ? one.decision : "",
+        remark: typeof one.remark === "string" ? one.remark : "",
+      };
+      for (const radio of radios(i)) radio.checked = radio.value === decision(i);
+      figure.querySelector("input[type=text]").value = remark(i);
+    });
+    progress();
+  }
+
+  load();
   figures.forEach((figure, i) => {
-    const one = found && found.items[i] && typeof found.items[i] === "object" ? found.items[i] : {};
-    state.items[i] = {
-      decision: DECISIONS.includes(one.decision) ? one.decision : "",
-      remark: typeof one.remark === "string" ? one.remark : "",
-    };
-    for (const radio of radios(i)) {
-      radio.checked = radio.value === decision(i);
-      radio.addEventListener("change", () => change(i, { decision: radio.value }));
-    }
+    for (const radio of radios(i)) radio.addEventListener("change", () => change(i, { decision: radio.value }));
     const text = figure.querySelector("input[type=text]");
-    text.value = remark(i);
     text.addEventListener("input", () => change(i, { remark: text.value }));
   });
-  progress();
+  // The same sheet in another tab: what was decided there counts here, too.
+  addEventListener("storage", load);
   for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;
   $("save").addEventListener("click", saved);
   $("open").addEventListener("click", undecided);

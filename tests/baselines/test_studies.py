@@ -170,3 +170,17 @@ def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pyt
 def test_seeds_are_needed(tmp_path: Path) -> None:
     with pytest.raises(GiBenchError, match="needs seeds"):
         make_runs(["multitask_r128"], [], SETTINGS, tmp_path)
+
+
+def test_two_at_once_do_not_work_on_one_study(
+    few_images: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gi_bench.harness.cli import _main
+    from tests.locked import held_elsewhere
+
+    with held_elsewhere(SETTINGS.folder(tmp_path)):
+        code = _main(["study", "confidence", "--steps", "1", "--beams", "1", "--device", "cpu", "-o", str(tmp_path)])
+    told = capsys.readouterr().err
+    assert (code, told.count("\n")) == (2, 1)
+    assert "is working on these studies" in told
+    assert not list(tmp_path.rglob("adapters"))

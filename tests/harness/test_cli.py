@@ -237,3 +237,45 @@ def test_version() -> None:
     from gi_bench import __version__
 
     assert _process("--version").stdout.strip() == f"gi-bench {__version__}"
+
+
+def test_what_libraries_log_is_one_clean_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+    import logging
+
+    from gi_bench.harness import cli
+
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
+    cli._clean_logs()
+    out = io.StringIO()
+    logger, handler = logging.getLogger("transformers.foreign"), logging.StreamHandler(out)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        logger.warning("the config says %s", "\x1b[2J\nerror: nothing\u202e\x07")
+        try:
+            raise ValueError("\x1b]0;title\x07")
+        except ValueError:
+            logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    first, second, third = out.getvalue().splitlines()
+    assert first == "WARNING the config says \\u001b[2J error: nothing\\u202e\\u0007"
+    assert second == "ERROR failed"
+    assert third.endswith("ValueError: \\u001b]0;title\\u0007")
+
+
+@pytest.mark.parametrize("place", ["tempfile.mkstemp", "pathlib.Path.replace"])
+def test_a_read_only_file_system_is_told_in_one_line(
+    tmp_path: Path, gi_bench: CommandLine, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    import errno
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(place, refuse)
+    done = gi_bench("suites", "export", "phantom/validation", "-o", tmp_path / "rows.jsonl")
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert done.stderr.startswith("error: cannot write: Read-only file system (")
+    assert done.stderr.count("\n") == 1

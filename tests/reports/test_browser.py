@@ -17,11 +17,12 @@ import pytest
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Grounding
+from gi_bench.harness.regions import united
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import AtomicPair, Phrase, Question, Region, Reply
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports.browser import Browser, build_browser
-from gi_bench.reports.browser.outlines import drawing_size, outline_path, overlaps
+from gi_bench.reports.browser.outlines import _union, drawing_size, outline_path, overlaps
 from gi_bench.reports.browser.packing import cut
 from gi_bench.reports.browser.pictures import LEFT_OUT, NONE_KEPT, spread_order
 from gi_bench.reports.browser.rows import Row, Rows, Said, value_text
@@ -249,6 +250,9 @@ def test_an_outline_goes_around_its_mask(seed: int) -> None:
     ]
     drawn = np.zeros((height, width), dtype=np.uint8)
     cv2.fillPoly(drawn, lines, 1)
+    assert np.array_equal(
+        _union([Region.from_mask("", mask)], height, width), united([Region.from_mask("", mask)], height, width)
+    )
     wanted = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     assert (drawn & wanted).sum() / (drawn | wanted).sum() > 0.95
 
@@ -367,10 +371,11 @@ def test_long_texts_are_whole_unless_there_are_many(tmp_path: Path) -> None:
     one = write_run(tmp_path / "one-1", answer=lambda q: long if q.index == 3 else q.answer)
     data, _ = data_of(built([one]))
     assert long in data["texts"]
-    many = write_run(tmp_path / "many-2", answer=lambda q: f"{q.index} {long}", rows=questions(60), shown=[])
-    browser = built([many], cap_bytes=4_000_000)
+    less = "word " * 1_000
+    many = write_run(tmp_path / "many-2", answer=lambda q: f"{q.index} {less}", rows=questions(60), shown=[])
+    browser = built([many], cap_bytes=400_000)
     assert browser.counts["questions"] == 60
-    assert browser.counts["bytes"] < 1_000_000
+    assert browser.counts["bytes"] < 200_000
     assert browser.notes == ("60 long texts are cut; the run folders have them whole.",)
     assert cut("a\x1bb" * 3, 4) == "a\\x1bba… (cut here: 9 characters in all)"
 

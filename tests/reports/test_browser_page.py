@@ -102,7 +102,9 @@ def test_it_opens_filters_searches_and_sorts(written: Path, chromium: Chromium, 
 
 def test_the_largest_disagreement_comes_first(written: Path, chromium: Chromium) -> None:
     with chromium.page(written) as page:
+        page.locator("#browse-list .row").nth(30).click()
         page.locator("#browse-sort").select_option("disagreement")
+        assert page.locator("#browse-list .row").first.get_attribute("aria-current") == "true"
         first = page.locator("#browse-list .row").first
         first.click()
         # All runs that answer say something else, and one of them is right.
@@ -325,3 +327,30 @@ def test_foreign_text_is_text_everywhere(hostile: Path, chromium: Chromium, widt
         assert not [cell for cell in cells if cell.lstrip()[:1] in tuple("=+-@")]
         assert "'" + HOSTILE[4] in cells
         assert page.title() == "Examples"
+
+
+def test_one_run_of_phrases_alone_with_a_picture_that_does_not_open(tmp_path: Path, chromium: Chromium) -> None:
+    run = open_run(write_run(tmp_path / "run-1", rows=questions(2), shown=phrases(2)))
+    run.predictions["phrase", 2] = replace(run.predictions["phrase", 2], regions=(square("polyp", 0, 0, 0),))
+    run = run.restricted(frozenset(("phrase", i) for i in range(4)))
+    run.pictures["img0"] = replace(run.pictures["img0"], data=b"RIFF\0\0\0\0WEBPdamaged")
+    assert "img1" not in run.pictures
+    browser = build_browser([run], ["alone"], cap_bytes=12_000_000)
+    assert (browser.counts["questions"], browser.counts["phrases"]) == (0, 4)
+    with chromium.page(write_page(tmp_path / "page.html", browser), width=390) as page:
+        assert page.locator("#browser .lead").inner_text().startswith("4 phrases on 2 images. Of 1 of 2 images no")
+        assert not page.locator("#browse-run").is_visible()
+        assert not page.locator("#browse-complexity").is_visible()
+        page.get_by_text("The picture does not open.").wait_for()
+        # Outlines stand without their picture.
+        assert page.locator("#browse-example svg").bounding_box()["height"] > 100
+        for _ in range(6):
+            page.keyboard.press("j")
+        assert page.locator("#browse-list .row[aria-current]").get_attribute("data-row") == "3"
+        page.locator("#browse-sort").select_option("disagreement")
+        page.locator("#browse-outcome").select_option("differ")
+        assert status(page) == "0 of 4 rows"
+        assert page.get_by_text("No example.").is_visible()
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        assert not page.locator("#browse-zoom").is_visible()

@@ -12,12 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gi_bench.harness import store
 from gi_bench.harness.analysis.review import read_key, score_review
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.schema import Picture, Question
+from gi_bench.harness.schema import Picture, Question, Region
 from gi_bench.harness.store import open_run
 from gi_bench.harness.tables import write_records
 from gi_bench.reports.review.outlines import outline_path
@@ -195,6 +196,26 @@ def test_outlines_follow_regions() -> None:
     assert re.fullmatch(r"M\d+ \d+h0", outline_path([square("dot", 5, 5, 1)], 48, 48))
     # A mask of another resolution lies on the same place.
     assert outline_path([square("polyp", 8, 8, 16)], 96, 96).count("L") == 3
+
+
+def test_noise_makes_no_page_of_megabytes() -> None:
+    noise = np.random.default_rng(0).random((300, 400)) > 0.5
+    noise[100:200, 100:200] = True
+    path = outline_path([Region.from_mask("noise", noise)], 4000, 3000)
+    assert 100 < len(path) < 20_000
+
+
+def test_two_runs_of_one_variant_are_told_apart_by_the_key_alone(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / name, variant="same_1", explain=lambda q, name=name: f"said by {name}.")
+        for name in ("first-run", "second-run")
+    ]
+    made = write_explanation_sheet(runs, tmp_path / "sheet.html")
+    key = read_key(made.key)
+    assert [one.name for one in key.runs] == ["same_1 (first-run)", "same_1 (second-run)"]
+    page = made.page.read_text(encoding="utf-8")
+    assert page.count("said by ▇▇▇.") == 24
+    assert not re.search("first-run|second-run|same_1", page)
 
 
 def hostile_run(folder: Path) -> Path:

@@ -15,6 +15,8 @@ from gi_bench.harness.schema import Score
 
 _WIDTH = 80
 _FEW = 30
+# Strata and classes of fewer items are shown on demand: their intervals span nearly everything.
+LEAST_SHOWN = 10
 
 
 def review_json(review: Review) -> str:
@@ -35,10 +37,10 @@ def review_lines(review: Review, *, everything: bool = False) -> list[str]:
 
     Args:
         review: the review.
-        everything: strata and correlations without a value, too.
+        everything: strata and classes of few items, too.
     """
     lines = [f"sheet {review.sheet[:16]} of {review.suite}: {len(review.items):,} items, {_count(review)}"]
-    lines += ["", "Mean rating, 1 to 5, with 95 % interval", *_means(review)]
+    lines += ["", "Mean rating, 1 to 5, with 95 % interval", *_means(review, everything)]
     if review.differences:
         lines += ["", "Difference of runs on the same questions (first less second)", *_differences(review)]
     if review.agreement:
@@ -69,7 +71,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         if len(first) > widths[0]:
             yield first
             first = ""
-        yield "  ".join([first.ljust(widths[0]), *(cell.ljust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        cells = [first, *row[1:]]
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _bounded(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
@@ -79,27 +82,39 @@ def _bounded(value: float | None, low: float | None, high: float | None, sign: s
     return f"{shown} [{', '.join(bounds)}]" if len(bounds) == 2 else shown
 
 
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def _n(count: int) -> str:
     return f"{count:,}{' few' if count < _FEW else ''}"
 
 
-def _means(review: Review) -> Iterator[str]:
+def _means(review: Review, everything: bool) -> Iterator[str]:
     found: dict[tuple[str, str, str], dict[str, Score]] = {}
     for mean in review.means:
         place = mean.run, mean.score.slice_by, mean.score.slice_value
         found.setdefault(place, {})[mean.score.metric] = mean.score
-    rows = []
+    rows, left = [], 0
     for (run, by, value), scores in found.items():
-        name = run if by == "all" else f"  {value}"
         count = max(score.n for score in scores.values())
+        if by != "all" and count < LEAST_SHOWN and not everything:
+            left += 1
+            continue
         cells = [
             _bounded(score.value, score.interval_low, score.interval_high)
             if (score := scores.get(one)) is not None
             else "no value"
             for one in CRITERIA
         ]
-        rows.append([name, *cells, _n(count)])
-    yield from (line.rstrip() for line in _table(["run", *CRITERIA, "n"], rows))
+        rows.append([run if by == "all" else f"  {value}", *cells, _n(count)])
+    yield from _table(["run", *CRITERIA, "n"], rows)
+    yield from _left_out(left, "strata")
+
+
+def _left_out(count: int, what: str) -> Iterator[str]:
+    if count:
+        yield f"{count:,} {what} with fewer than {LEAST_SHOWN} items: --all shows them"
 
 
 def _differences(review: Review) -> Iterator[str]:
@@ -107,8 +122,8 @@ def _differences(review: Review) -> Iterator[str]:
         [
             one.criterion,
             _bounded(one.difference, one.low, one.high, "+"),
-            f"{one.p:.3f}",
-            f"{one.adjusted:.3f}",
+            _p(one.p),
+            _p(one.adjusted),
             _n(one.n),
         ]
         for one in review.differences
@@ -117,7 +132,7 @@ def _differences(review: Review) -> Iterator[str]:
     for pair in dict.fromkeys(pairs):
         yield from _wrapped(f"{pair[0]} less {pair[1]}")
         chosen = [row for row, one in zip(rows, pairs, strict=True) if one == pair]
-        yield from (line.rstrip() for line in _table(["criterion", "difference", "p", "Holm", "n"], chosen))
+        yield from _table(["criterion", "difference", "p", "Holm", "n"], chosen)
 
 
 def _agreement(review: Review) -> Iterator[str]:
@@ -126,7 +141,7 @@ def _agreement(review: Review) -> Iterator[str]:
         who = f"{one.raters[0]}, {one.raters[1]}" if one.measure == "weighted kappa" else f"all {len(one.raters)}"
         shown = one.reason if one.value is None else _bounded(one.value, one.low, one.high)
         rows.append([who, one.criterion, one.measure, shown, _n(one.n)])
-    yield from (line.rstrip() for line in _table(["raters", "criterion", "measure", "value", "n"], rows))
+    yield from _table(["raters", "criterion", "measure", "value", "n"], rows)
 
 
 def _confidence(review: Review, everything: bool) -> Iterator[str]:
@@ -138,21 +153,22 @@ def _confidence(review: Review, everything: bool) -> Iterator[str]:
             continue
         if one.value is None and one.slice_by == "all":
             reasons.setdefault(one.run, one.reason)
-        if one.value is None and not everything:
-            continue
         place = one.run, one.slice_value
-        found.setdefault(place, {})[one.criterion] = _bounded(one.value, one.low, one.high)
+        if one.value is not None:
+            found.setdefault(place, {})[one.criterion] = _bounded(one.value, one.low, one.high)
         counts[place] = max(counts.get(place, 0), one.n)
+    shown = [place for place in found if place[1] == "all" or counts[place] >= LEAST_SHOWN or everything]
     rows = [
         [
-            run if name == "all" else f"  {name}",
-            *(cells.get(one, "no value") for one in CRITERIA),
-            _n(counts[run, name]),
+            place[0] if place[1] == "all" else f"  {place[1]}",
+            *(found[place].get(one, "no value") for one in CRITERIA),
+            _n(counts[place]),
         ]
-        for (run, name), cells in found.items()
+        for place in shown
     ]
     if rows:
-        yield from (line.rstrip() for line in _table(["run", *CRITERIA, "n"], rows))
+        yield from _table(["run", *CRITERIA, "n"], rows)
+    yield from _left_out(len(found) - len(shown), "classes")
     yield from (f"{run}: no value, {reason}" for run, reason in reasons.items())
 
 
@@ -171,7 +187,7 @@ def _scores(review: Review) -> Iterator[str]:
             for (of, measure), cells in found.items()
             if of == run
         ]
-        yield from (line.rstrip() for line in _table([run, *CRITERIA, "n"], rows))
+        yield from _table([run, *CRITERIA, "n"], rows)
     if not found:
         yield "none: no row has a score that differs"
 

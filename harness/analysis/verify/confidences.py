@@ -115,22 +115,24 @@ def _auroc_within(run: Run, measure: str) -> Rows | str:
     if len(set(zip(strata, found.confidence, strict=True))) == len(set(strata)):
         return "uninformative: answers to questions of the same classes have the same confidence"
 
-    def value(rows: Sequence[int]) -> float:
-        members: dict[frozenset[str], list[int]] = {}
-        for row in rows:
-            members.setdefault(strata[row], []).append(row)
-        ordered = pairs = 0.0
-        for chosen in members.values():
-            truth, score = found.of(chosen)
-            weight = sum(truth) * (len(truth) - sum(truth))
-            if weight:
-                ordered, pairs = ordered + weight * _auroc_of(truth, score), pairs + weight
-        return ordered / pairs if pairs else math.nan
-
     sides = {(stratum, right) for stratum, right in zip(strata, found.right, strict=True)}
     paired = [{(stratum, True), (stratum, False)} <= sides for stratum in strata]
     how = "roc_auc_score of each combination of classes, weighted by its pairs"
-    return found.rows(value, how, paired)
+    return found.rows(lambda rows: _within(found, strata, rows), how, paired)
+
+
+def _within(found: _Judged, strata: Sequence[frozenset[str]], rows: Sequence[int]) -> float:
+    """AUROC of the rows of each stratum, weighted by its pairs; NaN without a pair."""
+    members: dict[frozenset[str], list[int]] = {}
+    for row in rows:
+        members.setdefault(strata[row], []).append(row)
+    ordered = pairs = 0.0
+    for chosen in members.values():
+        truth, score = found.of(chosen)
+        weight = sum(truth) * (len(truth) - sum(truth))
+        if weight:
+            ordered, pairs = ordered + weight * _auroc_of(truth, score), pairs + weight
+    return ordered / pairs if pairs else math.nan
 
 
 def _average_precision(run: Run) -> Rows | str:
@@ -167,21 +169,22 @@ def _calibration(run: Run) -> Rows | str:
     found = _judged(run, "confidence")
     if isinstance(found, str):
         return found
-    edges = np.linspace(0, 1, _BINS + 1)
+    return found.rows(
+        lambda rows: _binned_error(*found.of(rows)), f"stats.binned_statistic, {_BINS} bins (Guo et al. 2017)"
+    )
 
-    def value(rows: Sequence[int]) -> float:
-        from scipy.stats import binned_statistic
 
-        truth, score = (np.array(side, dtype=float) for side in found.of(rows))
-        # SciPy's bins hold their lower edge, those of Guo et al. their upper one: counted from 1 down they agree.
-        doubt = 1 - score
-        right, sure, count = (
-            binned_statistic(doubt, values, statistic, edges).statistic
-            for values, statistic in ((truth, "mean"), (score, "mean"), (score, "count"))
-        )
-        return float(np.nansum(count * np.abs(right - sure)) / len(rows))
+def _binned_error(truth: Sequence[bool], score: Sequence[float]) -> float:
+    """Mean distance of confidence and share of right answers over the bins."""
+    from scipy.stats import binned_statistic
 
-    return found.rows(value, f"stats.binned_statistic, {_BINS} bins (Guo et al. 2017)")
+    right_ones, scores = np.array(truth, dtype=float), np.array(score, dtype=float)
+    # SciPy's bins hold their lower edge, those of Guo et al. their upper one: counted from 1 down they agree.
+    right, sure, count = (
+        binned_statistic(1 - scores, values, statistic, np.linspace(0, 1, _BINS + 1)).statistic
+        for values, statistic in ((right_ones, "mean"), (scores, "mean"), (scores, "count"))
+    )
+    return float(np.nansum(count * np.abs(right - sure)) / len(scores))
 
 
 def _correlation(run: Run) -> Rows | str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gi_bench.harness.analysis.verify.methods import Method, Rows, Unavailable
 from gi_bench.harness.schema import Phrase, Region
+from gi_bench.harness.taxonomy import FINDING_LABELS
 
 if TYPE_CHECKING:
     from gi_bench.harness.store import Run
@@ -203,6 +204,7 @@ def _detection(run: Run) -> Rows | str | Unavailable:
         return "uninformative: every region has the same confidence"
 
     def value(rows: Sequence[int]) -> float:
+        """Precision over the rows that show something, and what of the wanted is never found counts 0."""
         wanted = sum(not kept[row].is_negative for row in rows)
         ranked = [row for row in rows if shown[row]]
         hits = [right[row] for row in ranked]
@@ -222,6 +224,42 @@ def _detection(run: Run) -> Rows | str | Unavailable:
         value,
         "average_precision_score of regions shown, times the share of regions found; right: jaccard_score >= 0.5",
         [some or not phrase.is_negative for some, phrase in zip(shown, kept, strict=True)],
+    )
+
+
+def _visual(run: Run) -> Rows | str:
+    """What is shown for an answer, and the union of the reference regions of what its question is about."""
+    if not any(p.kind == "question" and p.regions is not None for p in run.predictions.values()):
+        return "the run shows no region for its answers"
+    by_image: dict[str, list[Phrase]] = {}
+    for phrase in run.phrases:
+        if not phrase.is_negative and phrase.region is not None and phrase.region.mask().any():
+            by_image.setdefault(phrase.img_id, []).append(phrase)
+    kept, values = [], []
+    for question in run.questions:
+        if question.finding is None or question.is_negative or not question.wants_explanation:
+            continue
+        references = [
+            phrase.region
+            for phrase in by_image.get(question.img_id, ())
+            if phrase.region is not None and phrase.label in FINDING_LABELS.get(question.finding, ())
+        ]
+        if not references:
+            continue
+        prediction = run.predictions.get(("question", question.index))
+        shown = tuple((prediction.regions if prediction is not None else None) or ())
+        # On the grid of the reference of the first label, as the finding lists its labels.
+        references.sort(key=lambda one: FINDING_LABELS[str(question.finding)].index(one.label))
+        union = _united(references, references[0].height, references[0].width)
+        kept.append(question)
+        values.append(overlap_of(shown, Region.from_mask(references[0].label, union)).iou)
+    if not kept:
+        return "no question about something that is there has a reference region"
+    return Rows(
+        tuple(question.img_id for question in kept),
+        {"finding": tuple((str(question.finding),) for question in kept)},
+        lambda rows: _mean([values[row] for row in rows]),
+        "jaccard_score of pixels with the union of the finding's regions, mean over questions",
     )
 
 
@@ -248,6 +286,7 @@ METHODS: tuple[Method, ...] = (
     Method("region_image_iou", "scikit-learn", _by_image),
     Method("region_macro_iou", "scikit-learn", _by_label),
     Method("region_average_precision", "scikit-learn", _detection),
+    Method("visual_iou", "scikit-learn", _visual),
 )
 
 __all__ = ["METHODS", "Overlap", "boundary_f", "overlap_of"]

@@ -16,7 +16,7 @@ from gi_bench.harness.analysis.comparison_table import compare_in_table
 from gi_bench.harness.analysis.comparison_text import comparison_lines
 from gi_bench.harness.analysis.equivalence import equivalence_p, images_needed, least_p, margin_of, read_margins
 from gi_bench.harness.analysis.families import FIRST, TWINS, family
-from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.errors import GiBenchError, UnknownNameError
 from gi_bench.harness.metrics.base import ratio
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import MetricInfo
@@ -227,6 +227,15 @@ def test_what_is_no_margin_is_one_line(gi_bench: CommandLine, pair: tuple[Path, 
     done = gi_bench("compare", *pair, *(word for margin in margins for word in ("--margin", margin)))
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_margin_that_would_do_nothing_is_refused(gi_bench: CommandLine, pair: tuple[Path, Path]) -> None:
+    done = gi_bench("compare", *pair, "--margin", "rougeL=0.1")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.strip().splitlines()
+    assert "not compared (rougeL); add --metric rougeL" in line
+    with pytest.raises(UnknownNameError, match="did you mean bleu"):
+        compare_runs(pair, margin={"bluu": 0.1})
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, 1.0, float("nan"), {"bleu": 0.0}])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gi_bench.harness.analysis import ranking
 from gi_bench.harness.analysis.comparing import compare_runs
 from gi_bench.harness.analysis.ranking import partial_reason, rank, same_rows
 from gi_bench.harness.analysis.scoring import score_run
@@ -145,3 +146,11 @@ def test_a_part_of_a_suite_says_what_it_is(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(ChangedError, match="changed after they were made"):
         partial_reason(open_run(changed.path))
+
+
+def test_too_many_pairs_for_the_permutations_are_told(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "RESAMPLES", 40)
+    monkeypatch.setattr(ranking, "_MOST", 40)
+    found = rank(runs, registered("gi_bench.metrics")["rougeL"])
+    assert set(found.ranges.values()) == {(1, 4)}
+    assert found.notes[-1] == "with 6 pairs no p-value is small enough after correction: rank fewer runs"

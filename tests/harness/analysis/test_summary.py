@@ -52,7 +52,7 @@ def _many(scores: Scores, count: int, name: str) -> list[Scores]:
     return [replace(scores, variant=f"{name}{i}", recipe_digest=f"{i:08x}") for i in range(count)]
 
 
-@pytest.mark.parametrize("width", [4, 20, 30, 40, 70])
+@pytest.mark.parametrize("width", [4, 20, 30, 40, 50, 70])
 def test_seven_runs_fit_80_columns_whatever_they_are_called(scores: Scores, width: int) -> None:
     runs = _many(scores, 7, "m" * (width - 1))
     lines = score_lines(runs)
@@ -68,6 +68,18 @@ def test_seven_runs_fit_80_columns_whatever_they_are_called(scores: Scores, widt
     assert "BLEU" in told
     assert told.count("+/-") == blocks
     assert "\x1b" not in told
+
+
+def test_runs_of_other_limits_or_suites_share_no_table(scores: Scores) -> None:
+    part = replace(scores, variant="part", counts={**scores.counts, "questions": 5})
+    other = replace(scores, variant="other", suite="other/test", fingerprint="e" * 64)
+    lines = score_lines([scores, part, other])
+    titles = [line for line in lines if "fingerprint" in line]
+    assert [line.split(",")[0] for line in titles] == ["made/test", "made/test", "other/test"]
+    assert ", 5 questions" in titles[1]
+    assert len([line for line in lines if line.startswith("run ")]) == 3
+    whole = [line for line in score_lines([scores, part], everything=True) if "fingerprint" in line]
+    assert len(whole) == 2
 
 
 def test_runs_of_one_variant_are_told_apart(scores: Scores) -> None:

@@ -79,6 +79,10 @@ def _said(rows: Iterable[Question]) -> list[Prediction]:
                 question.answer if i % 3 == 0 else ANSWERS[(i * 7) % len(ANSWERS)] if i % 17 != 16 else None,
                 float(rng.choice([0.0, 0.2, 0.25, 0.6, 0.9, 1.0, 1.5, rng.random()])) if i % 9 != 8 else None,
                 EXPLANATIONS[i % len(EXPLANATIONS)],
+                None,
+                (None, (), (square("polyp", 9, 7, 14), square("polyp", 12, 12, 20)), (square("polyp", 0, 0, 40),))[
+                    i % 4
+                ],
                 warnings=("repaired",) if i % 10 == 0 else (),
                 log_prob=-float(rng.random()),
                 margin=float(rng.random()),

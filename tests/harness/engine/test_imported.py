@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gi_bench import __version__
+from gi_bench.harness import provenance
 from gi_bench.harness.analysis.scoring import current_scores, score_run
+from gi_bench.harness.analysis.verify import verify_run
 from gi_bench.harness.cli import _main
 from gi_bench.harness.engine import imported
 from gi_bench.harness.engine.imported import Reading, import_predictions
@@ -328,6 +331,10 @@ def test_visual_explanations_become_regions_and_are_scored(tmp_path: Path) -> No
         assert any("1 heatmap" in note for note in scores.notes)
         values.append(found.value)
     assert values[0] == values[1] == values[2]
+    run = next((tmp_path / "runs").rglob("p0-*"))
+    verified = verify_run(run).verified["visual_iou"]
+    assert {one.difference for one in verified if one.stored is not None} <= {0.0}
+    assert next(one.found for one in verified if one.slice_by == "all") == values[0]
     no = score_run(import_predictions(path, LARGER, tmp_path / "runs", reading=Reading(visuals=False)), resamples=0)
     assert no.find("visual_iou") is None
 
@@ -354,3 +361,12 @@ def test_visual_explanations_that_cannot_be_read_are_named(tmp_path: Path, entry
     with pytest.raises(DataError, match=message) as error:
         import_predictions(_write(tmp_path / "p.jsonl", rows), SUITE, tmp_path / "runs")
     assert "prediction 2" in str(error.value)
+
+
+def test_the_manifest_says_which_code_read_the_file(tmp_path: Path) -> None:
+    run = import_predictions(
+        _write(tmp_path / "p.jsonl", _rows(LARGER)), LARGER, tmp_path / "runs", command="gi-bench x"
+    )
+    code = open_run(run).manifest.code
+    assert code.package == provenance.package_digest()
+    assert (code.version, code.command, code.plugins) == (__version__, "gi-bench x", {})

@@ -203,6 +203,8 @@ def test_a_log_of_inspect_comes_back_whole(made: Path, tmp_path: Path) -> None:
         assert (sample.id, sample.input, sample.target) == (question.index, question.question, question.answer)
         assert sample.output.completion == (said.answer or "")
         assert {name: one.value for name, one in (sample.scores or {}).items()} == rows[question.index]
+        # The viewer's column of answers is that of the first score.
+        assert next((name, one.answer) for name, one in (sample.scores or {}).items()) == ("bleu", said.answer)
         assert sample.metadata["question_class"] == list(question.question_class)
         assert (sample.metadata["complexity"], sample.metadata["img_id"]) == (1, question.img_id)
     assert log.results is not None
