@@ -18,7 +18,7 @@ from gi_bench.reports.comparison.runs import Entry
 
 _BINS = 10
 _POINTS = 120
-# A risk over fewer answers than these jumps about.
+# A share of fewer answers than these jumps about.
 _LEAST = 10
 
 
@@ -98,7 +98,8 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
     values, rows = [], []
     for entry, found in having:
         for mean, right, low, high, n in found.bins:
-            values.append({"run": entry.name, "x": mean, "y": right, "low": low, "high": high, "n": n})
+            if n >= _LEAST:
+                values.append({"run": entry.name, "x": mean, "y": right, "low": low, "high": high, "n": n})
             rows.append(
                 (entry.number, (entry.name, f"{mean:.3f}", f"{right:.3f}", f"{low:.3f} to {high:.3f}", f"{n:,}"))
             )
@@ -135,7 +136,8 @@ def reliability(models: Sequence[Entry]) -> Figure | None:
         "reliability",
         "Reliability of confidence",
         "An honest confidence lies on the dashed line: of the answers given with .7, seven in ten are right. Below it "
-        "the model is too sure. Ten bins of equal width, bars are 95 % intervals.",
+        f"the model is too sure. Ten bins of equal width, bars are 95 % intervals; bins of fewer than {_LEAST} answers "
+        "are in the table only.",
         f"share of right answers by confidence of {len(entries)} models",
         spec,
         ("run", "mean confidence", "share right", "95 % interval", "answers"),

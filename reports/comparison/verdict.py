@@ -142,8 +142,9 @@ def _lead(info: MetricInfo, best: Entry, score: Score, tied: Sequence[Entry], mo
     if not tied:
         every = "the other model" if models == 2 else f"each of the other {models - 1} models"
         return f"{best.name} is best with {told}, beyond chance against {every}."
-    values = " and ".join(f"{entry.name} ({found.value:.3f})" for entry in tied if (found := _score(entry, info.name)))
-    return f"A tie: {best.name} has the best value, {told}, but is not told apart from {values}."
+    values = [f"{entry.name} ({found.value:.3f})" for entry in tied if (found := _score(entry, info.name))]
+    listed = " and ".join(filter(None, (", ".join(values[:-1]), values[-1])))
+    return f"A tie: {best.name} has the best value, {told}, but is not told apart from {listed}."
 
 
 def _beyond(
