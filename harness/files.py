@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -214,6 +215,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         ) from error
 
 
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
@@ -230,8 +234,11 @@ def parse_toml(text: str) -> dict[str, Any]:
     """A text in TOML.
 
     Raises:
-        ValueError, RecursionError: it is not TOML.
+        ValueError, RecursionError: it is not TOML, or names a key of more than 64 parts.
     """
+    # The parser keeps every beginning of a dotted key: 100,000 parts would take 40 GB.
+    if _LONG_KEY.search(text):
+        raise ValueError("a dotted key of more than 64 parts")
     content: dict[str, Any] = tomllib.loads(text)
     return content
 

@@ -198,3 +198,15 @@ def test_a_manifest_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", manifest={"memory_used_mb": 3.0})
     with pytest.raises(GiBenchError, match=r"unknown key 'memory_used_mb'.*allowed: batch_halved_count"):
         store.open_run(run)
+
+
+@pytest.mark.parametrize("part", ["a", '"a b"', "'a'"])
+def test_a_key_of_very_many_parts_is_refused_before_it_fills_the_memory(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(" . ".join([part] * 100_000) + " = 1")
+    with pytest.raises(GiBenchError, match="more than 64 parts"):
+        files.read_toml(path)
+    path.write_text(".".join([part] * 64) + " = 1")
+    assert files.read_toml(path)
+    path.write_text("x = [" + ", ".join(["0.5"] * 1000) + ']\ny = "' + "One. Two words. " * 100 + '"')
+    assert len(files.read_toml(path)["x"]) == 1000
