@@ -226,12 +226,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise GiBenchError(f"cannot read TOML: {str(error)[:200]}", where=path, do="mend the file") from error
 
 
+_MOST_DOTS = 1000
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """A text in TOML.
 
     Raises:
         ValueError, RecursionError: it is not TOML.
     """
+    # A key of a hundred thousand parts would take minutes: the parser's time grows with their square.
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line with more than {_MOST_DOTS} dots")
     content: dict[str, Any] = tomllib.loads(text)
     return content
 
