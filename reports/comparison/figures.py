@@ -11,7 +11,9 @@ from gi_bench.reports.charts import svg_data_uri
 from gi_bench.reports.comparison.runs import Entry
 from gi_bench.reports.palette import run_color, run_shape
 
-LEGEND: dict[str, Any] = {"orient": "bottom", "columns": 2, "title": None, "labelLimit": 145}
+# Of a long name both ends: runs of one variant differ in the last letters.
+SHORT_NAME = "length(datum.label) > 26 ? slice(datum.label, 0, 13) + '…' + slice(datum.label, -12) : datum.label"
+LEGEND: dict[str, Any] = {"orient": "bottom", "columns": 2, "title": None, "labelLimit": 170, "labelExpr": SHORT_NAME}
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def panels(
         "type": "nominal",
         "sort": [entry.name for entry in entries],
         "title": None,
-        "axis": {"labelLimit": 150},
+        "axis": {"labelLimit": 170, "labelExpr": SHORT_NAME},
     }
     told = tips(("run", "run"), ("value", "value"), ("low", "from"), ("high", "to"), ("n", "n"))
     spec: dict[str, Any] = {
@@ -139,5 +141,5 @@ def panels(
 
 
 __all__ = [
-    "LEGEND", "Figure", "bounds", "color", "panels", "quantitative", "safe", "shape", "tips",
+    "LEGEND", "SHORT_NAME", "Figure", "bounds", "color", "panels", "quantitative", "safe", "shape", "tips",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from gi_bench.reports.comparison.curves import reliability, risk_by_coverage
 from gi_bench.reports.comparison.differences import metrics_of
 from gi_bench.reports.comparison.figures import (
     LEGEND,
+    SHORT_NAME,
     Figure,
     bounds,
     color,
@@ -238,7 +239,7 @@ def heat_map(entries: Sequence[Entry], name: str, metrics: Sequence[str], slice_
         "type": "nominal",
         "title": None,
         "sort": [entry.name for entry in entries],
-        "axis": {"labelAngle": -35, "orient": "top", "labelLimit": 150},
+        "axis": {"labelAngle": -35, "orient": "top", "labelLimit": 170, "labelExpr": SHORT_NAME},
     }
     y = {"field": "class", "type": "nominal", "title": None, "axis": {"labelLimit": 150}}
     scale = {"scheme": "blues", "domain": [0, 1]}

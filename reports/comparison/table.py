@@ -125,9 +125,9 @@ class Headline:
 
 
 def best_of(scores: Sequence[Score | None], info: MetricInfo) -> float | None:
-    """The best of the values that rest on enough rows; None where there are not two of them to choose from."""
+    """The best of the values that rest on enough rows; None where there are no two different ones to choose from."""
     known = [score.value for score in scores if score is not None and score.value is not None and score.n >= SMALL_N]
-    if len(known) < 2 or not info.ranked:
+    if len({round(value, 4) for value in known}) < 2 or not info.ranked:
         return None
     return max(known) if info.higher_is_better else min(known)
 
