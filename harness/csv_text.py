@@ -156,7 +156,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 
 def harmless(text: str) -> str:
-    """A text as a field that no spreadsheet runs as a formula: one that would begin like it gets an apostrophe.
+    r"""A text as a field that no spreadsheet runs as a formula: one that would begin like it gets an apostrophe.
 
     >>> harmless('=HYPERLINK("x")'), harmless("0.5")
     ('\'=HYPERLINK("x")', '0.5')

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from gi_bench.harness.cache import PairValues, file_state
 from gi_bench.harness.devices import use_threads
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.files import refuse_pipes
 from gi_bench.harness.placing import placing
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def _check_files(folder: Path, name: str) -> None:
 
 def _layer_count(folder: Path, name: str) -> int:
     """Number of hidden layers, from config.json."""
+    refuse_pipes(folder, CheckpointError)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         count = config.get("num_hidden_layers", config.get("n_layers"))

@@ -94,6 +94,19 @@ LARGEST_FILE = 4 * 1024**3
 DAMAGED = "damaged Parquet file: truncated, or changed since it was written"
 
 
+def refuse_pipes(folder: Path, error: type[GiBenchError] = RunError) -> None:
+    """Refuse a folder with a pipe, socket or device in it: whoever reads that by its name may wait for ever.
+
+    Raises:
+        GiBenchError: names the first.
+    """
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise error("a pipe or a device where a file should be", where=path, do="put the file there")
+
+
 def content_of(
     path: Path, *, largest: int = LARGEST_FILE, do: str = "check the path", error: type[GiBenchError] = RunError
 ) -> bytes:

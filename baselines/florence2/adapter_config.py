@@ -15,6 +15,7 @@ from typing import Any
 
 from gi_bench.baselines.florence2 import remote_names
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.files import refuse_pipes
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -110,6 +111,7 @@ def _is_off(value: Any) -> bool:
 
 
 def _content(folder: Path) -> dict[str, Any]:
+    refuse_pipes(folder, CheckpointError)
     try:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from gi_bench.baselines.florence2 import rules
 from gi_bench.baselines.florence2.rules import CheckpointRules
 from gi_bench.harness.cache import file_digests, kept_digest
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.files import refuse_pipes
 from gi_bench.harness.hub import hub_failure
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PictureSettings:
             CheckpointError: the file is missing or lacks a field.
         """
         path = folder / "preprocessor_config.json"
+        refuse_pipes(folder, CheckpointError)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             size = content["size"]
@@ -192,6 +194,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         CheckpointError: there is none, or a shard that the index names is missing.
     """
+    refuse_pipes(folder, CheckpointError)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError("no safetensors weights", where=folder, do="only safetensors files are loaded")
@@ -396,6 +399,7 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
 
 
 def _architecture(folder: Path) -> str:
+    refuse_pipes(folder, CheckpointError)
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if "auto_map" in content:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import CheckpointError
+from gi_bench.harness.files import refuse_pipes
 
 FILE = "generation_config.json"
 # The paper's code searches with three beams, and so do we where the checkpoint does not say.
@@ -127,6 +128,7 @@ def read_file(folder: Path) -> dict[str, Any] | None:
         CheckpointError: it is damaged.
     """
     path = folder / FILE
+    refuse_pipes(folder, CheckpointError)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.harness.errors import CheckpointError
-from gi_bench.harness.files import write_bytes
+from gi_bench.harness.files import refuse_pipes, write_bytes
 
 SEAL = "seal.json"
 _WEIGHTS = "trainable.safetensors"
@@ -75,6 +75,7 @@ def _step(path: Path) -> int:
 
 
 def _check(path: Path, training: str) -> None:
+    refuse_pipes(path, CheckpointError)
     try:
         content = json.loads((path / SEAL).read_text(encoding="utf-8"))
         bound, files = content["training"], dict(content["files"])

@@ -28,6 +28,7 @@ from gi_bench.harness.intervals import (
     rate_interval,
 )
 from gi_bench.harness.locks import holding
+from gi_bench.harness.placing import sweep
 from gi_bench.harness.metric_settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
@@ -155,10 +156,14 @@ def current_scores(
     run = open_run(path)
     if settings is not None:
         run = replace(run, settings=settings)
-    made_from = _made_from(run, registered("gi_bench.metrics"), resamples, 0)
-    if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
-        return None
-    return run.scores
+    # Somebody else may be about to change what would be found current.
+    with holding(run.path):
+        made_from = _made_from(run, registered("gi_bench.metrics"), resamples, 0)
+        if made_from is None or not provenance.is_current([run.path / "scores.json"], made_from):
+            return None
+        # What a killed attempt left: nothing is written here that would take it away.
+        sweep(run.path / "scores.json")
+        return run.scores
 
 
 def _made_from(run: Run, metrics: Mapping[str, Metric], resamples: int, seed: int) -> str | None:

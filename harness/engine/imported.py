@@ -87,8 +87,10 @@ def import_predictions(
     reading, content = reading or Reading(), read_content(path)
     key = _key(path, content, suite, output, name, reading)
     before = provenance.recall(key)
-    if isinstance(before, str) and provenance.is_current(made_parts(output / before), key):
-        return output / before
+    if isinstance(before, str) and (output / before).is_dir():
+        with holding(output / before):
+            if provenance.is_current(made_parts(output / before), key):
+                return output / before
     found = _read(path, content, suite, reading)
     questions, predictions = suite.questions, found.predictions
     recipe = _recipe(path, found, reading, suite, name)
