@@ -28,12 +28,12 @@ from gi_bench.harness.intervals import (
     rate_interval,
 )
 from gi_bench.harness.locks import holding
-from gi_bench.harness.placing import sweep
 from gi_bench.harness.metric_settings import MetricSettings, encoders_state
 from gi_bench.harness.metrics.base import Metric, Statistics
 from gi_bench.harness.metrics.participation import notes as participation_notes
 from gi_bench.harness.metrics.participation import tally
 from gi_bench.harness.metrics.wording import wording_notes
+from gi_bench.harness.placing import sweep
 from gi_bench.harness.schema import MetricInfo, Score, Scores
 from gi_bench.harness.statistics import LEVEL, Bootstrap, Floats, encode, shared_bootstrap, sums_by_image
 from gi_bench.harness.store import Run, content_digest, made_parts, open_run, scores_to_json
