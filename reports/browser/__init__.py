@@ -63,6 +63,12 @@ class Browser:
     links_pictures: bool
 
 
+_COUNTED = ("questions", "phrases", "images", "questions_all", "phrases_all", "images_all", "pictures_inside",
+            "pictures_beside", "bytes")  # fmt: skip
+# A browser of nothing: what a page takes without one.
+NO_BROWSER = Browser((), (), dict.fromkeys(_COUNTED, 0), (), (), "", False)
+
+
 def build_browser(
     runs: Sequence[Run],
     names: Sequence[str],
@@ -188,17 +194,9 @@ def _counts(
     rows: Rows, by_image: Mapping[str, object], packed: Packed, placed: PlacedPictures, size: int
 ) -> dict[str, int]:
     kinds = packed.data["rows"]["kind"]
-    return {
-        "questions": kinds.count("q"),
-        "phrases": kinds.count("p"),
-        "images": len(packed.img_ids),
-        "questions_all": len(rows.questions),
-        "phrases_all": len(rows.phrases),
-        "images_all": len(by_image),
-        "pictures_inside": placed.inside,
-        "pictures_beside": placed.beside,
-        "bytes": size,
-    }
+    shown = (kinds.count("q"), kinds.count("p"), len(packed.img_ids))
+    there = (len(rows.questions), len(rows.phrases), len(by_image))
+    return dict(zip(_COUNTED, (*shown, *there, placed.inside, placed.beside, size), strict=True))
 
 
 def _rules(counts: Mapping[str, int], runs: Sequence[Run]) -> tuple[str, ...]:
@@ -265,4 +263,4 @@ def _warning(suite: str, placed: PlacedPictures) -> str:
     )
 
 
-__all__ = ["Browser", "build_browser"]
+__all__ = ["NO_BROWSER", "Browser", "build_browser"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from gi_bench.harness.outputs import check_output, is_page
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.store import Run
 from gi_bench.reports import bounds, pages
-from gi_bench.reports.browser import Browser, build_browser
+from gi_bench.reports.browser import NO_BROWSER, Browser, build_browser
 from gi_bench.reports.comparison.differences import Differences, against_baseline, metrics_of
 from gi_bench.reports.comparison.figures import Figure
 from gi_bench.reports.comparison.groups import (
@@ -33,8 +33,8 @@ from gi_bench.reports.comparison.table import MARKS, Headline, headline_table
 from gi_bench.reports.comparison.verdict import Verdict, verdict
 from gi_bench.reports.examples import Example, pick_examples, rule_of
 
-# A page may take 15 MB: charts, tables and static examples of nine runs take up to 5.
-_BROWSER_BYTES = 10_000_000
+# What a page may take, and what the browser of examples gets of it in any case.
+_PAGE_BYTES, _BROWSER_BYTES = 14_500_000, 3_000_000
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,14 @@ def build_page(
     given = given_runs(paths, baseline)
     runs = [entry.run for entry in given.entries]
     names = [entry.name for entry in given.entries]
-    browser = build_browser(runs, names, cap_bytes=_BROWSER_BYTES, pictures_dir=pictures_dir, page_dir=page_dir)
-    return _page(given, browser, title)
+    page = _page(given, title)
+    room = max(_BROWSER_BYTES, _PAGE_BYTES - len(render(page).encode("utf-8", errors="backslashreplace")))
+    browser = build_browser(runs, names, cap_bytes=room, pictures_dir=pictures_dir, page_dir=page_dir)
+    return replace(page, browser=browser)
 
 
-def _page(given: Given, browser: Browser, title: str | None) -> Page:
+def _page(given: Given, title: str | None) -> Page:
+    """All but the browser, which takes the room that is left."""
     runs = [entry.run for entry in given.entries]
     first, scored = runs[0], given.scored
     notes_of = against_baseline(given)
@@ -158,7 +161,7 @@ def _page(given: Given, browser: Browser, title: str | None) -> Page:
         headline=headline_table(given, notes_of, bounds.lines(shares)),
         figures=tuple(figures(given)),
         signatures=tuple(signatures(given)),
-        browser=browser,
+        browser=NO_BROWSER,
         examples=tuple(examples),
         examples_rule=rule_of(examples),
         tables=tuple(group_tables(scored)),
