@@ -85,6 +85,8 @@ def place_pictures(
     Raises:
         GiBenchError: a picture cannot be written.
     """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise GiBenchError("not a folder", where=folder, do="give --pictures a folder, new or old")
     sources: dict[str, str] = {}
     reasons: dict[str, str] = {}
     left, inside = budget, 0
@@ -117,8 +119,6 @@ def _kind(data: bytes) -> str | None:
 def _written(data: bytes, kind: str, folder: Path, page_dir: Path) -> str:
     """Write a picture under a name that is made of its content alone; gives its address, relative to the page."""
     path = folder / f"picture-{hashlib.sha256(data).hexdigest()[:20]}.{kind}"
-    if folder.exists() and not folder.is_dir():
-        raise GiBenchError("not a folder", where=folder, do="give --pictures a folder, new or old")
     if not path.is_file() or path.stat().st_size != len(data):
         write_bytes(path, data)
     relative = os.path.relpath(path.absolute(), page_dir.absolute())

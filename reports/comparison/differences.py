@@ -100,9 +100,10 @@ def _turned(one: Comparison, adjusted: float) -> Comparison:
     low, high = one.found.low, one.found.high
     found = replace(
         one.found,
-        difference=-one.found.difference,
-        low=None if high is None else -high,
-        high=None if low is None else -low,
+        # 0.0 minus it: the difference of equal runs is no "-0.000".
+        difference=0.0 - one.found.difference,
+        low=None if high is None else 0.0 - high,
+        high=None if low is None else 0.0 - low,
     )
     return replace(
         one,

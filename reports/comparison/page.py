@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gi_bench.harness.analysis.bounds import labels
 from gi_bench.harness.analysis.definitions import older_note
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.outputs import check_output, is_page
@@ -45,6 +46,7 @@ class Page:
         title, suite, fingerprint, created: of the page; the date is that of the newest run.
         counts: rows of the suite that were run.
         runs: what scripts know of the runs.
+        numbers: of the runs, by what a table calls them.
         notes: what has to be read first.
         verdict, headline, figures, signatures: in the order of the page.
         browser: every row, to filter and look at.
@@ -68,6 +70,7 @@ class Page:
     created: str
     counts: Mapping[str, int]
     runs: tuple[dict[str, Any], ...]
+    numbers: Mapping[str, int]
     notes: tuple[str, ...]
     verdict: Verdict
     headline: Headline
@@ -88,6 +91,12 @@ class Page:
     baseline: str
     marks: Mapping[str, tuple[str, str]]
     small_n: int = pages.SMALL_N
+
+
+def _numbers(given: Given) -> dict[str, int]:
+    """Numbers of the runs by name, and by the label that shares of the way have."""
+    named = zip(labels([entry.run for entry in given.entries]), given.entries, strict=True)
+    return {label: entry.number for label, entry in named} | {entry.name: entry.number for entry in given.entries}
 
 
 def _counts(runs: Sequence[Run]) -> dict[str, int]:
@@ -156,6 +165,7 @@ def _page(given: Given, title: str | None) -> Page:
         created=max(run.manifest.created for run in runs),
         counts=_counts(runs),
         runs=tuple(given.for_scripts()),
+        numbers=_numbers(given),
         notes=_notes(given, notes_of),
         verdict=verdict(given, notes_of, comparable_titles(blocks)),
         headline=headline_table(given, notes_of, bounds.lines(shares)),

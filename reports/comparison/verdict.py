@@ -19,6 +19,8 @@ _TOLD = (
     ("False alarms of regions", "region_false_positive_rate"),
     ("False alarms of answers", "answer_false_positive_rate"),
 )
+# A tie of more runs is told by their number: all values stand in the table.
+_MOST_NAMES = 6
 # A rate of false alarms says nothing without the rate of what is overlooked.
 _OTHER_SIDE = {
     "region_false_positive_rate": "region_false_negative_rate",
@@ -76,6 +78,8 @@ def verdict(given: Given, differences: Differences, published: Sequence[str]) ->
         for about, info in told
         if info.name in best
     )
+    if not sentences:
+        sentences = (Sentence("Nothing to tell", "No run has a value of any metric that ranks.", ""),)
     baseline = "" if given.baseline is None else f"The baseline is {given.baseline.name}: {given.why}."
     if not given.beside and given.of_role("model"):
         told_of_floors = (
@@ -143,6 +147,8 @@ def _lead(info: MetricInfo, best: Entry, score: Score, tied: Sequence[Entry], mo
         every = "the other model" if models == 2 else f"each of the other {models - 1} models"
         return f"{best.name} is best with {told}, beyond chance against {every}."
     values = [f"{entry.name} ({found.value:.3f})" for entry in tied if (found := _score(entry, info.name))]
+    if len(values) > _MOST_NAMES:
+        values = [*values[: _MOST_NAMES - 1], f"{len(values) - _MOST_NAMES + 1} others"]
     listed = " and ".join(filter(None, (", ".join(values[:-1]), values[-1])))
     return f"A tie: {best.name} has the best value, {told}, but is not told apart from {listed}."
 
@@ -190,8 +196,8 @@ def _over_baseline(
 
 
 def _over_floor(info: MetricInfo, best: Entry, given: Given, found: Mapping[tuple[str, str], Comparison]) -> str:
-    if info.name in _OTHER_SIDE:
-        return ""  # whoever denies everything raises no false alarm
+    if info.name in _OTHER_SIDE or best.role != "model":
+        return ""  # whoever denies everything raises no false alarm; of floors and ceilings it is known what they see
     floor = _best([entry for entry in given.beside if entry is not best], info)
     if floor is None:
         return "No blind floor has this metric." if given.beside else ""
@@ -245,7 +251,7 @@ def _tests(differences: Differences, found: Mapping[tuple[str, str], Comparison]
     every = [*differences.found.values(), *found.values()]
     family = max(differences.family, pairs)
     if all(one.found.smallest * family >= LEVEL for one in every):
-        told.append("With so few images no difference can be beyond chance after correction.")
+        told.append("So few images tell these runs apart that no difference can be beyond chance after correction.")
     return " ".join([*told, *([f"{differences.note[:1].upper()}{differences.note[1:]}."] if differences.note else [])])
 
 

@@ -224,7 +224,6 @@ def _published(suites: Sequence[str], runs: Sequence[Run], metric: Metric) -> tu
         if not is_named and not _is_of_whole(suites, one):
             continue
         numbers = {name: Number(value, decimals=decimals[one.board, name]) for name, value in one.values.items()}
-        numbers = {name: Number(value, decimals=decimals[one.board, name]) for name, value in one.values.items()}
         entry = Entry("published", one.name, numbers=numbers, published=one)
         if one.kind == "same" and not wrong:
             beside.append(replace(entry, numbers={name: numbers[name] for name in numbers if name not in own}))

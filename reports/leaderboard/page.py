@@ -290,8 +290,11 @@ def _verdict(section: Section) -> list[str]:
     first, leaders = ranked[0], [entry for entry in ranked if entry.best == 1]
     if len(ranked) == 1:
         said = [f"One run has a rank, {short(first.name)}: there is nothing to compare it with."]
+    elif first.worst == 1:
+        others = "the other one" if len(ranked) == 2 else f"each of the {len(ranked) - 1} others"
+        said = [f"{short(first.name)} is first in {title}, surely better than {others}."]
     elif len(leaders) == 1:
-        said = [f"{short(first.name)} is first in {title}, surely better than the {len(ranked) - 1} others."]
+        said = [f"{short(first.name)} is first in {title}, but not surely better than each of the others."]
     else:
         said = [f"{short(first.name)} has the best {title}; chance leaves open which of {len(leaders)} runs is first."]
     floor = next((entry for entry in ranked if entry.role == "floor"), None)

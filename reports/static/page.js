@@ -86,7 +86,8 @@ const gi = (() => {
       keyed.sort(([, a, i], [, b, j]) => {
         // What has no value stands last, whichever way.
         if (a === null || b === null) return (a === null) - (b === null) || i - j;
-        const way = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en");
+        // Numbers stand before texts: compared as texts, some rows would have no order.
+        const way = typeof a !== typeof b ? (typeof a === "number" ? -1 : 1) : typeof a === "number" ? a - b : a.localeCompare(b, "en");
         return sign * way || i - j;
       });
       body.append(...keyed.map(([row]) => row));
@@ -97,15 +98,16 @@ const gi = (() => {
     const given = cell.dataset.sort;
     const text = given !== undefined ? given : cell.textContent.trim();
     if (text === "") return null;
-    const number = Number(text);
-    return Number.isNaN(number) ? text : number;
+    // "3,200", "12.5 %", "< 0.001" and a true minus are numbers too; a name such as "0x10" or "Infinity" is none.
+    const number = /^(?:[<\u2264]\s*)?([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)(?:\s*%)?$/i.exec(text.replace("\u2212", "-"));
+    return number ? Number(number[1].replaceAll(",", "")) : text;
   }
 
   // ---- charts: the static picture stands until the live one is drawn
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   function config() {
     const ink = style("--ink"), soft = style("--soft"), grid = style("--grid"), line = style("--line");
-    const text = { labelColor: soft, titleColor: soft, labelFontSize: 11, titleFontSize: 11, labelLimit: 260 };
+    const text = { labelColor: soft, titleColor: soft, labelFontSize: 11, titleFontSize: 11, labelLimit: 260, labelFlush: false };
     return {
       background: null, font: getComputedStyle(document.body).fontFamily,
       axis: { ...text, gridColor: grid, domainColor: line, tickColor: line, titleFontWeight: "normal" },
@@ -128,6 +130,9 @@ const gi = (() => {
     }
     return made;
   }
+  // Rows that a chart draws. Of none, Vega makes a picture that is as high as the largest number.
+  const rowsIn = (node) => (!node || typeof node !== "object" ? 0
+    : Object.entries(node).reduce((sum, [key, one]) => sum + (key === "data" && one && Array.isArray(one.values) ? one.values.length : rowsIn(one)), 0));
   function fitted(spec, width) {
     const panel = spec.spec || spec;
     if (spec.facet) {
@@ -144,6 +149,12 @@ const gi = (() => {
     const made = fitted(narrowed(spec, names), width);
     const box = el("div", { class: "live", role: "img", "aria-label": figure.dataset.alt || "" });
     const old = place.querySelector(".live");
+    if (!rowsIn(made) && rowsIn(spec)) {
+      if (old && old.finish) old.finish();
+      place.replaceChildren(el("p", { class: "live soft", text: "No run that is shown has a value here." }));
+      figure.dataset.state = "empty";
+      return;
+    }
     const result = await window.vegaEmbed(box, made, {
       ast: true, defaultStyle: false, actions: false, renderer: "svg", config: config(),
       tooltip: { disableDefaultStyle: true },

@@ -339,6 +339,8 @@ def test_pictures_that_do_not_fit_lie_beside_the_page(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GiBenchError, match="not a folder"):
         build_browser([run], ["many"], cap_bytes=90_000, pictures_dir=tmp_path / "file")
+    with pytest.raises(GiBenchError, match="not a folder"):
+        built([path], pictures_dir=tmp_path / "file")  # even where all would fit
 
 
 def test_an_image_without_a_picture_says_why(tmp_path: Path) -> None:

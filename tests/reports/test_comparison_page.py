@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,3 +159,44 @@ def test_the_command_line_takes_a_baseline(
     assert _main([*arguments, "nobody"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert page.read_bytes() == before
+
+
+def test_replies_and_shares_of_the_way_follow_the_switches(page_of: dict[int, Path], chromium: Chromium) -> None:
+    with chromium.page(page_of[3]) as page:
+        rows = page.locator("#replies tr[data-run='1']")
+        assert rows.count() >= 6
+        page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        assert rows.first.is_visible()
+        page.locator("[data-switch='1']").click()
+        assert not any(row.is_visible() for row in rows.all())
+        assert page.locator("#replies tr[data-run='0']").first.is_visible()
+
+
+def test_long_names_stay_in_their_cell(runs: list[Path], tmp_path: Path, chromium: Chromium) -> None:
+    folder = tmp_path / "long-1"
+    shutil.copytree(runs[0], folder)
+    content = json.loads((folder / "manifest.json").read_text())
+    content["recipe"]["variant"] = "W" * 200
+    (folder / "manifest.json").write_text(json.dumps(content))
+    score_run(folder, resamples=50)
+    with chromium.page(write_report([folder, runs[1]], tmp_path / "long.html")) as page:
+        heads = page.locator("table.headline tbody th")
+        assert heads.evaluate_all("(heads) => heads.every((head) => head.scrollWidth <= head.clientWidth)")
+
+
+def test_a_chart_of_no_shown_run_says_so(runs: list[Path], tmp_path: Path, chromium: Chromium) -> None:
+    mute = write_run(
+        tmp_path / "mute-1", variant="mute", rows=questions(72), shown=phrases(36), answer=lambda q: None,
+        explain=lambda q: None, ground=lambda p: None, confidence=None,
+    )  # fmt: skip
+    score_run(mute, resamples=50)
+    with chromium.page(write_report([runs[0], mute], tmp_path / "page.html")) as page:
+        figure = page.locator("figure.chart").first
+        figure.scroll_into_view_if_needed()
+        page.wait_for_selector("figure.chart >> nth=0 >> .live svg")
+        page.locator("[data-switch='0']").click()
+        page.wait_for_selector("figure.chart >> nth=0 >> p.live")
+        assert "No run that is shown has a value here." in figure.inner_text()
+        page.locator("[data-switch='0']").click()
+        page.wait_for_selector("figure.chart >> nth=0 >> .live svg")
+        assert figure.evaluate("(one) => one.offsetHeight") < 2000

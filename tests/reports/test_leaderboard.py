@@ -20,6 +20,7 @@ from gi_bench.harness.suites.specs import SuiteSpec
 from gi_bench.reports.leaderboard import board as building
 from gi_bench.reports.leaderboard.board import build_board
 from gi_bench.reports.leaderboard.entries import Board, Entry, Section
+from gi_bench.reports.leaderboard.page import _verdict as sentences
 from gi_bench.reports.leaderboard.page import html_board
 from gi_bench.reports.leaderboard.texts import CSV_COLUMNS, MARK, NOT_RUN, csv_board, json_board, markdown
 from gi_bench.reports.published import PublishedResult
@@ -387,3 +388,14 @@ def test_a_tab_can_be_linked_to(pages: dict[str, Path], chromium: Chromium) -> N
         page.reload()
         page.wait_for_selector("html[data-ready=true]", state="attached")
         assert page.locator("section.suite:visible h2").inner_text() == "other/test"
+
+
+def test_the_verdict_names_a_first_run_only_where_it_beats_each_other(folder: Path, tmp_path: Path) -> None:
+    for name in ("best-1", "blind-1"):
+        shutil.copytree(folder / "made" / name, tmp_path / name)
+    (section,) = build_board([tmp_path]).sections
+    assert sentences(section)[0] == "best is first in BLEU, surely better than the other one."
+    first, second = section.table
+    # Somebody else is surely better than the second, not the first.
+    open_end = replace(section, table=(replace(first, worst=2), replace(second, best=2)))
+    assert sentences(open_end)[0] == "best is first in BLEU, but not surely better than each of the others."

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gi_bench.reports.pages import data_block, environment, finish, visible
 from gi_bench.reports.palette import COLORS, color_scale, run_color, run_shape
@@ -148,3 +148,16 @@ def test_colours_show_on_white_and_on_black() -> None:
         assert (luminance(color) + 0.05) / (luminance("#13171b") + 0.05) >= 3, color
     # Colour and mark together tell more runs apart than a page holds.
     assert len({(run_color(i), run_shape(i)) for i in range(24)}) == 24
+
+
+def test_numbers_with_separators_and_units_sort_as_numbers(chromium: Chromium, tmp_path: Path) -> None:
+    texts = ("9", "3,200", "12.5 %", "-7", "\u22128", "1e-3", "< 0.0001", "1,234,567.5")
+    rows = "".join(f"<tr><td>{escape(text)}</td></tr>" for text in (*texts, "0x10", ""))
+    body = f"<table class='sortable'><thead><tr><th>n</th></tr></thead><tbody>{rows}</tbody></table>"
+    html = environment().from_string('{% extends "base.html.j2" %}{% block body %}{{ body }}{% endblock %}')
+    path = tmp_path / "numbers.html"
+    path.write_text(finish(html.render(body=Markup(body))), encoding="utf-8")
+    with chromium.page(path) as page:
+        page.get_by_role("button", name="n").click()
+        shown = page.locator("tbody td").all_text_contents()
+        assert shown == ["\u22128", "-7", "< 0.0001", "1e-3", "9", "12.5 %", "3,200", "1,234,567.5", "0x10", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from gi_bench.harness.metrics.completeness import METRICS, completeness, image_a
 from gi_bench.harness.schema import AtomicPair, Phrase, Question, Region, Score
 from gi_bench.harness.store import Run, open_run
 from gi_bench.reports.comparison import build_page
+from gi_bench.reports.comparison.differences import against_best
 from gi_bench.reports.comparison.runs import Entry, given_runs
 from gi_bench.reports.comparison.signatures import signatures
 from tests.run_folders import phrases, questions, square, write_run
@@ -288,3 +290,39 @@ def test_published_results_on_the_same_rows_stand_beside_ours_and_others_apart(
     assert told.startswith("All official rows were run: BLEU may be compared with the published results")
     monkeypatch.setattr(Spec, "has_all", lambda self, rows: False)
     assert build_page([runs["good"]]).published == ()
+
+
+def test_floors_alone_are_not_held_against_floors(runs: dict[str, Path], tmp_path: Path) -> None:
+    other = _made(tmp_path / "other-1", "other", 2, role="floor")
+    for paths in ([runs["blind"]], [runs["blind"], other]):
+        told = " ".join(sentence.text for sentence in build_page(paths).verdict.sentences)
+        assert "blind" in told
+        assert "nothing shows that it looks" not in told
+        assert "No blind floor has" not in told
+
+
+def test_a_tie_of_many_names_few(runs: dict[str, Path], tmp_path: Path) -> None:
+    paths = []
+    for number in range(9):
+        shutil.copytree(runs["good"], tmp_path / f"good-{number}")
+        paths.append(tmp_path / f"good-{number}")
+    page = build_page(paths)
+    text = next(s.text for s in page.verdict.sentences if s.metric == "bleu")
+    assert text.count("(1.000)") == 5
+    assert text.endswith("good (5) (1.000) and 3 others.")
+    assert "So few images tell these runs apart" in page.verdict.tests
+
+
+def test_where_no_metric_has_a_value_the_verdict_says_so(tmp_path: Path) -> None:
+    folder = write_run(
+        tmp_path / "mute-1", variant="mute", answer=lambda q: None, explain=lambda q: None, ground=lambda p: None
+    )
+    score_run(folder, resamples=50)
+    sentences = build_page([folder]).verdict.sentences
+    assert [sentence.text for sentence in sentences] == ["No run has a value of any metric that ranks."]
+
+
+def test_the_difference_of_equal_runs_has_no_sign(runs: dict[str, Path]) -> None:
+    given = given_runs([runs["good"], runs["same"]])
+    found = against_best({"bleu": given.entries[0]}, given.entries)["bleu", "same"].found
+    assert f"{found.difference:+.3f}" == "+0.000"
