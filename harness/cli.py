@@ -7,6 +7,7 @@ goes wrong is a defect: one line too, and exit code 70. Tracebacks come with ``-
 from __future__ import annotations
 
 import contextvars
+import errno
 import itertools
 import os
 import sys
@@ -163,6 +164,10 @@ def _told(error: Exception, debug: bool) -> int:
     if getattr(error, "format_message", None) is not None:
         return _usage_error(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" ({error.filename})" if error.filename else ""
+        say(f"error: {error.strerror}{where}; make room, or write elsewhere", err=True)
+        return GiBenchError.exit_code
     if isinstance(error, MemoryError):
         say(f"error: out of memory ({what}); use smaller inputs or a machine with more memory", err=True)
         return GiBenchError.exit_code
@@ -170,6 +175,9 @@ def _told(error: Exception, debug: bool) -> int:
     say(f"error: a defect of gi-bench, please report it: {what}; {again}", err=True)
     return DEFECT
 
+
+# What a full or broken disk says, standard output on it too: no defect of ours.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 # Options that name what is written. Of all commands, one can write to standard output.
 _WRITTEN = ("-o", "--output", "--disjoint")

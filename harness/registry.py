@@ -243,10 +243,13 @@ def unknown_name(name: str, known: Iterable[str], kind: str, listed_by: str = ""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-    others = "; others come with --plugin FILE" if f"gi_bench.{kind}s" in _PLUGIN_VARIABLES else ""
-    return UnknownNameError(
-        f"unknown {kind} {name!r}", do=f"{hint} (list them with: {listed_by or f'gi-bench {kind}s'}{others})"
-    )
+    from_plugins = f"gi_bench.{kind}s" in _PLUGIN_VARIABLES
+    listed_by = listed_by or (f"gi-bench {kind}s" if from_plugins else "")
+    others = "; others come with --plugin FILE" if from_plugins else ""
+    listed = f" (list them with: {listed_by}{others})" if listed_by else ""
+    if near and not listed_by:  # no command lists them, and they are few
+        hint += f" known: {', '.join(known)}"
+    return UnknownNameError(f"unknown {kind} {name!r}", do=f"{hint}{listed}")
 
 
 def model_entry(name: str) -> ModelEntry:

@@ -57,6 +57,8 @@ def say_text(text: object, *, err: bool = False) -> None:
 
 def _print(text: str, err: bool) -> None:
     stream: Any = sys.stderr if err else sys.stdout
+    if stream is None:  # closed by the caller (>&-): nobody wants to read it
+        return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         stream.write(text + "\n")
@@ -80,7 +82,10 @@ def say_styled(renderable: Any, width: int) -> None:
         file=sys.stdout, force_terminal=True, width=width, color_system=None if plain else "auto", highlight=False,
         markup=False, emoji=False,
     )  # fmt: skip
-    console.print(renderable)
+    # By way of a text: rich itself fails where a terminal without UTF-8 cannot show a letter.
+    with console.capture() as drawn:
+        console.print(renderable)
+    _print(drawn.get().removesuffix("\n"), False)
 
 
 def clean_warning(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gi_bench.harness.commands.options import JsonOption, PluginOption, load_plugins
+from gi_bench.harness.commands.options import JsonOption, PluginOption, complete_metrics, load_plugins
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
@@ -31,7 +31,11 @@ def leaderboard(
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option("--metric", help="Metric that ranks (default: BLEU, or IoU where nothing was answered)."),
+        typer.Option(
+            "--metric",
+            help="Metric that ranks (default: BLEU, or IoU where nothing was answered).",
+            autocompletion=complete_metrics,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of permutations and resamples.")] = 0,
     as_json: JsonOption = False,

@@ -279,3 +279,21 @@ def test_a_read_only_file_system_is_told_in_one_line(
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert done.stderr.startswith("error: cannot write: Read-only file system (")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_task_names_no_command_that_is_not_there(gi_bench: CommandLine) -> None:
+    done = gi_bench("run", "-m", "blind_constant", "--tasks", "answr")
+    assert done.returncode == 2
+    assert "did you mean answer? known: answer, ground, explain" in done.stderr
+    assert "list them with" not in done.stderr
+
+
+@pytest.mark.parametrize("redirected, code", [(">/dev/full", 2), (">&-", 0)])
+def test_standard_output_that_takes_nothing_is_no_defect(redirected: str, code: int) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("the system has no /dev/full")
+    command = f"{shlex.join([sys.executable, '-m', 'gi_bench', 'models'])} {redirected}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == code
+    lines = ["error: No space left on device; make room, or write elsewhere"] if code else []
+    assert done.stderr.splitlines() == lines

@@ -36,6 +36,7 @@ def _completed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         ("gi-bench run -m blind_constant -m vqa_only_r12", "models", "vqa_only_r12"),
         ("gi-bench run -m ", "models", ""),
         ("gi-bench plan --model blind", "models", "blind"),
+        ("gi-bench leaderboard runs --metric region_", "metrics", "region_"),
         ("gi-bench run -m blind_constant --suite pha", "suites", "pha"),
         ("gi-bench score --predictions x.csv -s medico2025", "suites", "medico2025"),
         ("gi-bench suites export paper", "suites", "paper"),

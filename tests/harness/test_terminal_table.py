@@ -109,3 +109,24 @@ def test_wide_letters_take_two_places() -> None:
 
 def test_a_long_text_is_wrapped_between_words() -> None:
     assert max(map(len, wrapped("some words " * 40))) <= 80
+
+
+class _Ascii(io.TextIOWrapper):
+    """A terminal without UTF-8, as under ``LC_ALL=C`` and ``PYTHONIOENCODING=ascii``."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_without_utf_8_shows_codes(
+    terminal: Callable[[], _Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal()
+    content = io.BytesIO()
+    stream = _Ascii(content, encoding="ascii", newline="\n")
+    monkeypatch.setattr(sys, "stdout", stream)
+    say_table(Table([Column("run"), Column("what", wrap=True)], [["内視鏡", "Zäpfchen"]], title="für alle"))
+    shown = content.getvalue().decode("ascii")
+    assert "\\u5185\\u8996\\u93e1" in shown
+    assert "Z\\xe4pfchen" in shown
+    assert "----" in shown, "and lines are drawn from what it has"
