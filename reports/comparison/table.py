@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from gi_bench.harness.analysis.comparing import Comparison
 from gi_bench.harness.analysis.definitions import headlines
@@ -234,7 +235,10 @@ def p_text(found: Comparison) -> str:
     if p < 0.001:
         return "p < 0.001"
     is_bound = not found.found.exact and found.found.p <= found.found.smallest * (1 + 1e-9)
-    return "p = 1" if p >= 0.9995 else f"p {'≤' if is_bound else '='} {p:.3f}"
+    if p >= 0.9995:
+        return "p = 1"
+    # An upper bound is rounded up: one of .0013 does not show that p is at most .001.
+    return f"p ≤ {ceil(1000 * p - 1e-9) / 1000:.3f}" if is_bound else f"p = {p:.3f}"
 
 
 def _head(info: MetricInfo, models: Sequence[Entry]) -> Head:

@@ -64,10 +64,12 @@ def leaderboard(
 
         say_text(json_board(board).rstrip("\n"))
         return
+    names = [section.name for section in board.sections]
     for section in board.sections:
+        named = section.name if names.count(section.name) == 1 else f"{section.name} {section.fingerprint[:8]}"
         runs = f"{section.ranked_count} run{'' if section.ranked_count == 1 else 's'} ranked by {section.metric.title}"
         without = f", {len(section.unranked)} without a rank" if section.unranked else ""
-        say(f"{section.name}: {runs}{without}")
+        say(f"{named}: {runs}{without}")
         for entry in section.unranked:
             say(f"  without a rank: {entry.name}: {entry.reason}")
     for one in board.left_out:

@@ -200,3 +200,14 @@ def test_a_chart_of_no_shown_run_says_so(runs: list[Path], tmp_path: Path, chrom
         page.locator("[data-switch='0']").click()
         page.wait_for_selector("figure.chart >> nth=0 >> .live svg")
         assert figure.evaluate("(one) => one.offsetHeight") < 2000
+
+
+def test_on_paper_intervals_are_smaller_than_values_and_the_table_fits(
+    page_of: dict[int, Path], chromium: Chromium
+) -> None:
+    with chromium.page(page_of[3], width=700) as page:
+        page.emulate_media(media="print")
+        size = "(one) => parseFloat(getComputedStyle(one).fontSize)"
+        value = page.locator("table.headline td .v").first.evaluate(size)
+        assert page.locator("table.headline td small").first.evaluate(size) < value
+        assert page.locator("table.headline").evaluate("(one) => one.scrollWidth") <= 700

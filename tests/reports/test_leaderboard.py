@@ -399,3 +399,12 @@ def test_the_verdict_names_a_first_run_only_where_it_beats_each_other(folder: Pa
     # Somebody else is surely better than the second, not the first.
     open_end = replace(section, table=(replace(first, worst=2), replace(second, best=2)))
     assert sentences(open_end)[0] == "best is first in BLEU, but not surely better than each of the others."
+
+
+def test_suites_of_one_name_are_told_apart_on_the_terminal(gi_bench: CommandLine, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "made" / "best-1", tmp_path / "best-1")
+    made(tmp_path / "other-1", 0.2, variant="other", fingerprint="e" * 64)
+    done = gi_bench("leaderboard", tmp_path, "-o", tmp_path / "board.html")
+    assert done.returncode == 0, done.stderr
+    assert f"made/test {'e' * 8}: 1 run ranked by BLEU" in done.stdout
+    assert f"made/test {'f' * 8}: 1 run ranked by BLEU" in done.stdout

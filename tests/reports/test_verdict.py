@@ -19,6 +19,7 @@ from gi_bench.reports.comparison import build_page
 from gi_bench.reports.comparison.differences import against_best
 from gi_bench.reports.comparison.runs import Entry, given_runs
 from gi_bench.reports.comparison.signatures import signatures
+from gi_bench.reports.comparison.table import p_text
 from tests.run_folders import phrases, questions, square, write_run
 
 ROWS = 80
@@ -326,3 +327,12 @@ def test_the_difference_of_equal_runs_has_no_sign(runs: dict[str, Path]) -> None
     given = given_runs([runs["good"], runs["same"]])
     found = against_best({"bleu": given.entries[0]}, given.entries)["bleu", "same"].found
     assert f"{found.difference:+.3f}" == "+0.000"
+
+
+def test_an_upper_bound_of_p_is_rounded_up(runs: dict[str, Path]) -> None:
+    given = given_runs([runs["good"], runs["vqa"]])
+    one = against_best({"bleu": given.entries[0]}, given.entries)["bleu", "vqa"]
+    bound = replace(one, found=replace(one.found, p=1e-5, smallest=1e-5, exact=False))
+    told = {p: p_text(replace(bound, adjusted=p)) for p in (0.0002, 0.0013, 0.002, 1.0)}
+    assert told == {0.0002: "p < 0.001", 0.0013: "p ≤ 0.002", 0.002: "p ≤ 0.002", 1.0: "p = 1"}
+    assert p_text(replace(one, found=replace(one.found, exact=True), adjusted=0.0013)) == "p = 0.001"
