@@ -25,7 +25,12 @@ _HEADS = ("metric", "run", "base", "difference [95 %]", "p", "Holm", "verdict")
 def cautions(found: Sequence[Comparison]) -> list[str]:
     """What limits the table: p-values that cannot get small enough, and draws without a value."""
     notes = []
-    narrow = [one for one in found if one.found.smallest * len(found) >= LEVEL]
+    # Equal on every image (one swap is all there is): more images would not make a difference of it.
+    equal = [one for one in found if one.found.exact and one.found.swaps == 1]
+    if equal:
+        named = ", ".join(dict.fromkeys(short_title(one.metric) for one in equal))
+        notes.append(f"{len(equal)} of {len(found)} comparisons are of runs that do not differ on any image ({named})")
+    narrow = [one for one in found if one not in equal and one.found.smallest * len(found) >= LEVEL]
     few = [one for one in narrow if one.found.exact]
     if few:
         smallest = max(one.found.smallest for one in few)
@@ -66,8 +71,9 @@ def _equivalence_cautions(found: Sequence[Comparison]) -> list[str]:
     span = [(one.margin or 0, one.metric.high - one.metric.low) for one in small]
     needed = max(images_needed(margin, width, len(tested), LEVEL) for margin, width in span)
     named = ", ".join(dict.fromkeys(short_title(one.metric) for one in small))
+    count = f"{needed:,}" if needed < 1e9 else "more than a billion"
     return [
-        f"too few images for equivalence within such a margin ({named}): {needed:,} would be needed in a table of "
+        f"too few images for equivalence within such a margin ({named}): {count} would be needed in a table of "
         f"{len(tested)}; take a wider margin, fewer metrics, or more images"
     ]
 

@@ -288,7 +288,7 @@ def test_an_unknown_task_names_no_command_that_is_not_there(gi_bench: CommandLin
     assert "list them with" not in done.stderr
 
 
-@pytest.mark.parametrize("redirected, code", [(">/dev/full", 2), (">&-", 0)])
+@pytest.mark.parametrize(("redirected", "code"), [(">/dev/full", 2), (">&-", 0)])
 def test_standard_output_that_takes_nothing_is_no_defect(redirected: str, code: int) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("the system has no /dev/full")
