@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -15,7 +14,7 @@ from gi_bench.harness.analysis.headline import number, without_nought
 from gi_bench.harness.permutation import draws_needed
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.terminal import clean
-from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped
+from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped, wrap
 
 # What is left of 80 columns for a metric's name.
 _LABEL = 14
@@ -275,7 +274,7 @@ def _margin_lines(found: Sequence[Comparison]) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    return wrap(text, WIDTH) or [""]
 
 
 def comparison_json(

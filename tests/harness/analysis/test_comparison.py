@@ -21,6 +21,7 @@ from gi_bench.harness.metrics.base import ratio
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.store import open_run
+from gi_bench.harness.terminal_table import cell_width
 from tests.command_line import CommandLine
 from tests.run_folders import phrases, questions, square, write_run
 
@@ -331,3 +332,13 @@ def test_runs_that_are_equal_are_not_told_to_take_more_images(tmp_path: Path, pa
     told = _one("\n".join(comparison_lines(equal, {})))
     assert "2 of 2 comparisons are of runs that do not differ on any image (BLEU, exact match)" in told
     assert "rest on so few images" not in told
+
+
+def test_names_of_wide_letters_fit_80_places(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    named = write_run(
+        tmp_path / "wide", variant="内視鏡 " * 25 + "\u202e\x1b[2J", rows=questions(80), shown=phrases(40)
+    )
+    table = compare_in_table([open_run(pair[0]), open_run(named)], {"bleu": registered("gi_bench.metrics")["bleu"]})
+    notes = [line for line in str(table).splitlines() if line != table.comparisons[0].run]
+    assert max(map(cell_width, notes)) <= 80
+    assert "holds the same predictions as base" in _one(str(table))
