@@ -153,11 +153,30 @@ def _fill(made: RichTable, table: Table, numbers: range) -> None:
         made.add_row(*(Text(clean(cell)) for cell in table.rows[number]), style=style)
 
 
+def wrap(text: str, width: int, *, indent: str = "  ", break_long_words: bool = True) -> list[str]:
+    """A text in lines of at most so many places of a terminal, counted as it is printed.
+
+    Args:
+        text: anybody's; what is not plain to see is counted, and given back, as its code.
+        width: places; a letter of Chinese takes two.
+        indent: of all lines but the first.
+        break_long_words: whether a word without an end is broken.
+
+    >>> wrap("内視鏡 内視鏡", 8)
+    ['内視鏡', '  内視鏡']
+    """
+    shown = clean(text)
+    if not shown.isascii():  # the second place of a letter: a character that a cleaned text cannot have
+        shown = "".join(letter + "\0" * (cell_width(letter) - 1) for letter in shown)
+    lines = textwrap.wrap(
+        shown, width, subsequent_indent=indent, break_long_words=break_long_words, break_on_hyphens=False
+    )
+    return [line.replace("\0", "") for line in lines]
+
+
 def wrapped(text: str, *, indent: str = "  ") -> list[str]:
     """A text in lines of the terminal's width, of 80 columns in a pipe; a word stays whole."""
-    return textwrap.wrap(
-        clean(text), terminal_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return wrap(text, terminal_width(), indent=indent, break_long_words=False)
 
 
 def say_wrapped(text: str) -> None:
@@ -166,4 +185,14 @@ def say_wrapped(text: str) -> None:
         say(line)
 
 
-__all__ = ["Column", "Table", "cell_width", "on_terminal", "say_table", "say_wrapped", "terminal_width", "wrapped"]
+__all__ = [
+    "Column",
+    "Table",
+    "cell_width",
+    "on_terminal",
+    "say_table",
+    "say_wrapped",
+    "terminal_width",
+    "wrap",
+    "wrapped",
+]

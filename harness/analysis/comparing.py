@@ -141,9 +141,18 @@ def compare_runs(
 
 
 def _check_used(margin: Margins | None, chosen: Mapping[str, Metric]) -> None:
-    """Refuse a margin of a metric that is not compared: it would be without effect, and nobody would know."""
-    for name in margin if isinstance(margin, Mapping) else ():
-        if name and name not in chosen:
+    """Refuse a margin without effect, and one as wide as its metric, with which every two runs are equivalent."""
+    for name, value in margin.items() if isinstance(margin, Mapping) else ():
+        if name in chosen:
+            info = chosen[name].info
+            if value >= info.high - info.low:
+                raise RunError(
+                    f"a margin as wide as the metric, which goes from {info.low:g} to {info.high:g}: any two runs "
+                    "would be equivalent",
+                    where=f"--margin {name}={value:g}",
+                    do="give a difference that would not matter, in the metric's units",
+                )
+        elif name:
             known = registered("gi_bench.metrics")
             if name not in known:
                 raise unknown_name(name, known, "metric")

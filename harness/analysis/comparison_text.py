@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -15,7 +14,7 @@ from gi_bench.harness.analysis.headline import number, without_nought
 from gi_bench.harness.permutation import draws_needed
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.terminal import clean
-from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped
+from gi_bench.harness.terminal_table import WIDTH, Column, Table, cell_width, on_terminal, say_table, say_wrapped, wrap
 
 # What is left of 80 columns for a metric's name.
 _LABEL = 14
@@ -25,7 +24,12 @@ _HEADS = ("metric", "run", "base", "difference [95 %]", "p", "Holm", "verdict")
 def cautions(found: Sequence[Comparison]) -> list[str]:
     """What limits the table: p-values that cannot get small enough, and draws without a value."""
     notes = []
-    narrow = [one for one in found if one.found.smallest * len(found) >= LEVEL]
+    # Equal on every image (one swap is all there is): more images would not make a difference of it.
+    equal = [one for one in found if one.found.exact and one.found.swaps == 1]
+    if equal:
+        named = ", ".join(dict.fromkeys(short_title(one.metric) for one in equal))
+        notes.append(f"{len(equal)} of {len(found)} comparisons are of runs that do not differ on any image ({named})")
+    narrow = [one for one in found if one not in equal and one.found.smallest * len(found) >= LEVEL]
     few = [one for one in narrow if one.found.exact]
     if few:
         smallest = max(one.found.smallest for one in few)
@@ -66,8 +70,9 @@ def _equivalence_cautions(found: Sequence[Comparison]) -> list[str]:
     span = [(one.margin or 0, one.metric.high - one.metric.low) for one in small]
     needed = max(images_needed(margin, width, len(tested), LEVEL) for margin, width in span)
     named = ", ".join(dict.fromkeys(short_title(one.metric) for one in small))
+    count = f"{needed:,}" if needed < 1e9 else "more than a billion"
     return [
-        f"too few images for equivalence within such a margin ({named}): {needed:,} would be needed in a table of "
+        f"too few images for equivalence within such a margin ({named}): {count} would be needed in a table of "
         f"{len(tested)}; take a wider margin, fewer metrics, or more images"
     ]
 
@@ -269,7 +274,7 @@ def _margin_lines(found: Sequence[Comparison]) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    return wrap(text, WIDTH) or [""]
 
 
 def comparison_json(

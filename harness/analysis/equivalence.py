@@ -130,14 +130,18 @@ def least_p(margin: float, span: float, images: int) -> float:
     return max(0.0, 1 - margin / span) ** images
 
 
-def images_needed(margin: float, span: float, comparisons: int, level: float) -> int:
+def images_needed(margin: float, span: float, comparisons: int, level: float) -> float:
     """Images with which equivalence can be found at all, in a table of so many comparisons.
+
+    Returns:
+        Their number; ``math.inf`` for a margin so small that no number is enough.
 
     >>> images_needed(0.01, 1.0, 7, 0.05)
     492
     """
     share = min(margin / span, 0.999999)
-    return math.ceil(math.log(level / comparisons) / math.log(1 - share))
+    needed = math.log(comparisons / level) / -math.log1p(-share) if share > 0 else math.inf
+    return math.ceil(needed) if math.isfinite(needed) else math.inf
 
 
 __all__ = ["Margins", "check_margins", "equivalence_p", "images_needed", "least_p", "margin_of", "read_margins"]

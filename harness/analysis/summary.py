@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from gi_bench.harness.analysis.headline import groups_of, headline_notes, headline_tables, headline_title, names_of
 from gi_bench.harness.metrics.wording import BESIDE
 from gi_bench.harness.schema import Score, Scores
-from gi_bench.harness.terminal_table import say_table, say_wrapped, terminal_width
+from gi_bench.harness.terminal_table import say_table, say_wrapped, terminal_width, wrap
 
 _WIDTH = 80
 _GROUPS = ("answers", "facts", "regions", "negatives", "explanations", "confidence")
@@ -137,7 +136,7 @@ def _replies(scores: Scores) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return wrap(text, _WIDTH, break_long_words=False)
 
 
 def _cell(score: Score) -> str:

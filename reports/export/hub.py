@@ -153,7 +153,9 @@ def _body(source: Source, dataset: str | None) -> str:
     lines += ["", *_score_lines(source)]
     if source.notes:
         lines += ["## What has to be said beside the numbers", ""]
-        lines += [f"- {one_line(note[:1].upper() + note[1:])}." for note in source.notes]
+        # A name stays as it is, at the beginning of a sentence too.
+        said = [note if note.startswith(run.variant) else note[:1].upper() + note[1:] for note in source.notes]
+        lines += [f"- {one_line(note)}." for note in said]
         lines.append("")
     return "\n".join(lines)
 

@@ -81,13 +81,14 @@ def telling_names(runs: Sequence[Run]) -> list[str]:
 
 
 def hidden(text: str, names: Sequence[str]) -> str:
-    """A text with the names of runs in it hidden.
+    """A text with the names of runs in it hidden, however their parts are joined there.
 
-    >>> hidden("As model_r8 I see a polyp.", ["model_r8"])
-    'As ▇▇▇ I see a polyp.'
+    >>> hidden("As model_r8, or Model-R8, I see a polyp.", ["model_r8"])
+    'As ▇▇▇, or ▇▇▇, I see a polyp.'
     """
     for name in names:
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
+        parts = "[-_ .]?".join(re.escape(part) for part in re.split(r"[-_ .]", name))
+        text = re.sub(rf"(?<!\w){parts}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
     return text
 
 

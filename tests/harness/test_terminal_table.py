@@ -8,7 +8,17 @@ from collections.abc import Callable
 
 import pytest
 
-from gi_bench.harness.terminal_table import Column, Table, on_terminal, say_table, terminal_width, wrapped
+from gi_bench.harness.terminal import clean
+from gi_bench.harness.terminal_table import (
+    Column,
+    Table,
+    cell_width,
+    on_terminal,
+    say_table,
+    terminal_width,
+    wrap,
+    wrapped,
+)
 from tests.harness.test_terminal import HOSTILE, is_clean
 
 TABLE = Table(
@@ -109,6 +119,16 @@ def test_wide_letters_take_two_places() -> None:
 
 def test_a_long_text_is_wrapped_between_words() -> None:
     assert max(map(len, wrapped("some words " * 40))) <= 80
+
+
+@pytest.mark.parametrize(
+    "text", ["内視鏡 の 画像 " * 30, "内視鏡" * 90, f"{HOSTILE} " * 9, "e\u0301 " * 90, "مرحبا " * 40]
+)
+def test_lines_are_as_wide_as_they_are_shown(text: str) -> None:
+    lines = wrap(text, 40)
+    assert max(map(cell_width, lines)) <= 40
+    assert all(is_clean(line) for line in lines)
+    assert "".join("".join(lines).split()) == "".join(clean(text).split()), "nothing is lost"
 
 
 class _Ascii(io.TextIOWrapper):

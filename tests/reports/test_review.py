@@ -180,6 +180,11 @@ def test_a_name_in_a_text_is_hidden_unless_it_is_a_word(tmp_path: Path, gi_bench
     assert gi_bench("review", "explanations", run, "-o", tmp_path / "a.html").returncode == 0
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "As ▇▇▇ I see my-model_r8x." in page
+    joined = write_run(
+        tmp_path / "joined", variant="my_model_r8", explain=lambda q: "My-Model r8 and mymodel.R8 agree."
+    )
+    assert gi_bench("review", "explanations", joined, "-o", tmp_path / "c.html").returncode == 0
+    assert "▇▇▇ and ▇▇▇ agree." in (tmp_path / "c.html").read_text(encoding="utf-8")
     word = write_run(tmp_path / "word", variant="Polyp", explain=lambda q: "A polyp is seen.")
     done = gi_bench("review", "explanations", word, "-o", tmp_path / "b.html")
     assert "12 items hold the name of a run as a word of their text" in done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from gi_bench.harness.analysis.review.key import CRITERIA
 from gi_bench.harness.analysis.review.scoring import Review
 from gi_bench.harness.schema import Score
+from gi_bench.harness.terminal import clean
+from gi_bench.harness.terminal_table import cell_width, wrap
 
 _WIDTH = 80
 _FEW = 30
@@ -39,7 +40,7 @@ def review_lines(review: Review, *, everything: bool = False) -> list[str]:
         review: the review.
         everything: strata and classes of few items, too.
     """
-    lines = [f"sheet {review.sheet[:16]} of {review.suite}: {len(review.items):,} items, {_count(review)}"]
+    lines = _wrapped(f"sheet {review.sheet[:16]} of {review.suite}: {len(review.items):,} items, {_count(review)}")
     lines += ["", "Mean rating, 1 to 5, with 95 % interval", *_means(review, everything)]
     if review.differences:
         lines += ["", "Difference of runs on the same questions (first less second)", *_differences(review)]
@@ -58,21 +59,23 @@ def _count(review: Review) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    return wrap(text, _WIDTH) or [""]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns as wide as their longest cell; a name that does not fit into 80 columns has a line of its own."""
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    head, *rows = ([clean(cell) for cell in row] for row in (head, *rows))
+    widths = [max(cell_width(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     rest = sum(width + 2 for width in widths[1:])
     widths[0] = max(8, min(widths[0], _WIDTH - rest))
     for row in (head, *rows):
         first = row[0]
-        if len(first) > widths[0]:
-            yield first
+        if cell_width(first) > widths[0]:
+            yield from _wrapped(first)
             first = ""
         cells = [first, *row[1:]]
-        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        padded = (cell + " " * (width - cell_width(cell)) for cell, width in zip(cells, widths, strict=True))
+        yield "  ".join(padded).rstrip()
 
 
 def _bounded(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:

@@ -21,6 +21,7 @@ from gi_bench.harness.metrics.base import ratio
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.store import open_run
+from gi_bench.harness.terminal_table import cell_width
 from tests.command_line import CommandLine
 from tests.run_folders import phrases, questions, square, write_run
 
@@ -220,7 +221,8 @@ def test_a_margin_for_all_is_stretched_to_other_ranges() -> None:
 @pytest.mark.parametrize(
     "margins",
     [["0"], ["-0.1"], ["1"], ["nan"], ["inf"], ["two"], [""], ["bleu="], ["bleu=0"], ["bleu=inf"], ["=0.1"],
-     ["blue=0.1"], ["0.1", "0.2"], ["bleu=0.1", "bleu=0.1"], ["1e400"]],
+     ["bleu=1"], ["bleu=5"], ["0.1", "region_iou=1e300"], ["blue=0.1"], ["0.1", "0.2"],
+     ["bleu=0.1", "bleu=0.1"], ["1e400"]],
     ids="|".join,
 )  # fmt: skip
 def test_what_is_no_margin_is_one_line(gi_bench: CommandLine, pair: tuple[Path, Path], margins: list[str]) -> None:
@@ -314,3 +316,29 @@ _WIDE: dict[str, Callable[[], Comparison]] = {
 def test_a_row_fits_80_columns(what: str) -> None:
     lines = comparison_lines([_WIDE[what](), _row()], {})
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("margin", ["bleu=1e-9", "bleu=1e-17", "bleu=1e-320"])
+def test_a_margin_next_to_nothing_is_decided_by_no_number_of_images(
+    gi_bench: CommandLine, pair: tuple[Path, Path], margin: str
+) -> None:
+    done = gi_bench("compare", *pair, "--metric", "bleu", "--margin", margin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "more than a billion would be needed" in _one(done.stdout)
+
+
+def test_runs_that_are_equal_are_not_told_to_take_more_images(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    equal, _ = compare_runs([pair[0], _run(tmp_path / "copy", 0)], names=["bleu", "exact_match"])
+    told = _one("\n".join(comparison_lines(equal, {})))
+    assert "2 of 2 comparisons are of runs that do not differ on any image (BLEU, exact match)" in told
+    assert "rest on so few images" not in told
+
+
+def test_names_of_wide_letters_fit_80_places(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    named = write_run(
+        tmp_path / "wide", variant="内視鏡 " * 25 + "\u202e\x1b[2J", rows=questions(80), shown=phrases(40)
+    )
+    table = compare_in_table([open_run(pair[0]), open_run(named)], {"bleu": registered("gi_bench.metrics")["bleu"]})
+    notes = [line for line in str(table).splitlines() if line != table.comparisons[0].run]
+    assert max(map(cell_width, notes)) <= 80
+    assert "holds the same predictions as base" in _one(str(table))

@@ -471,3 +471,13 @@ def test_a_run_of_phrases_alone_is_for_the_hub(tmp_path: Path, gi_bench: Command
     assert done.returncode == 2
     assert "asks no question" in done.stderr
     assert "region_iou" in {one.metric_type for one in _results(_exported(run, "hub", tmp_path / "out") / "README.md")}
+
+
+def test_a_card_does_not_change_the_name_of_a_run(made: Path, tmp_path: Path, gi_bench: CommandLine) -> None:
+    changed = _changed(made, tmp_path / "changed")
+    done = gi_bench("export", changed, "--to", "hub", "-o", tmp_path / "out", "--accept-changed")
+    assert done.returncode == 0, done.stderr
+    name = open_run(made).variant
+    said = [line for line in (tmp_path / "out" / "README.md").read_text().splitlines() if "accepted with" in line]
+    assert said
+    assert all(line.startswith(f"- {name}: the scores were changed") for line in said)
