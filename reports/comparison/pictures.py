@@ -76,7 +76,7 @@ def answers_and_regions(entries: Sequence[Entry]) -> Figure | None:
         "Answers against grounding",
         "Up: answers worded as the references are. Right: regions where the findings are. Crosses are 95 % intervals."
         + without,
-        f"BLEU against IoU of {len(points)} runs: "
+        f"BLEU against IoU of {len(points)} run{'s' if len(points) > 1 else ''}: "
         + "; ".join(f"{point['run']} BLEU {point['y']:.2f}, IoU {point['x']:.2f}" for point in points),
         {"width": 460, "height": 300, "layer": _crosses(points, lines, having)},
         ("run", "BLEU", "95 % interval", "IoU", "95 % interval"),
@@ -210,7 +210,7 @@ def alarms(entries: Sequence[Entry]) -> Figure | None:
         "Share of absent things that are asserted or shown (false positives), and of present ones that are denied or "
         "not shown (false negatives), with 95 % intervals. Less is better; either alone is 0 for whoever always says "
         "the same.",
-        f"false-positive and false-negative rates of {len({row['run'] for row in values})} runs",
+        "false-positive and false-negative rates, run by run",
         panels(values, entries, "rate"),
         ("metric", "run", "value", "95 % interval", "n"),
         tuple(rows),
