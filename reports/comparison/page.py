@@ -36,6 +36,7 @@ from gi_bench.reports.examples import Example, pick_examples, rule_of
 
 # What a page may take, and what the browser of examples gets of it in any case.
 _PAGE_BYTES, _BROWSER_BYTES = 14_500_000, 3_000_000
+_FEW_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,10 @@ def build_page(
     runs = [entry.run for entry in given.entries]
     names = [entry.name for entry in given.entries]
     page = _page(given, title)
-    room = max(_BROWSER_BYTES, _PAGE_BYTES - len(render(page).encode("utf-8", errors="backslashreplace")))
+    rows = sum(len(run.questions) + len(run.phrases) for run in runs)
+    room = _BROWSER_BYTES
+    if rows > _FEW_ROWS:  # fewer fit in any case, and to measure costs a whole page
+        room = max(room, _PAGE_BYTES - len(render(page).encode("utf-8", errors="backslashreplace")))
     browser = build_browser(runs, names, cap_bytes=room, pictures_dir=pictures_dir, page_dir=page_dir)
     return replace(page, browser=browser)
 

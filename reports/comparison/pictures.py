@@ -319,7 +319,7 @@ def seen_images(models: Sequence[Entry]) -> Figure | None:
 
 
 def speed(models: Sequence[Entry]) -> Figure | None:
-    """Seconds a row and memory, as the runs measured them."""
+    """Seconds a row and memory, as the runs measured them; None for a single one."""
     rows = []
     panels_of: dict[str, list[dict[str, Any]]] = {"seconds a row": [], "peak memory, GB": []}
     for entry in models:
@@ -342,7 +342,8 @@ def speed(models: Sequence[Entry]) -> Figure | None:
             )
             rows.append((entry.number, (entry.name, *told)))
     values = [value for found in panels_of.values() for value in found]
-    if not values:
+    # Of one run there is nothing to compare; its numbers stand with how it was made.
+    if len(rows) < 2:
         return None
     spec = panels(values, models, "", same_axis=False, columns=2)
     y = spec["spec"]["layer"][1]["encoding"]["y"]
