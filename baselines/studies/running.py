@@ -150,12 +150,13 @@ class Workshop:
     def _checkpoint(self, one: Arm, seed: int) -> Path:
         """The arm's adapter, trained if it is not there."""
         from gi_bench.baselines.florence2.backbone import load_backbone
-        from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
+        from gi_bench.baselines.training.adapter import Choices, Material, clean_beside, train_adapter
         from gi_bench.baselines.training.settings import Running
 
         settings = self._settings
         folder = self._folder / "adapters" / self._place(one, seed)
         if (folder / "card.json").is_file():
+            clean_beside(folder)
             return folder
         name, source = backbone_source(settings.backbone, self._suite.spec)
         train_adapter(

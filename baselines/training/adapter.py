@@ -34,7 +34,7 @@ from gi_bench.baselines.training.settings import Running, TrainingSettings, is_m
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.locks import holding
-from gi_bench.harness.placing import ENDING, place_folder, remove_folder
+from gi_bench.harness.placing import ENDING, place_folder, remove_folder, sweep
 from gi_bench.harness.terminal import say as say_line
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def train_adapter(
         "examples": examples.count(),
         "extra_rows": dict(material.extra.files) if material.extra is not None else {},
     }
-    state = folder.with_name(f".{folder.name}.state")
+    state = _state(folder)
     bound = bound_digest(card | {"pictures": asdict(backbone.pictures)}, batches)
     with alone(folder):
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
@@ -163,6 +163,22 @@ def train_adapter(
             card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
+
+
+def clean_beside(folder: Path) -> None:
+    """Take away what a training that was killed after its last step left beside its checkpoint.
+
+    Raises:
+        GiBenchError: another process trains into the folder.
+    """
+    folder = folder.resolve()
+    with alone(folder):
+        sweep(folder)
+        remove_folder(_state(folder))
+
+
+def _state(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.state")
 
 
 def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
