@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,31 +18,43 @@ from gi_bench.harness.errors import RunError
 from gi_bench.harness.regions import outline, united
 from gi_bench.harness.schema import Region
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 REFERENCE_COLOR = (0, 230, 118)
 PREDICTION_COLOR = (255, 64, 255)
 _LARGEST_SIDE = 4096
 _DASH = 8  # pixels of line and of gap
 
 
-def _pixels(picture: bytes) -> npt.NDArray[np.float64]:
-    """A small picture of a run as (height, width, 3).
+@contextmanager
+def small_picture(picture: bytes) -> Iterator[Image]:
+    """A small picture of a run, opened and decoded.
 
     Raises:
         RunError: it is no picture, or no small one.
     """
-    from PIL import Image
+    from PIL import Image as Pictures
 
     try:
-        with Image.open(io.BytesIO(picture), formats=("WEBP", "JPEG")) as opened:
-            if max(opened.size) > _LARGEST_SIDE:
-                raise ValueError(f"{opened.size[0]} x {opened.size[1]} pixels")
-            return np.asarray(opened.convert("RGB")).astype(np.float64)
+        opened = Pictures.open(io.BytesIO(picture), formats=("WEBP", "JPEG"))
+        if max(opened.size) > _LARGEST_SIDE:
+            raise ValueError(f"{opened.size[0]} x {opened.size[1]} pixels")
+        opened.load()
     except Exception as error:  # Pillow raises many kinds for damaged pictures
         raise RunError(
             f"a small picture of the run does not decode: {type(error).__name__}",
             where="pictures-*.parquet beside the run folder",
             do="delete the file: the next gi-bench run of this suite makes it again",
         ) from error
+    with opened:
+        yield opened
+
+
+def _pixels(picture: bytes) -> npt.NDArray[np.float64]:
+    """A small picture of a run as (height, width, 3)."""
+    with small_picture(picture) as opened:
+        return np.asarray(opened.convert("RGB")).astype(np.float64)
 
 
 def overlay(picture: bytes, reference: Sequence[Region], predicted: Sequence[Region]) -> str:

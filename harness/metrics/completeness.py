@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gi_bench.harness.metrics.base import Metric, Statistics
-from gi_bench.harness.metrics.explanations import attributes
-from gi_bench.harness.metrics.participation import left_out_counts, mostly_none, real_explanation
+from gi_bench.harness.metrics.explanations import attributes, statistics
 from gi_bench.harness.reading.values import atomic_value
 from gi_bench.harness.schema import MetricInfo, Question
 
@@ -56,29 +53,8 @@ def completeness(explanation: str, known: frozenset[str]) -> float | None:
 
 
 def _statistics(run: Run) -> Statistics | str:
-    if reason := mostly_none(run):
-        return reason
     known = image_attributes(run.questions)
-    values, images, classes, unknown = [], [], [], 0
-    for question in run.questions:
-        explanation = real_explanation(run, question)
-        if explanation is None:
-            continue
-        value = completeness(explanation, known.get(question.img_id, frozenset()))
-        if value is None:
-            unknown += 1
-            continue
-        values.append((value, 1.0))
-        images.append(question.img_id)
-        classes.append(question.question_class)
-    if not values:
-        return f"no row can be scored: {_UNKNOWN}"
-    return Statistics(
-        np.array(values),
-        tuple(images),
-        {"question_class": tuple(classes)},
-        counts={**left_out_counts(run), _UNKNOWN: unknown},
-    )
+    return statistics(run, lambda e, a, q: completeness(e, known.get(q.img_id, frozenset())), _UNKNOWN)
 
 
 _INFO = MetricInfo(

@@ -128,7 +128,8 @@ def with_confidence(run: Run) -> list[tuple[Question, float, float]]:
     return found
 
 
-def _statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
+def statistics(run: Run, row: _Row, left_out: str) -> Statistics | str:
+    """Means of a value a row over explanations that are any, or why there are none; others are ``left_out``."""
     reason = mostly_none(run)
     if reason:
         return reason
@@ -263,7 +264,7 @@ def _metric(info: MetricInfo, row: _Row, left_out: str) -> Metric:
         ranked=info.name not in ("explanation_length", "explanation_novelty", "explanation_attributes"),
         headline=info.name == "explanation_fact_score",
     )
-    return Metric(info, lambda run: _statistics(run, row, left_out))
+    return Metric(info, lambda run: statistics(run, row, left_out))
 
 
 METRICS: list[Metric] = [

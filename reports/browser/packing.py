@@ -86,6 +86,7 @@ class _Packer:
         return self._drawn[img_id]
 
     def rows(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Columns of what is asked and referred to; texts and lists are places in their tables."""
         columns: dict[str, list[Any]] = {
             name: []
             for name in (
@@ -150,6 +151,7 @@ class _Packer:
         return {**columns, **{name: "".join(letters) for name, letters in flags.items()}}
 
     def images(self) -> dict[str, Any]:
+        """Columns of the images: id, size of the drawing, and whether a run was trained on it."""
         ids = self._images.entries
         sizes = [self._drawn.get(img_id) or drawing_size(*self._sizes.get(img_id, (1, 1))) for img_id in ids]
         seen = [None if run.seen_images is None else run.seen_images for run in self._runs]

@@ -156,6 +156,7 @@ class _View:
 
     @classmethod
     def of(cls, run: Run, keys: frozenset[Key]) -> _View:
+        """What a run said of some rows."""
         part = run.restricted(keys)
         covered: set[Key] = {("question", one.index) for one in part.questions}
         covered |= {("phrase", one.index) for one in part.phrases}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from gi_bench.harness.errors import RunError
 from gi_bench.harness.schema import Picture, Question
 from gi_bench.harness.store import Run
+from gi_bench.reports.overlays import small_picture
 from gi_bench.reports.review.outlines import outline_path, view_box
 
 # Stands for the name of a run in a text.
 HIDDEN = "▇▇▇"
-_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -104,20 +102,8 @@ def data_uri(picture: bytes) -> str:
     Raises:
         RunError: it is no picture, or no small one.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(picture), formats=("WEBP", "JPEG")) as opened:
-            if max(opened.size) > _LARGEST_SIDE:
-                raise ValueError(f"{opened.size[0]} x {opened.size[1]} pixels")
-            opened.load()
-            kind = str(opened.format).lower()
-    except Exception as error:  # Pillow raises many kinds for damaged pictures
-        raise RunError(
-            f"a small picture of the run does not decode: {type(error).__name__}",
-            where="pictures-*.parquet beside the run folder",
-            do="delete the file: the next gi-bench run of this suite makes it again",
-        ) from error
+    with small_picture(picture) as opened:
+        kind = str(opened.format).lower()
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
