@@ -7,6 +7,7 @@ end, so that the same scene gives the same bytes on every machine.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,20 @@ _PALE = (232.0, 172.0, 152.0)
 _POLYP_TINT = {"pink": (230.0, 142.0, 136.0), "red": (184.0, 66.0, 60.0), "white": (226.0, 202.0, 184.0)}
 
 
+# Rows and columns of a picture.
+Window = tuple[slice, slice]
+
+
+def _window(cx: float, cy: float, reach: float, size: int) -> Window:
+    """The pixels within ``reach`` of a point along both axes, with one to spare."""
+
+    def along(centre: float) -> slice:
+        low, high = math.floor((centre - reach) * size) - 1, math.ceil((centre + reach) * size) + 1
+        return slice(min(max(low, 0), size), min(max(high, 0), size))
+
+    return along(cy), along(cx)
+
+
 class _Noise:
     """Smooth random fields: a coarse grid of uniform numbers, interpolated."""
 
@@ -43,15 +58,17 @@ class _Noise:
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._size = size
 
-    def field(self, cells: int) -> Plane:
-        """A field in [-1, 1] with ``cells`` bumps along a side, of shape (size, size)."""
+    def field(self, cells: int, window: Window = (slice(None), slice(None))) -> Plane:
+        """A field in [-1, 1] with ``cells`` bumps along a side of the picture, of the shape of the window."""
         grid = self._random.random((cells + 2, cells + 2)) * 2 - 1
         at = (np.arange(self._size, dtype=np.float64) + 0.5) / self._size * cells
         low = at.astype(np.int64)
         t = at - low
         t = t * t * (3 - 2 * t)
-        rows = grid[low] * (1 - t)[:, None] + grid[low + 1] * t[:, None]
-        return np.asarray(rows[:, low] * (1 - t)[None, :] + rows[:, low + 1] * t[None, :])
+        down, right = low[window[0]], low[window[1]]
+        v, h = t[window[0]][:, None], t[window[1]][None, :]
+        rows = grid[down] * (1 - v) + grid[down + 1] * v
+        return np.asarray(rows[:, right] * (1 - h) + rows[:, right + 1] * h)
 
     def points(self, count: int) -> npt.NDArray[np.float64]:
         """``count`` points of the unit square with a third uniform number each, shape (count, 3)."""
@@ -102,7 +119,10 @@ def _mucosa(scene: Scene, noise: _Noise, x: Plane, y: Plane) -> Plane:
     return image
 
 
-def _paint_landmark(image: Plane, landmark: Landmark, noise: _Noise, x: Plane, y: Plane, contrast: float) -> None:
+def _paint_landmark(picture: Plane, landmark: Landmark, noise: _Noise, x: Plane, y: Plane, contrast: float) -> None:
+    # The pale border of a z-line reaches furthest.
+    window = _window(landmark.x, landmark.y, 2.4 * landmark.radius, len(picture))
+    image, x, y = picture[window], x[:, window[1]], y[window[0]]
     relative = landmark_relative(landmark, x, y)
     inside = _smooth(relative, 0.07)
     strength = 0.45 + 0.55 * contrast
@@ -119,7 +139,7 @@ def _paint_landmark(image: Plane, landmark: Landmark, noise: _Noise, x: Plane, y
         _mix(image, (22.0, 6.0, 6.0), 0.96 * _smooth(relative / 0.40, 0.35))
     elif landmark.kind == "ileum":
         # Villi: fine bright bumps on yellowish mucosa, without vessels.
-        villi = noise.field(72)
+        villi = noise.field(72, window)
         _mix(image, (224.0, 172.0, 118.0), 0.85 * strength * inside)
         image += (strength * inside * villi)[..., None] * np.array((22.0, 20.0, 16.0))
         _mix(image, (40.0, 14.0, 10.0), 0.8 * _smooth(relative / 0.34, 0.8))
@@ -143,10 +163,12 @@ def _paint_cecum(image: Plane, landmark: Landmark, relative: Plane, x: Plane, y:
     _mix(image, (36.0, 10.0, 10.0), 0.95 * _smooth(crescent, 0.5))
 
 
-def _paint_patches(image: Plane, scene: Scene, noise: _Noise, x: Plane, y: Plane) -> None:
-    granular, spots = noise.field(44), noise.field(24)
+def _paint_patches(picture: Plane, scene: Scene, noise: _Noise, across: Plane, down: Plane) -> None:
     strength = 0.35 + 0.65 * scene.contrast
     for patch in scene.patches:
+        window = _window(patch.x, patch.y, 1.5 * patch.radius, len(picture))
+        image, x, y = picture[window], across[:, window[1]], down[window[0]]
+        granular, spots = noise.field(44, window), noise.field(24, window)
         relative = patch_relative(patch, x, y)
         inside = strength * _smooth(relative, 0.22)
         if scene.abnormality == "ulcerative colitis":
@@ -156,8 +178,8 @@ def _paint_patches(image: Plane, scene: Scene, noise: _Noise, x: Plane, y: Plane
         else:
             # Erosions: streaks along one axis of the patch.
             turn = patch.angle
-            across = (x - patch.x) * -np.sin(turn) + (y - patch.y) * np.cos(turn)
-            wave = np.abs(across / patch.radius * 2.6 + 0.25 * spots)
+            aside = (x - patch.x) * -math.sin(turn) + (y - patch.y) * math.cos(turn)
+            wave = np.abs(aside / patch.radius * 2.6 + 0.25 * spots)
             streak = np.clip(1.25 - np.abs(wave - np.floor(wave) - 0.5) * 3.6, 0, 1)
             _mix(image, (158.0, 26.0, 30.0), inside * (0.30 + 0.6 * streak))
             _mix(image, (240.0, 214.0, 190.0), 0.6 * inside * np.clip((streak - 0.86) / 0.1, 0, 1))
@@ -168,12 +190,14 @@ def _dome(image: Plane, light: Plane, color: Plane, weight: Plane) -> None:
     _mix(image, color * light[..., None], weight)
 
 
-def _paint_polyp(image: Plane, polyp: Polyp, noise: _Noise, x: Plane, y: Plane, contrast: float) -> None:
+def _paint_polyp(picture: Plane, polyp: Polyp, noise: _Noise, x: Plane, y: Plane, contrast: float) -> None:
+    window = _window(polyp.x, polyp.y, 2.0 * polyp.radius, len(picture))
+    image, x, y = picture[window], x[:, window[1]], y[window[0]]
     shape = polyp_shape(polyp, x, y)
     # A pale polyp has the colour of the mucosa around it: only its relief tells.
-    around = image[shape.head].mean(axis=0) if shape.head.any() else np.array(_COLON)
+    around = np.floor(image[shape.head].mean(axis=0)) if shape.head.any() else np.array(_COLON)
     tint = around + (np.array(_POLYP_TINT[polyp.color]) - around) * (0.30 + 0.70 * contrast)
-    texture = noise.field(52)[..., None] * np.array((7.0, 7.0, 7.0))
+    texture = noise.field(52, window)[..., None] * np.array((7.0, 7.0, 7.0))
     relief = 0.45 + 0.55 * contrast
     flat = polyp.paris == "paris iia"
     if not flat:
@@ -192,7 +216,7 @@ def _paint_polyp(image: Plane, polyp: Polyp, noise: _Noise, x: Plane, y: Plane, 
     weight = _smooth(shape.relative, 0.07)
     if flat:
         _mix(image, tint + texture, 0.80 * weight)
-        image += (weight * noise.field(30))[..., None] * np.array((14.0, 12.0, 12.0))
+        image += (weight * noise.field(30, window))[..., None] * np.array((14.0, 12.0, 12.0))
         rim = np.clip(1 - np.abs(shape.relative - 0.97) / 0.08, 0, 1)
         _mix(image, (140.0, 62.0, 58.0), 0.55 * relief * rim)
         return
@@ -204,8 +228,10 @@ def _paint_polyp(image: Plane, polyp: Polyp, noise: _Noise, x: Plane, y: Plane, 
     _mix(image, (255.0, 252.0, 248.0), 0.95 * relief * _smooth(glint / 0.20, 0.7) * weight)
 
 
-def _paint_distractor(image: Plane, one: Distractor, noise: _Noise, x: Plane, y: Plane) -> None:
+def _paint_distractor(picture: Plane, one: Distractor, noise: _Noise, x: Plane, y: Plane) -> None:
     """What may be taken for a finding: like a polyp or an inflammation in some ways, and unlike in one that tells."""
+    window = _window(one.x, one.y, 1.7 * one.radius, len(picture))
+    image, x, y = picture[window], x[:, window[1]], y[window[0]]
     relative = distractor_relative(one, x, y)
     inside = _smooth(relative, 0.10)
     nx, ny = (x - one.x) / one.radius, (y - one.y) / one.radius
@@ -213,22 +239,22 @@ def _paint_distractor(image: Plane, one: Distractor, noise: _Noise, x: Plane, y:
         # A dome without gloss, yellow-brown and crumbly.
         height = np.sqrt(np.clip(1 - relative**2, 0, 1))
         light = np.clip(0.70 + 0.34 * height - 0.16 * nx - 0.18 * ny, 0.45, 1.1)
-        crumbs = noise.field(60)[..., None] * np.array((20.0, 18.0, 10.0))
-        _dome(image, light, np.array((176.0, 132.0, 62.0)) + crumbs, 0.94 * inside)
+        crumbs = noise.field(60, window)[..., None] * np.array((20.0, 18.0, 10.0))
+        _dome(image, light, np.array((170.0, 116.0, 68.0)) + crumbs, 0.94 * inside)
     elif one.kind == "fold":
         # The end of a fold: long, lit like a polyp, but of the mucosa's own colour and without a border.
         height = np.sqrt(np.clip(1 - relative**2, 0, 1))
-        light = np.clip(0.80 + 0.42 * height - 0.16 * nx - 0.20 * ny, 0.6, 1.25)
+        light = np.clip(0.82 + 0.46 * height - 0.20 * nx - 0.24 * ny, 0.6, 1.3)
         soft = _smooth(relative, 0.45)
         image *= (1 + (light - 1) * soft)[..., None]
     elif one.kind == "glare":
         # Light thrown back by wet mucosa: flat white with a ragged border.
-        _mix(image, (255.0, 253.0, 250.0), 0.97 * _smooth(relative + 0.25 * noise.field(40), 0.30))
+        _mix(image, (255.0, 253.0, 250.0), 0.97 * _smooth(relative + 0.25 * noise.field(40, window), 0.30))
     elif one.kind == "bubbles":
         _paint_bubbles(image, one, noise, x, y)
     else:
         # Thin branching vessels: red lines as in an erosion, but curved, without a pale border.
-        lines = np.abs(noise.field(13) + 0.4 * noise.field(29))
+        lines = np.abs(noise.field(13, window) + 0.4 * noise.field(29, window))
         _mix(image, (160.0, 30.0, 34.0), 0.85 * inside * np.clip(1 - lines / 0.085, 0, 1))
         _mix(image, (196.0, 84.0, 70.0), 0.25 * inside)
 
@@ -267,8 +293,10 @@ def _highlights(image: Plane, noise: _Noise, x: Plane, y: Plane, keep_out: Mask)
     spots = np.zeros(image.shape[:2])
     for px, py, r in noise.points(22):
         size = 0.0035 + 0.009 * r * r
-        dx, dy = (x - (0.12 + 0.76 * px)) / size, (y - (0.12 + 0.76 * py)) / (size * (0.5 + r))
-        spots = np.maximum(spots, np.clip(1.7 - np.sqrt(dx * dx + dy * dy), 0, 1))
+        cx, cy = 0.12 + 0.76 * px, 0.12 + 0.76 * py
+        down, across = window = _window(cx, cy, 2.6 * size, len(image))
+        dx, dy = (x[:, across] - cx) / size, (y[down] - cy) / (size * (0.5 + r))
+        spots[window] = np.maximum(spots[window], np.clip(1.7 - np.sqrt(dx * dx + dy * dy), 0, 1))
     _mix(image, (255.0, 250.0, 244.0), 0.9 * spots * ~keep_out)
 
 
