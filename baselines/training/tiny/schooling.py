@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TINY_NAME = "tiny-florence2"
 SIGHT_STEPS = 1500
 SIGHT_RATE = 2e-3
-BACKBONE_STEPS = 6000
+BACKBONE_STEPS = 4000
 BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
 WORD_LISTS = 20_000
 
@@ -38,7 +38,9 @@ _OURS = frozenset(
 )
 
 
-def train_tiny_backbone(folder: Path, *, seed: int = 0, device: str = "cpu", say: Say = say_line) -> None:
+def train_tiny_backbone(
+    folder: Path, *, seed: int = 0, device: str = "cpu", workers: int = 0, say: Say = say_line
+) -> None:
     """Train the tiny backbone on scenes that are in no split and save it in the Hub layout.
 
     The vision tower learns looks and places first, alone; then everything learns captions, detection, kinds and
@@ -48,11 +50,12 @@ def train_tiny_backbone(folder: Path, *, seed: int = 0, device: str = "cpu", say
         folder: where it goes.
         seed: of weights, order and words.
         device: ``auto``, ``cpu`` or ``cuda``.
+        workers: processes that prepare batches.
         say: called with lines for the user.
     """
     check_place(folder, _MARKS, _OURS)
     with alone(folder):
-        _train(folder, seed, Running(device=device, dtype="float32"), say)
+        _train(folder, seed, Running(device=device, dtype="float32", workers=workers), say)
 
 
 def _train(folder: Path, seed: int, running: Running, say: Say) -> None:
