@@ -16,7 +16,11 @@ from gi_bench.harness.suites.phantom.templates import NUMBERS, an, capital, list
 from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 _PLACE = "the {place} [area|region|part]"
-_SURFACE = {"paris ip": "[smooth|lobed|glossy]", "paris is": "[smooth|even|glossy]", "paris iia": "[uneven|fine-grained|rough]"}
+_SURFACE = {
+    "paris ip": "[smooth|lobed|glossy]",
+    "paris is": "[smooth|even|glossy]",
+    "paris iia": "[uneven|fine-grained|rough]",
+}
 _SHAPES = {"paris ip": "stalked", "paris is": "dome-shaped", "paris iia": "flat"}
 _TYPED = {
     "paris ip": "[the head sits on a narrow stalk|a stalk carries the head]",
@@ -50,7 +54,7 @@ INFLAMED: dict[str, tuple[str, ...]] = {
 }
 TOOLS: dict[str, str] = {
     "biopsy forceps": "biopsy forceps with [two open jaws|opened jaws]",
-    "metal clip": "a metal clip with [two short prongs|prongs and no shaft]",
+    "metal clip": "a metal clip with [two short prongs|two shiny prongs]",
     "polyp snare": "a polyp snare with [a thin wire loop|a loop of wire]",
     "tube": "a [dark|banded|thick dark] tube",
 }
@@ -172,6 +176,8 @@ def _inflamed(slug: str, facts: Facts, draw: Draw) -> str:
 def _tools(slug: str, facts: Facts, draw: Draw) -> str:
     kinds = [say(draw, (TOOLS[kind],)) for kind in facts.instruments]
     place, plural = listed(facts.cells["instrument"]), len(kinds) > 1
+    if plural:
+        kinds = [kind.removeprefix("a ") for kind in kinds]
     if slug == "instrument_count":
         number = NUMBERS[len(kinds)]
         return say(

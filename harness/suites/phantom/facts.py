@@ -41,7 +41,9 @@ class Facts:
         """The scene without findings and landmarks of which less than a quarter is visible."""
         scene, masks = self.scene, self._masks
         rounds = (*scene.polyps, *scene.patches, *((scene.landmark,) if scene.landmark else ()))
-        hidden = sum(map(_area, rounds)) - sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
+        hidden = sum(map(_area, rounds)) - sum(
+            int(mask.sum()) for label, mask in masks.items() if label != "instrument"
+        )
         if not rounds or hidden < (1 - _LEAST_VISIBLE) * 0.8 * min(map(_area, rounds)):
             return scene  # nothing can be hidden so far, and nearly all scenes are such
         polyps = tuple(polyp for polyp in scene.polyps if self._shows(polyp, polyps=(polyp,)))

@@ -37,6 +37,8 @@ _SHARES = {
     "landmark_location": 0.039,
     "landmark_color": 0.012,
 }
+# Merged questions mostly ask in one order.
+_ANY_ORDER = 0.25
 # In the real rows this one is asked alone only, of images without any finding.
 _ALONE = {"finding_presence": 0.20}
 ROWS_PER_IMAGE = sum(count for _, count in _ROWS_BY_COMPLEXITY)
@@ -55,13 +57,13 @@ def _classes(facts: Facts, complexity: int) -> dict[str, float]:
 
 
 def _drawn(pool: Mapping[str, float], count: int, draw: Draw) -> list[str]:
-    """Different classes, by share."""
+    """Different classes, by share, mostly in the order of the pool."""
     left, chosen = dict(pool), []
     for _ in range(count):
         slug = draw.weighted(tuple(left.items()))
         del left[slug]
         chosen.append(slug)
-    return chosen
+    return chosen if draw.chance(_ANY_ORDER) else sorted(chosen, key=tuple(pool).index)
 
 
 def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Draw) -> Question:

@@ -26,7 +26,7 @@ class _Choice:
 
 
 def _choice(options: Sequence[tuple[str | _Choice, ...]]) -> _Choice:
-    return _Choice(tuple((option, 1 / (rank + 1)) for rank, option in enumerate(options)))
+    return _Choice(tuple((option, 1 / (rank + 1) ** 2.4) for rank, option in enumerate(options)))
 
 
 @lru_cache(maxsize=4096)
@@ -53,6 +53,11 @@ def _spoken(draw: Draw, choice: _Choice) -> str:
     options = choice.options
     parts = options[0][0] if len(options) == 1 else draw.weighted(options)
     return "".join(part if isinstance(part, str) else _spoken(draw, part) for part in parts)
+
+
+def joint(draw: Draw, template: str) -> str:
+    """What stands between two clauses, spaces included."""
+    return _spoken(draw, _parsed((template,)))
 
 
 def say(draw: Draw, templates: tuple[str, ...], **slots: str) -> str:
