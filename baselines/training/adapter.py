@@ -143,7 +143,8 @@ def train_adapter(
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
-    feed, model = _network(variant, backbone, material, examples, choices.seed, running, say)
+    whole = sum(p.numel() for p in backbone.network.parameters())
+    feed, model = _network(variant, backbone, backbone_name, material, examples, choices.seed, running, say)
     say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
     card = {
         **_card(variant, backbone, backbone_name, material.suite, defaults),
@@ -160,7 +161,8 @@ def train_adapter(
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
             count = trainable_count(model)
-            card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": running.command}
+            card |= {"trainable_parameters": count, "share_of_backbone": round(count / whole, 4)}
+            card |= {"seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
@@ -193,6 +195,7 @@ def _examples(variant: VariantDefinition, material: Material, defaults: AdapterD
 def _network(
     variant: VariantDefinition,
     backbone: Backbone,
+    backbone_name: str,
     material: Material,
     examples: Examples,
     seed: int,
@@ -204,7 +207,8 @@ def _network(
 
     torch.manual_seed(seed)
     feed = _feed(variant, backbone, material, examples, running, say)
-    return feed, add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
+    rank, alpha = variant.rank_on(backbone_name), variant.alpha_on(backbone_name)
+    return feed, add_adapter(backbone.network, backbone.tokenizer, rank, alpha, layers=variant.layers)
 
 
 def alone(folder: Path) -> AbstractContextManager[None]:
@@ -310,8 +314,9 @@ def _card(
         "variant": variant.name,
         "backbone": backbone_name,
         "backbone_digest": backbone.digest,
-        "rank": variant.rank,
-        "alpha": variant.alpha,
+        "rank": variant.rank_on(backbone_name),
+        "rank_of_variant": variant.rank,
+        "alpha": variant.alpha_on(backbone_name),
         "layers": variant.layers,
         "task_tokens": variant.task_tokens,
         "tasks": list(variant.train),

@@ -80,8 +80,11 @@ def train_sight(
     start, losses = time.perf_counter(), []
     for step in range(steps):
         rows = random.choice(len(ids), min(_IMAGES, len(ids)), replace=False)
-        seen = tower(feed.read([ids[i] for i in rows]).to(device)).last_hidden_state
-        loss = _loss(heads, seen, dense[rows].to(device), attributes[rows].to(device))
+        # Mirrored scenes are scenes, too: what is learnt by heart otherwise is the place of every thing.
+        mirrored = [axis for axis in (-1, -2) if random.random() < 0.5]
+        pixels, cells_wanted = feed.read([ids[i] for i in rows]).flip(mirrored), dense[rows].flip(mirrored)
+        seen = tower(pixels.to(device)).last_hidden_state
+        loss = _loss(heads, seen, cells_wanted.to(device), attributes[rows].to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
