@@ -101,7 +101,7 @@ BOXED = (
 )
 PROCEDURES: dict[str, tuple[str, ...]] = {
     "colonoscopy": (
-        "[ring-shaped|regular|curved] folds [with fine vessels|] surround the lumen, as [seen in|usual for] colonoscopy",
+        "[ring-shaped|regular|curved] folds [with fine vessels|] ring the lumen, as [seen in|usual for] colonoscopy",
         "the [hollow|folded] [wall|passage] with its [rings|ring-shaped folds] [belongs to|fits] a colonoscopy",
     ),
     "gastroscopy": (

@@ -30,6 +30,11 @@ def _area(one: _Round) -> float:
     return math.pi * one.radius**2 * stretch * _FACT_SIZE**2
 
 
+def _pixels(masks: Mapping[str, Mask]) -> int:
+    """Visible pixels of all findings and landmarks."""
+    return sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
+
+
 @dataclass(frozen=True)
 class Facts:
     """Atomic answers of one scene."""
@@ -41,9 +46,7 @@ class Facts:
         """The scene without findings and landmarks of which less than a quarter is visible."""
         scene, masks = self.scene, self._masks
         rounds = (*scene.polyps, *scene.patches, *((scene.landmark,) if scene.landmark else ()))
-        hidden = sum(map(_area, rounds)) - sum(
-            int(mask.sum()) for label, mask in masks.items() if label != "instrument"
-        )
+        hidden = sum(map(_area, rounds)) - _pixels(masks)
         if not rounds or hidden < (1 - _LEAST_VISIBLE) * 0.8 * min(map(_area, rounds)):
             return scene  # nothing can be hidden so far, and nearly all scenes are such
         polyps = tuple(polyp for polyp in scene.polyps if self._shows(polyp, polyps=(polyp,)))
@@ -58,8 +61,7 @@ class Facts:
         """Whether enough of one object is visible."""
         bare = {"polyps": (), "patches": (), "landmark": None, **alone}
         masks = region_masks(replace(self.scene, **bare), _FACT_SIZE)
-        visible = sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
-        return visible >= _LEAST_VISIBLE * _area(one)
+        return _pixels(masks) >= _LEAST_VISIBLE * _area(one)
 
     @cached_property
     def _masks(self) -> Mapping[str, Mask]:

@@ -61,7 +61,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     ),
     "finding_count": _counted("[finding|abnormal finding|lesion]"),
     "finding_presence": (
-        f"does the image [contain|show] any [finding|abnormal finding]",
+        "does the image [contain|show] any [finding|abnormal finding]",
         f"is there [any finding|anything abnormal] {_IN}",
         "are there any [relevant|significant|] findings to report",
     ),
@@ -89,7 +89,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "how is the polyp classified",
     ),
     "procedure_type": (
-        "[what|which] [procedure|type of procedure|examination] is [depicted|shown|represented] [in|by] [the|this] image",
+        "[what|which] [procedure|type of procedure|examination] is [depicted|shown|represented] in [the|this] image",
         "from which [procedure|type of procedure|examination] was [this|the] image [obtained|taken]",
         "[what|which] [procedure|examination] [produced|was performed to obtain] this image",
     ),
@@ -109,4 +109,4 @@ def question_text(slugs: Sequence[str], draw: Draw) -> str:
     return capital(text) + "?"
 
 
-TEXTS = tuple(text for templates in QUESTIONS.values() for text in templates) + ("and",)
+TEXTS = (*(text for templates in QUESTIONS.values() for text in templates), "and")
