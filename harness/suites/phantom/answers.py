@@ -31,9 +31,9 @@ def _counted(noun: str) -> tuple[str, ...]:
 
 def _denied(noun: str, plural: str) -> tuple[str, ...]:
     return (
-        f"no [{plural}|{noun}] {_SEEN} {_IN}",
-        f"no [visible|evidence of|sign of] [{plural}|{noun}] {_IN}",
-        f"no [{noun}|{plural}] {_SEEN}",
+        f"no {plural} [identified|observed|detected|visible] [||in the image]",
+        f"no [evidence of|visible|sign of] [{plural}|{noun}]",
+        f"no {noun} {_SEEN} {_IN}",
     )
 
 

@@ -38,7 +38,7 @@ _SHARES = {
     "landmark_color": 0.012,
 }
 # Merged questions mostly ask in one order.
-_ANY_ORDER = 0.25
+_ANY_ORDER = 0.1
 # In the real rows this one is asked alone only, of images without any finding.
 _ALONE = {"finding_presence": 0.20}
 ROWS_PER_IMAGE = sum(count for _, count in _ROWS_BY_COMPLEXITY)
