@@ -17,7 +17,7 @@ TYPES = {"paris ip": "Ip", "paris is": "Is", "paris iia": "IIa"}
 _SHAPES = {"paris ip": "pedunculated", "paris is": "sessile", "paris iia": "flat"}
 
 _SEEN = "[identified|observed|detected|visible|noted|present|seen]"
-_IN = "[| in the image|| in the frame| in this view]"
+_IN = "[in the image||in the frame|in this view]"
 _WHERE = "[area|region|part] [|of the image|of the frame|]"
 
 
@@ -31,7 +31,7 @@ def _counted(noun: str) -> tuple[str, ...]:
 
 def _denied(noun: str, plural: str) -> tuple[str, ...]:
     return (
-        f"no {plural} [identified|observed|detected|visible] [||in the image]",
+        f"no {plural} [identified|observed|detected|visible] {_IN}",
         f"no [evidence of|visible|sign of] [{plural}|{noun}]",
         f"no {noun} {_SEEN} {_IN}",
     )

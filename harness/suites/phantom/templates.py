@@ -26,7 +26,7 @@ class _Choice:
 
 
 def _choice(options: Sequence[tuple[str | _Choice, ...]]) -> _Choice:
-    return _Choice(tuple((option, 1 / (rank + 1) ** 2.0) for rank, option in enumerate(options)))
+    return _Choice(tuple((option, 1 / (rank + 1) ** 1.9) for rank, option in enumerate(options)))
 
 
 @lru_cache(maxsize=4096)
