@@ -94,8 +94,8 @@ PRESENT: dict[str, tuple[str, ...]] = {
         f"[{{shape}}|evidence of|] Paris {{value}} polyp {_SEEN} {_IN}",
     ),
     "procedure_type": (
-        "[evidence of|image from|view from|frame of] {value} [|procedure|]",
-        "{value} [image|procedure|view] [|performed|depicted]",
+        "[evidence of|image from|view from|frame of] {value}",
+        "{value} [|performed|depicted|shown]",
     ),
     "text_presence": (
         f"text {_SEEN} {_IN}",
@@ -119,7 +119,7 @@ ABSENT: dict[str, tuple[str, ...]] = {
     "polyp_count": _POLYP_ABSENT,
     "polyp_removal_status": (
         "no polyp to [remove|resect]",
-        "polyp removal not [relevant|applicable|needed]",
+        "polyp removal not [relevant|applicable]",
         "no polyps [remaining|to be removed]",
     ),
     "polyp_size": ("no polyp to measure", *_POLYP_ABSENT),

@@ -75,7 +75,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "polyp_removal_status": (
         "have all polyps been [removed|completely removed|resected]",
         "is the removal of [the|all] polyps complete",
-        "[is there|are there any] [remaining|residual] [polyp tissue|polyps] to be removed",
+        "are there any [remaining|residual] polyps [to be removed|left to remove]",
         "were all [visible|] polyps removed",
     ),
     "polyp_size": (
@@ -95,7 +95,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     ),
     "text_presence": (
         f"is there any [text|visible text|burnt-in text|written text] {_SEEN} {_IN}",
-        f"is [any|there] text {_IN}",
+        f"is there [text|burnt-in text] {_IN}",
         "does the image [show|contain] [any|burnt-in|] text",
     ),
 }
