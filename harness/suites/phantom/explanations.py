@@ -268,7 +268,8 @@ TEXTS = (
     *(
         _RISES,
         _RISE,
-        "a an single one all which nothing view shows the typical of as in holds reach reaches lie lies are is lesion lesions",
+        "a an single one all which nothing view shows the typical of as in holds",
+        "reach reaches lie lies are is lesion lesions",
     ),
     *(*WRITTEN, *BOXED, *_LUMEN, *_STILL, *map(str, range(1, 13))),
 )
