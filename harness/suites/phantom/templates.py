@@ -14,7 +14,9 @@ from gi_bench.harness.suites.phantom.scene import Draw
 
 _MARK = re.compile(r"([\[\]|])")
 _SLOT = re.compile(r"\{\w*\}")
-_SPACE_BEFORE = re.compile(r"\s+([,.;:?])")
+# How fast frequencies fall with rank: so fast that whoever knows all facts, or none, words answers as well as on the
+# real rows (BLEU .46 and .28).
+_FALL = 1.9
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
@@ -23,10 +25,12 @@ class _Choice:
     """Sequences of fixed texts and choices, one of which is taken, by weight."""
 
     options: tuple[tuple[tuple[str | _Choice, ...], float], ...]
+    total: float
 
 
 def _choice(options: Sequence[tuple[str | _Choice, ...]]) -> _Choice:
-    return _Choice(tuple((option, 1 / (rank + 1) ** 1.9) for rank, option in enumerate(options)))
+    weights = [1 / (rank + 1) ** _FALL for rank in range(len(options))]
+    return _Choice(tuple(zip(options, weights, strict=True)), sum(weights))
 
 
 @lru_cache(maxsize=4096)
@@ -50,9 +54,14 @@ def _sequence(tokens: Iterator[str]) -> list[tuple[str | _Choice, ...]]:
 
 
 def _spoken(draw: Draw, choice: _Choice) -> str:
-    options = choice.options
-    parts = options[0][0] if len(options) == 1 else draw.weighted(options)
-    return "".join(part if isinstance(part, str) else _spoken(draw, part) for part in parts)
+    parts = choice.options[0][0]
+    if len(choice.options) > 1:
+        left = draw.uniform(0, choice.total)
+        for parts, weight in choice.options:
+            left -= weight
+            if left < 0:
+                break
+    return "".join([part if isinstance(part, str) else _spoken(draw, part) for part in parts])
 
 
 def joint(draw: Draw, template: str) -> str:
@@ -68,8 +77,7 @@ def say(draw: Draw, templates: tuple[str, ...], **slots: str) -> str:
         templates: at least one; brackets may hold brackets.
         slots: texts for the ``{name}`` of the templates.
     """
-    text = _spoken(draw, _parsed(templates))
-    return _SPACE_BEFORE.sub(r"\1", " ".join(text.format(**slots).split()))
+    return " ".join(_spoken(draw, _parsed(templates)).format(**slots).split())
 
 
 def words_of(texts: Iterable[str]) -> set[str]:
