@@ -54,14 +54,17 @@ def _sequence(tokens: Iterator[str]) -> list[tuple[str | _Choice, ...]]:
 
 
 def _spoken(draw: Draw, choice: _Choice) -> str:
-    parts = choice.options[0][0]
-    if len(choice.options) > 1:
-        left = draw.uniform(0, choice.total)
-        for parts, weight in choice.options:
-            left -= weight
-            if left < 0:
-                break
+    parts = choice.options[0][0] if len(choice.options) == 1 else _picked(draw, choice)
     return "".join([part if isinstance(part, str) else _spoken(draw, part) for part in parts])
+
+
+def _picked(draw: Draw, choice: _Choice) -> tuple[str | _Choice, ...]:
+    left = draw.uniform(0, choice.total)
+    for option, weight in choice.options:
+        left -= weight
+        if left < 0:
+            return option
+    return choice.options[-1][0]
 
 
 def joint(draw: Draw, template: str) -> str:
