@@ -29,7 +29,8 @@ class _Choice:
 
 
 def _choice(options: Sequence[tuple[str | _Choice, ...]]) -> _Choice:
-    weights = [1 / (rank + 1) ** _FALL for rank in range(len(options))]
+    # Rounded, so that no processor's powers decide which word is drawn.
+    weights = [round(1 / (rank + 1) ** _FALL, 6) for rank in range(len(options))]
     return _Choice(tuple(zip(options, weights, strict=True)), sum(weights))
 
 
