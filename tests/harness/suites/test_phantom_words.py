@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from gi_bench.harness.bag_of_words import WordedRows, pair_share, phrase_rows, question_rows, word_scores
-from gi_bench.harness.metrics.participation import normal_text
 from gi_bench.harness.reading import read
 from gi_bench.harness.reading.values import atomic_value
 from gi_bench.harness.schema import Question
@@ -23,13 +22,12 @@ from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from gi_bench.harness.suites.phantom.templates import say, words_of
 from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
-TRAIN_IMAGES = 1500
-
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, PhantomSuite]:
+    """The training split by its first quarter."""
     return {
-        "train": PhantomSuite("train", TRAIN_IMAGES),
+        "train": PhantomSuite("train", 900),
         "validation": PhantomSuite("validation"),
         "test": PhantomSuite("test"),
     }
@@ -45,15 +43,25 @@ def _askable(facts: Facts) -> Iterable[str]:
     return (slug for slug in QUESTION_CLASSES if not absent.get(slug))
 
 
+def _misread_answers(suite: PhantomSuite) -> list[tuple[str | None, str, str]]:
+    return [
+        (row.answer, slug, pair.answer)
+        for row in suite.questions
+        for slug, pair in zip(row.question_class, row.original, strict=True)
+        if read(row.answer or "", slug, row.question_class) != atomic_value(slug, pair.answer)
+    ]
+
+
 def test_every_answer_is_read_as_its_facts(splits: dict[str, PhantomSuite]) -> None:
     for suite in splits.values():
-        wrong = [
-            (row.answer, slug, pair.answer)
-            for row in suite.questions
-            for slug, pair in zip(row.question_class, row.original, strict=True)
-            if read(row.answer or "", slug, row.question_class) != atomic_value(slug, pair.answer)
-        ]
-        assert wrong == []
+        assert _misread_answers(suite) == []
+
+
+@pytest.mark.slow(reason="reads 68,400 facts in answers, and 14,400 explanations for 18 classes each")
+def test_all_texts_of_the_training_split_are_read_as_its_facts() -> None:
+    suite = PhantomSuite("train")
+    assert _misread_answers(suite) == []
+    assert _check_explanations(suite) > 30_000
 
 
 def test_every_wording_of_every_value_is_read_rightly() -> None:
@@ -73,21 +81,25 @@ def test_every_wording_of_every_value_is_read_rightly() -> None:
             assert wrong == [], (slug, atomic)
 
 
+def _check_explanations(suite: PhantomSuite) -> int:
+    """Number of values that explanations state; each states what was asked, and none contradicts a fact."""
+    scenes = {img_id: Facts(suite.scene(img_id)) for img_id in suite.image_ids}
+    stated = 0
+    for row in suite.questions:
+        if row.explanation is None:
+            continue
+        facts, text = scenes[row.img_id], row.explanation
+        asked = row.question_class[0]
+        assert read(text, asked, (asked,)) == atomic_value(asked, facts.atomic(asked)), (asked, text)
+        for slug in _askable(facts):
+            value = read(text, slug, (slug,))
+            assert value in (None, atomic_value(slug, facts.atomic(slug))), (slug, facts.atomic(slug), text)
+            stated += value is not None
+    return stated
+
+
 def test_no_explanation_contradicts_a_fact_and_all_state_what_was_asked(splits: dict[str, PhantomSuite]) -> None:
-    read_values = 0
-    for suite in splits.values():
-        scenes = {img_id: Facts(suite.scene(img_id)) for img_id in suite.image_ids}
-        for row in suite.questions:
-            if row.explanation is None:
-                continue
-            facts, text = scenes[row.img_id], row.explanation
-            asked = row.question_class[0]
-            assert read(text, asked, (asked,)) == atomic_value(asked, facts.atomic(asked)), (asked, text)
-            for slug in _askable(facts):
-                value = read(text, slug, (slug,))
-                assert value in (None, atomic_value(slug, facts.atomic(slug))), (slug, facts.atomic(slug), text)
-                read_values += value is not None
-    assert read_values > 8000
+    assert sum(map(_check_explanations, splits.values())) > 8000
 
 
 def test_explanations_vary_and_add_to_the_answer(splits: dict[str, PhantomSuite]) -> None:
@@ -96,7 +108,7 @@ def test_explanations_vary_and_add_to_the_answer(splits: dict[str, PhantomSuite]
     for row in rows:
         assert row.answer
         assert row.explanation
-        assert normal_text(row.answer) not in normal_text(row.explanation) or len(row.explanation) > 2 * len(row.answer)
+        assert len(set(row.explanation.lower().split()) - set(row.answer.lower().split())) >= 4
     shown = [row for row in rows if row.original[0].answer not in ("none", "no", "0", "not relevant")]
     assert sum("o'clock" in (row.explanation or "") for row in rows) > len(rows) / 2, "something beside it is named"
     assert len(shown) > 400
@@ -109,8 +121,7 @@ def test_look_alikes_are_ruled_out_by_what_they_are(splits: dict[str, PhantomSui
         there = {one.kind for one in splits["test"].scene(row.img_id).distractors}
         for kind, words in names.items():
             said = any(
-                words in sentence + "." and "o'clock" in sentence
-                for sentence in (row.explanation or "").split(". ")
+                words in sentence + "." and "o'clock" in sentence for sentence in (row.explanation or "").split(". ")
             )
             assert not said or kind in there, (kind, row.explanation)
             named += said
@@ -123,7 +134,7 @@ def _told(rows: WordedRows) -> float:
 
 
 def test_words_alone_do_not_tell_what_is_absent(splits: dict[str, PhantomSuite]) -> None:
-    for name, low, high in (("train", 0.47, 0.53), ("test", 0.45, 0.55)):
+    for name, low, high in (("train", 0.46, 0.54), ("test", 0.45, 0.55)):
         assert low < _told(phrase_rows(splits[name].phrases)) < high
         assert low < _told(question_rows(splits[name].questions)) < high
 
@@ -194,9 +205,9 @@ def test_classes_are_asked_about_as_often_as_in_the_real_rows(splits: dict[str, 
     counts = Counter(slug for row in splits["train"].questions for slug in row.question_class)
     for slug, share in real.items():
         assert counts[slug] / counts.total() == pytest.approx(share, abs=0.015), slug
-    assert {len(row.question_class) for row in splits["train"].questions if "finding_presence" in row.question_class} == {
-        1
-    }
+    assert {
+        len(row.question_class) for row in splits["train"].questions if "finding_presence" in row.question_class
+    } == {1}
 
 
 def test_the_vocabulary_holds_every_word(splits: dict[str, PhantomSuite]) -> None:
