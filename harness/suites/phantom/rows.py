@@ -125,13 +125,14 @@ def make_phrases(scenes: Mapping[str, Scene]) -> tuple[Phrase, ...]:
     empty = Region.from_mask("", np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=bool))
     for img_id, scene in scenes.items():
         facts, draw = _facts(scene), Draw(f"{scene.key} phrases")
-        for label, mask in region_masks(scene, IMAGE_SIZE).items():
+        masks = {label: mask for label, mask in region_masks(scene, IMAGE_SIZE).items() if mask.any()}
+        for label, mask in masks.items():
             if label not in facts.cells:
                 continue
             region = Region.from_mask(label, mask)
             for text in language.referring_phrases(label, facts, draw):
                 rows.append(Phrase(len(rows), img_id, text, label, region))
-        for label in language.absent_labels(scene, frozenset(facts.cells), 2, draw):
+        for label in language.absent_labels(scene, frozenset(masks), 2, draw):
             text = language.absent_phrase(label, draw)
             rows.append(Phrase(len(rows), img_id, text, label, replace(empty, label=label), is_negative=True))
     return tuple(rows)
