@@ -23,7 +23,7 @@ _WHERE = "[area|region|part] [|of the image|of the frame|]"
 
 def _counted(noun: str) -> tuple[str, ...]:
     return (
-        f"{{number}} [|visible|distinct|] {noun} {_SEEN} {_IN}",
+        f"{{number}} [|distinct|separate|] {noun} {_SEEN} {_IN}",
         f"{{number}} {noun} {_IN}",
         f"[presence|evidence] of {{number}} {noun}",
     )

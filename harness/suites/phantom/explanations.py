@@ -18,7 +18,7 @@ from gi_bench.harness.taxonomy import QUESTION_CLASSES
 _PLACE = "the {place} [area|region|part]"
 _SURFACE = {
     "paris ip": "[smooth|lobed|glossy]",
-    "paris is": "[smooth|even|glossy]",
+    "paris is": "[smooth|rounded|glossy]",
     "paris iia": "[uneven|fine-grained|rough]",
 }
 _SHAPES = {"paris ip": "stalked", "paris is": "dome-shaped", "paris iia": "flat"}
@@ -101,7 +101,7 @@ BOXED = (
 )
 PROCEDURES: dict[str, tuple[str, ...]] = {
     "colonoscopy": (
-        "[ring-shaped|regular|curved] folds [with fine vessels|] ring the lumen, as [seen in|usual for] colonoscopy",
+        "[ring-shaped|regular|curved] folds [with fine vessels|] circle the lumen, as [seen in|usual for] colonoscopy",
         "the [hollow|folded] [wall|passage] with its [rings|ring-shaped folds] [belongs to|fits] a colonoscopy",
     ),
     "gastroscopy": (

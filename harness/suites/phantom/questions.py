@@ -94,7 +94,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "[what|which] [procedure|examination] [produced|was performed to obtain] this image",
     ),
     "text_presence": (
-        f"is there any [text|visible text|burnt-in text|written text] {_SEEN} {_IN}",
+        f"is there any [text|burnt-in text|written text] {_SEEN} {_IN}",
         f"is there [text|burnt-in text] {_IN}",
         "does the image [show|contain] [any|burnt-in|] text",
     ),
