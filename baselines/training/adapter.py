@@ -137,7 +137,9 @@ def train_adapter(
     """
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
-    defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
+    tiny = backbone.pictures.width <= 128
+    running = replace(running, gradients=tiny if running.gradients is None else running.gradients)
+    defaults = _chosen(TINY_DEFAULTS if tiny else BASE_DEFAULTS, choices)
     examples = _examples(variant, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
