@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # Pictures of at most this many pixels are kept in memory.
 _SMALL = 128 * 128
+# Those of embedded suites, by picture settings and id, which there name one picture for good: a study's trainings
+# of one process render each once.
+_RENDERED: dict[tuple[str, str], Any] = {}
 # A stored mask may be scaled, but not bent: sides may differ by this share.
 _BEND = 0.01
 
@@ -60,6 +63,7 @@ class PictureFeed:
         self._suite, self._settings, self._sizes = suite, settings, sizes or {}
         self._keep = settings.width * settings.height <= _SMALL
         self._kept: dict[str, Any] = {}
+        self._key = json.dumps(asdict(settings), sort_keys=True, default=str)
 
     def read(self, img_ids: Sequence[str]) -> torch.Tensor:
         """Normalised pixels (n, 3, height, width).
@@ -88,9 +92,14 @@ class PictureFeed:
     def _picture(self, img_id: str) -> Any:
         if img_id in self._kept:
             return self._kept[img_id]
-        picture = self._settings.resize(self._loaded(img_id))
+        shared = (self._key, img_id)
+        picture = _RENDERED.get(shared) if self._suite.is_embedded else None
+        if picture is None:
+            picture = self._settings.resize(self._loaded(img_id))
         if self._keep:
             self._kept[img_id] = picture
+            if self._suite.is_embedded:
+                _RENDERED[shared] = picture
         return picture
 
     def _loaded(self, img_id: str) -> Image:
