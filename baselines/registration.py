@@ -48,7 +48,9 @@ class VariantDefinition:
         layers: ``all`` linear layers get LoRA weights, or ``language``: the vision tower is frozen.
         task_tokens: ``text`` leaves the task tokens to the tokenizer (plain text for Florence-2-base, as in the
             authors' adapters), ``added`` makes them tokens of their own whose embeddings are trained.
-        masks: source of training masks: ``suite`` or ``sam``.
+        masks: source of training masks: ``suite``, ``sam`` for masks refined by SAM, which have to be given, or
+            ``refined`` for filled boxes refined by GrabCut, which the training makes where none are given.
+        shipped: whether the weights for the tiny backbone come with the package.
         published: Hub id of the authors' checkpoint for Florence-2-base; empty if there is none.
         published_note: what must be said beside scores of that checkpoint.
     """
@@ -62,7 +64,8 @@ class VariantDefinition:
     negatives: bool = False
     layers: Literal["all", "language"] = "all"
     task_tokens: Literal["text", "added"] = "text"
-    masks: Literal["suite", "sam"] = "suite"
+    masks: Literal["suite", "sam", "refined"] = "suite"
+    shipped: bool = False
     published: str = ""
     published_note: str = ""
 
@@ -124,6 +127,8 @@ def _content() -> _File:
             raise GiBenchError(f"variants.{name} has no rank", where=path, do="give it a rank from 1")
         if variant.name != name:
             raise GiBenchError(f"variants.{name} calls itself {variant.name}", where=path, do="take the name out")
+        if variant.shipped and not (variant.kind == "florence2" and variant.adapter and variant.masks != "sam"):
+            raise GiBenchError(f"variants.{name} cannot be shipped", where=path, do="take shipped out")
     for name, backbone in found.backbones.items():
         if backbone.pixels < 1:
             raise GiBenchError(f"backbones.{name} sees {backbone.pixels} pixels", where=path, do="give a side from 1")
@@ -339,7 +344,7 @@ def _script(variant: VariantDefinition, request: ScriptRequest) -> Script:
 def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model:
     name, source = backbone_source(context.backbone, context.suite.spec)
     folder, note = adapter_folder(variant, name, context.checkpoint) if variant.adapter else (None, "")
-    from gi_bench.baselines.florence2.adapters import read_training_images, with_adapter
+    from gi_bench.baselines.florence2.adapters import read_card, read_training_images, with_adapter
     from gi_bench.baselines.florence2.backbone import load_backbone
     from gi_bench.baselines.florence2.model import Decoding, Florence2Model
     from gi_bench.baselines.florence2.rules import DEFAULT_BEAMS
@@ -357,7 +362,9 @@ def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model
         network, names, told = adapted.network, adapted.names, adapted.describe()
         backbone = replace(backbone, tokenizer=adapted.tokenizer)
         images = read_training_images(folder)
-        notes += _other_adapter(variant, name, adapted.rank, adapted.alpha)
+        # A folder has no name: the adapter's card knows which backbone it belongs to.
+        own = name if name != "custom" else str(read_card(folder).get("backbone"))
+        notes += _other_adapter(variant, own, adapted.rank, adapted.alpha)
     ignored = backbone.rules.ignored
     if ignored is not None:
         notes.append(f"decoding rules of the checkpoint were ignored: {', '.join(ignored) or 'it has none'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,9 @@ from gi_bench.harness.terminal import say
 
 if TYPE_CHECKING:
     from gi_bench.baselines.registration import VariantDefinition
+    from gi_bench.baselines.training.adapter import Choices
     from gi_bench.baselines.training.extra_rows import ExtraRows
+    from gi_bench.baselines.training.settings import Running
     from gi_bench.harness.suites.base import Suite
 
 
@@ -26,11 +30,16 @@ def _trainable(incomplete: str) -> list[str]:
 
 
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model", "-m", help="A Florence-2 variant, or tiny-florence2, the backbone.", autocompletion=_trainable
     ),
 ]
+AllShipped = Annotated[
+    bool,
+    typer.Option("--all-shipped", help="Make all weights of the package again: the backbone, then every adapter."),
+]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Adapters at once, with --all-shipped.")]
 TrainSuite = Annotated[str, typer.Option("--suite", "-s", help="Suite to train on.", autocompletion=complete_suites)]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
 Split = Annotated[
@@ -38,7 +47,10 @@ Split = Annotated[
 ]
 BackboneName = Annotated[str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Checkpoint folder (default: where run looks for it).")
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Checkpoint folder, or with --all-shipped their parent (default: where run looks)."
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the rows.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")]
@@ -61,6 +73,13 @@ Threads = Annotated[
 ]
 Recompute = Annotated[bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode pictures.")]
+Gradients = Annotated[
+    bool | None,
+    typer.Option(
+        "--gradients/--no-gradients",
+        help="Log norms and cosines of the tasks' gradients (default: with the tiny backbone; others pay much for it).",
+    ),
+]
 Features = Annotated[
     Path | None, typer.Option("--features", help="Folder for features encoded once; frozen vision towers only.")
 ]
@@ -83,8 +102,17 @@ ScoreSuite = Annotated[
 ]
 
 
+# What may be given with --all-shipped: nothing that decides the weights.
+_WITH_ALL = frozenset(
+    {"all_shipped", "jobs", "output", "device", "dtype", "threads", "workers", "log_to", "log_dir", "score_suite"}
+)
+
+
 def train(
-    model: Model,
+    context: typer.Context,
+    model: Model = None,
+    all_shipped: AllShipped = False,
+    jobs: Jobs = 1,
     suite: TrainSuite = "phantom/train",
     data: Data = None,
     split: Split = None,
@@ -103,6 +131,7 @@ def train(
     threads: Threads = None,
     recompute: Recompute = False,
     workers: Workers = 0,
+    gradients: Gradients = None,
     features: Features = None,
     negatives: Negatives = None,
     explanations: Explanations = None,
@@ -111,17 +140,22 @@ def train(
     log_dir: LogDir = Path("runs/training"),
     score_suite: ScoreSuite = None,
 ) -> None:
-    """Train the adapter of a variant, or the tiny backbone."""
+    """Train the adapter of a variant, the tiny backbone, or all that the package ships."""
+    from gi_bench.baselines.training.settings import Running
     from gi_bench.harness.devices import use_threads
 
+    wanted = _wanted(context, model)
     use_threads(threads)
-    if model == "tiny-florence2":
-        _train_backbone(output, seed)
-        return
-    variant = _variant(model, suite, negatives, masks)
+    named = {"command": _typed(), "gradients": gradients}
+    running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir, **named)
+    if all_shipped:
+        return _train_all(output, running, jobs, score_suite)
+    if wanted == "tiny-florence2":
+        return _train_backbone(output, seed, running)
+    variant = _variant(wanted, suite, negatives, masks)
     from gi_bench.baselines.registration import backbone_source
-    from gi_bench.baselines.training.adapter import Choices, Material, check_place, train_adapter
-    from gi_bench.baselines.training.settings import Running, check_logger, is_main_process
+    from gi_bench.baselines.training.adapter import Choices, check_place
+    from gi_bench.baselines.training.settings import check_logger
     from gi_bench.harness.registry import suite_spec
 
     check_logger(log_to)
@@ -129,25 +163,102 @@ def train(
     name, source = backbone_source(backbone, suite_spec(suite))
     folder = _folder(output, variant, name)
     check_place(folder)
-    board = log_dir / f"{folder.name}-seed{seed}"
-    running = Running(device, dtype, accumulate, recompute, workers, log_to, board, command=_typed())
+    running = replace(running, log_dir=log_dir / f"{folder.name}-seed{seed}")
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
-    tell = say if is_main_process() else _silent
+    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
+    place = _Place(folder, name, source)
+    return _train(variant, place, choices, running, _Rows(suite, data, split, given, features), score_suite)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an adapter goes, and name and source of its backbone."""
+
+    folder: Path
+    backbone: str
+    source: str | Path
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the options say of the rows: suite, its data, a side of a split, files with others, folder for features."""
+
+    suite: str
+    data: Path | None
+    split: str | None
+    files: Mapping[str, Path | None]
+    features: Path | None
+
+
+def _train(
+    variant: VariantDefinition, place: _Place, choices: Choices, running: Running, rows: _Rows, score_suite: str | None
+) -> None:
+    """Load what is needed, train, and score."""
     from gi_bench.baselines.florence2.backbone import load_backbone
+    from gi_bench.baselines.training import own_masks
+    from gi_bench.baselines.training.adapter import Material, train_adapter
+    from gi_bench.baselines.training.settings import is_main_process
 
-    loaded, extra = _rows(suite, data, split, negatives=negatives, explanations=explanations, masks=masks)
-    material = Material(loaded, extra, features)
-    train_adapter(variant, load_backbone(source), name, material, folder, choices=choices, running=running, say=tell)
+    tell, folder = say if is_main_process() else _silent, place.folder
+    suite, files = _suite(rows), dict(rows.files)
+    if variant.masks == "refined" and files["masks"] is None:
+        files["masks"] = own_masks.own_masks(suite, folder, running, tell)
+    material, backbone = Material(suite, _extra(suite, files), rows.features), load_backbone(place.source)
+    train_adapter(variant, backbone, place.backbone, material, folder, choices=choices, running=running, say=tell)
     tell(f"checkpoint: {folder}")
-    if score_suite is not None and is_main_process():
-        _score(model, folder, score_suite, data, str(source) if name == "custom" else name)
+    if not is_main_process():
+        return
+    own_masks.place(folder).unlink(missing_ok=True)
+    if score_suite is not None:
+        from gi_bench.baselines.training.card import score_checkpoint
+
+        backbone_name = str(place.source) if place.backbone == "custom" else place.backbone
+        score_checkpoint(variant.name, folder, score_suite, backbone_name, data=rows.data)
 
 
-def _train_backbone(output: Path | None, seed: int) -> None:
+def _wanted(context: typer.Context, model: str | None) -> str:
+    """The model's name, empty for all that is shipped; options that do not go together are refused."""
+    from gi_bench.harness.errors import GiBenchError
+
+    # By name: typer brings a click of its own.
+    sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in context.params}
+    given = [name for name, source in sources.items() if source == "COMMANDLINE"]
+    options = {one.name: one.opts[0] for one in context.command.params}
+    if "all_shipped" not in given:
+        if "jobs" in given:
+            raise GiBenchError("--jobs is for --all-shipped", do="leave it out, or give --all-shipped without --model")
+        if not model:
+            raise GiBenchError("nothing to train", do="give --model NAME, or --all-shipped (see gi-bench train --help)")
+        return model
+    if others := [options[name] for name in given if name not in _WITH_ALL]:
+        raise GiBenchError(
+            f"--all-shipped makes the weights as they are shipped, and takes no {others[0]}",
+            do="leave it out, or train one variant with --model NAME",
+        )
+    return ""
+
+
+def _train_all(output: Path | None, running: Running, jobs: int, score_suite: str | None) -> None:
+    """Everything in float32, if nothing else is said: also on a GPU, as the shipped weights are."""
+    from gi_bench.baselines.training.settings import check_logger
+    from gi_bench.baselines.training.shipped import Shipping, train_all_shipped
+    from gi_bench.harness.registry import suite_spec
+
+    check_logger(running.log_to)
+    if score_suite is not None:
+        suite_spec(score_suite)
+    running = replace(running, dtype="float32" if running.dtype == "auto" else running.dtype)
+    running.resolved_dtype()
+    shipping = Shipping(running=running, jobs=jobs, score_suite=score_suite)
+    train_all_shipped(shipping if output is None else replace(shipping, parent=output), say=say)
+
+
+def _train_backbone(output: Path | None, seed: int, running: Running) -> None:
     from gi_bench.baselines.registration import HERE
     from gi_bench.baselines.training.tiny.schooling import TINY_NAME, train_tiny_backbone
 
-    train_tiny_backbone(output or HERE / "weights" / TINY_NAME, seed=seed, say=say)
+    place = output or HERE / "weights" / TINY_NAME
+    train_tiny_backbone(place, seed=seed, device=running.resolved_device(), workers=running.workers, say=say)
 
 
 def _folder(output: Path | None, variant: VariantDefinition, backbone: str) -> Path:
@@ -212,20 +323,25 @@ def _weights(given: list[str] | None, variant: VariantDefinition) -> dict[str, f
     return found
 
 
-def _rows(suite: str, data: Path | None, split: str | None, **files: Path | None) -> tuple[Suite, ExtraRows | None]:
-    """The suite, or one side of a split of it, and the rows of files."""
+def _suite(rows: _Rows) -> Suite:
+    """The suite, or one side of a split of it."""
     from gi_bench.harness.registry import load_suite
 
-    loaded = load_suite(suite, data)
-    if split is not None:
-        from gi_bench.harness.suites.splits.suite import split_side
+    loaded = load_suite(rows.suite, rows.data)
+    if rows.split is None:
+        return loaded
+    from gi_bench.harness.suites.splits.suite import split_side
 
-        loaded = split_side(loaded, split)
+    return split_side(loaded, rows.split)
+
+
+def _extra(suite: Suite, files: Mapping[str, Path | None]) -> ExtraRows | None:
+    """The rows of files."""
     if not any(files.values()):
-        return loaded, None
+        return None
     from gi_bench.baselines.training.extra_rows import read_extra_rows
 
-    return loaded, read_extra_rows(loaded, **files)
+    return read_extra_rows(suite, **files)
 
 
 def _typed() -> str:
@@ -236,25 +352,13 @@ def _typed() -> str:
     return shlex.join(["gi-bench", *sys.argv[1:]])
 
 
-def _score(variant: str, folder: Path, suite: str, data: Path | None, backbone: str) -> None:
-    import tempfile
-
-    from gi_bench.baselines.training.card import add_scores
-    from gi_bench.harness.engine.run import Settings, evaluate
-
-    with tempfile.TemporaryDirectory() as scratch:
-        settings = Settings(checkpoint=str(folder), backbone=backbone)
-        (run,) = evaluate([variant], suite, data=data, output=scratch, settings=settings, say=say)
-        add_scores(folder, run.scores)
-    say(f"card: {folder / 'README.md'}")
-
-
 COMMAND: Any = CommandEntry(
     name="train",
-    summary="Train the adapter of a variant, or the tiny backbone.",
+    summary="Train the adapter of a variant, the tiny backbone, or all that is shipped.",
     app=train,
     examples=[
-        ("an adapter of the tiny backbone that is not shipped", "gi-bench train -m multitask_r64"),
+        ("an adapter of the tiny backbone again", "gi-bench train -m multitask_r64 -o DIR"),
+        ("all weights of the package again", "gi-bench train --all-shipped -o DIR"),
         (
             "Florence-2-base on real rows",
             "gi-bench train -m multitask_r128 -s kvasir-vqa-x1/train --backbone base -o DIR",

@@ -137,7 +137,9 @@ def train_adapter(
     """
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
-    defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
+    defaults = _chosen(_defaults(backbone), choices)
+    if running.gradients is None:
+        running = replace(running, gradients=_is_tiny(backbone))
     examples = _examples(variant, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
@@ -147,7 +149,7 @@ def train_adapter(
     feed, model = _network(variant, backbone, backbone_name, material, examples, choices.seed, running, say)
     say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
     card = {
-        **_card(variant, backbone, backbone_name, material.suite, defaults),
+        **_recipe(variant, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
@@ -162,9 +164,16 @@ def train_adapter(
         if is_main_process():
             count = trainable_count(model)
             card |= {"trainable_parameters": count, "share_of_backbone": round(count / whole, 4)}
-            card |= {"seconds": round(trained.seconds), "command": running.command}
+            card |= {"seconds": round(trained.seconds), "device": running.resolved_device(), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
+
+
+def adapter_recipe(
+    variant: VariantDefinition, backbone: Backbone, backbone_name: str, suite: Suite, choices: Choices | None = None
+) -> dict[str, Any]:
+    """What :func:`train_adapter` would write into the card of what decides the weights, besides extra rows."""
+    return _recipe(variant, backbone, backbone_name, suite, _chosen(_defaults(backbone), choices or Choices()))
 
 
 def clean_beside(folder: Path) -> None:
@@ -253,6 +262,14 @@ def check_place(folder: Path, marks: frozenset[str] = frozenset({CONFIG, CARD}),
         ) from error
 
 
+def _is_tiny(backbone: Backbone) -> bool:
+    return backbone.pictures.width <= 128
+
+
+def _defaults(backbone: Backbone) -> AdapterDefaults:
+    return TINY_DEFAULTS if _is_tiny(backbone) else BASE_DEFAULTS
+
+
 def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
     mixture, settings = defaults.mixture, replace(defaults.settings, seed=choices.seed)
     return replace(
@@ -306,7 +323,7 @@ def _save(model: Any, folder: Path, card: dict[str, Any], batches: list[Batch], 
     place_folder(fresh, folder)
 
 
-def _card(
+def _recipe(
     variant: VariantDefinition, backbone: Backbone, backbone_name: str, suite: Suite, defaults: AdapterDefaults
 ) -> dict[str, Any]:
     """What decides an adapter's weights, besides its rows."""

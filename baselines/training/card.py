@@ -13,6 +13,7 @@ from gi_bench.baselines.florence2.adapters import CARD, read_card
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.registry import stored_spec
 from gi_bench.harness.schema import Scores
+from gi_bench.harness.terminal import say
 
 # The README's table; card.json holds the same.
 _SHOWN = (
@@ -53,6 +54,33 @@ def add_scores(folder: Path, scores: Scores) -> None:
     card["scores"] = {"suite": scores.suite, "fingerprint": scores.fingerprint, "rows": rows, "notes": notes}
     write_bytes(folder / CARD, (json.dumps(card, indent=1, sort_keys=True) + "\n").encode("utf-8"))
     write_readme(folder)
+
+
+def score_checkpoint(
+    variant: str, folder: Path, suite: str, backbone: str, *, data: Path | None = None, device: str = "auto"
+) -> None:
+    """Run a checkpoint on a suite and put the scores into its card.
+
+    Args:
+        variant: which one it is of.
+        folder: the checkpoint's.
+        suite: what is run on.
+        backbone: as for ``gi-bench run``.
+        data: folder with the suite's files; None for embedded ones.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        GiBenchError: the run failed; the checkpoint stays as it was.
+    """
+    import tempfile
+
+    from gi_bench.harness.engine.run import Settings, evaluate
+
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = Settings(checkpoint=str(folder), backbone=backbone, device=device)
+        (run,) = evaluate([variant], suite, data=data, output=scratch, settings=settings, say=say)
+        add_scores(folder, run.scores)
+    say(f"card: {folder / 'README.md'}")
 
 
 def write_readme(folder: Path) -> None:
