@@ -59,7 +59,7 @@ class AdapterDefaults:
 
 
 TINY_DEFAULTS = AdapterDefaults(
-    epochs=2,
+    epochs=1,
     mixture=Mixture(rows=64, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
     settings=TrainingSettings(rate=1e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98),
     style=TINY_STYLE,
