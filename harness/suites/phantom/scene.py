@@ -312,7 +312,13 @@ def _patches(draw: Draw, place: _Placement, kind: str) -> tuple[Patch, ...]:
     return ()
 
 
-_STRETCH = {"bubbles": (0.7, 1.0), "fold": (0.34, 0.5), "glare": (0.4, 0.9), "stool": (0.65, 1.0), "vessels": (0.7, 1.0)}
+_STRETCH = {
+    "bubbles": (0.7, 1.0),
+    "fold": (0.34, 0.5),
+    "glare": (0.4, 0.9),
+    "stool": (0.65, 1.0),
+    "vessels": (0.7, 1.0),
+}
 _RADII = {
     "bubbles": (0.05, 0.11),
     "fold": (0.09, 0.17),
@@ -332,9 +338,7 @@ def _distractors(draw: Draw, place: _Placement, *, gastro: bool) -> tuple[Distra
         spot = place.find(radius, at_rim=draw.chance(0.3))
         if spot is not None:
             found.append(
-                Distractor(
-                    kind, *spot, radius, draw.uniform(*_STRETCH[kind]), draw.uniform(0, math.pi), _waves(draw)
-                )
+                Distractor(kind, *spot, radius, draw.uniform(*_STRETCH[kind]), draw.uniform(0, math.pi), _waves(draw))
             )
     return tuple(found)
 

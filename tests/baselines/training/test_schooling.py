@@ -30,9 +30,7 @@ def taught(school: PhantomSuite) -> Examples:
 
 
 def _rows(examples: Examples) -> list[tuple[str, str, str]]:
-    return [
-        (task, *pair) for task, images in examples.by_task.items() for rows in images.values() for pair in rows
-    ]
+    return [(task, *pair) for task, images in examples.by_task.items() for rows in images.values() for pair in rows]
 
 
 def test_no_scene_of_the_schooling_is_in_a_split(school: PhantomSuite) -> None:
@@ -68,7 +66,18 @@ def test_no_task_of_the_schooling_is_one_of_the_suite_s(taught: Examples) -> Non
 
 
 def test_what_is_seen_has_no_medical_name_and_no_place_of_the_suite(taught: Examples) -> None:
-    words = ("polyp", "colitis", "oesophagitis", "z-line", "cecum", "pylorus", "ileum", "forceps", "snare", "colonoscopy")
+    words = (
+        "polyp",
+        "colitis",
+        "oesophagitis",
+        "z-line",
+        "cecum",
+        "pylorus",
+        "ileum",
+        "forceps",
+        "snare",
+        "colonoscopy",
+    )
     places = ("upper-", "lower-", "center-")
     for task, prompt, target in _rows(taught):
         if task != "words":
