@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -31,6 +32,8 @@ _SMALL = 128 * 128
 # Those of embedded suites, by picture settings and id, which there name one picture for good: a study's trainings
 # of one process render each once.
 _RENDERED: dict[tuple[str, str], Any] = {}
+# So many rendered pictures are put into the cache at once: a training that is killed has those before.
+_KEPT_TOGETHER = 200
 # A stored mask may be scaled, but not bent: sides may differ by this share.
 _BEND = 0.01
 
@@ -83,11 +86,35 @@ class PictureFeed:
         Raises:
             DataError: a picture is missing, damaged, or of another shape than a region in it.
         """
+        if self._keep and self._suite.is_embedded:
+            self._recall(img_ids)
         for img_id in img_ids:
             if self._keep:
                 self._picture(img_id)
             else:
                 self._loaded(img_id)
+
+    def _recall(self, img_ids: Sequence[str]) -> None:
+        """Take rendered pictures from the cache, and keep there what is missing: rendering takes longest of all.
+
+        Keys are the digests of the pictures, so that what another version drew is never taken.
+        """
+        from gi_bench.harness.cache import Cache, cache_folder
+
+        cache, shape = Cache(cache_folder() / "pictures.sqlite3"), (self._settings.height, self._settings.width, 3)
+        keys = {i: f"{self._suite.image_digest(i)} {self._key}" for i in img_ids if (self._key, i) not in _RENDERED}
+        found = cache.get_many(keys.values())
+        fresh: dict[str, bytes] = {}
+        for img_id, key in keys.items():
+            kept = found.get(key, b"")
+            if len(kept) == math.prod(shape):
+                _RENDERED[self._key, img_id] = np.frombuffer(kept, np.uint8).reshape(shape)
+                continue
+            fresh[key] = self._picture(img_id).tobytes()
+            if len(fresh) == _KEPT_TOGETHER:
+                cache.put_many(fresh)
+                fresh = {}
+        cache.put_many(fresh)
 
     def _picture(self, img_id: str) -> Any:
         if img_id in self._kept:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2.base import DECODER_TOKENS, TOKENS
-from gi_bench.baselines.florence2.prompts import TASK_TOKENS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,10 +23,13 @@ FLORENCE_TOKENS = (
     "</region_cap>", "<region_to_desciption>", "</region_to_desciption>", "<proposal>", "</proposal>", "<poly>",
     "</poly>", "<and>",
 )  # fmt: skip
+# Places in the vocabulary without a meaning. The tasks' own tokens are plain text to the backbone, as they are to
+# Florence-2-base; variants with task_tokens = "added" bring theirs along.
+_RESERVED = ("<reserved_0>", "<reserved_1>", "<reserved_2>")
 
 
 def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer trained on ``texts``, with Florence-2's added tokens and the task tokens."""
+    """A byte-level BPE tokenizer trained on ``texts``, with Florence-2's added tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -40,7 +42,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 900) -> PreTrainedTo
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    added = [*FLORENCE_TOKENS, *TASK_TOKENS, IMAGE_TOKEN]
+    added = [*FLORENCE_TOKENS, *_RESERVED, IMAGE_TOKEN]
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in added[:-1]])
     tokenizer.add_special_tokens([AddedToken(IMAGE_TOKEN, special=True, normalized=False)])
     return in_florence_s_wrapper(tokenizer, 256)
