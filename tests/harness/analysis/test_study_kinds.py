@@ -194,7 +194,7 @@ def test_a_contrast_in_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "question.toml"
     asked = 'name = "a"\ntitle = "a"\nclaim = "a"\nsource = "a"\nmetrics = []\narms = {}\n'
     path.write_text(f'{asked}[[contrasts]]\nmetric = "bleu"\ntrend = ["a", "b"]\n', encoding="utf-8")
-    with pytest.raises(GiBenchError, match="contrasts.0: trend names three or more arms") as caught:
+    with pytest.raises(GiBenchError, match=r"contrasts\.0: trend names three or more arms") as caught:
         read_checked(path, Question)
     assert "\n" not in caught.value.line()
     more = 'trend = ["a", "b", "c"]\nby = "label"\ngroup = ["x", "y"]\n'
