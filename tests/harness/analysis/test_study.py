@@ -265,9 +265,9 @@ def test_the_interval_holds_seeds_and_images(metrics: dict[str, Metric], tmp_pat
 
 def test_a_contrast_on_a_slice_and_one_with_a_number(runs: dict[str, list[Path]], metrics: dict[str, Metric]) -> None:
     asked = _question(
-        Contrast("exact_match", "good", "poor", slice_by="question_class", slice_value="polyp_count"),
+        Contrast("exact_match", "good", "poor", by="question_class", group="polyp_count"),
         Contrast("exact_match", "poor", against=0.25, expect="less"),
-        Contrast("exact_match", "good", "poor", slice_by="question_class", slice_value="no_such_class"),
+        Contrast("exact_match", "good", "poor", by="question_class", group="no_such_class"),
     )
     sliced, numbered, nowhere = answer(asked, runs, (0, 1), metrics=metrics, resamples=100).findings
     assert sliced.effect.by_seed == pytest.approx((4 / 6, 5 / 6 - 3 / 6))
@@ -487,7 +487,7 @@ def study(runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Pat
     return answer(
         _question(
             Contrast("exact_match", "good", "poor"),
-            Contrast("exact_match", "good", "poor", "no less", slice_by="question_class", slice_value="none"),
+            Contrast("exact_match", "good", "poor", "no less", by="question_class", group="none"),
             tables=(("exact_match", "question_class"),),
         ),
         runs, (3, 5), metrics=metrics, resamples=50, settings={"steps": 9, "ranks": [1, 2]}, base=tmp_path,
@@ -730,11 +730,11 @@ def test_rounding_is_no_difference() -> None:
 
 def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     """Rates at 0 have no spread over images; the interval is at least as wide as Wilson's."""
-    from gi_bench.harness.analysis.study.answering import _least_variance
+    from gi_bench.harness.analysis.study.columns import least_variance
     from gi_bench.harness.statistics import wilson
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
-    least = _least_variance([none, none])
+    least = least_variance([none, none])
     found = over_seeds(_means(np.zeros((3, 6))), 6, resamples=50, least_variance=least)
     bound = wilson(0, 6)
     assert bound is not None
@@ -743,7 +743,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     more = Contrast("rate", "a", "b", "no more", 0.02)
     assert decide(more, (0.0, 0.0), found, found.p)[0] == "undecided"
     many = np.stack([np.zeros(2000), np.ones(2000)], axis=1)
-    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
+    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=least_variance([many, many]))
     assert decide(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
 
 
