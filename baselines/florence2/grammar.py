@@ -45,8 +45,7 @@ class RegionGrammar:
         missing = [token for token in wanted if token not in known]
         if missing:
             raise CheckpointError(
-                f"the tokenizer lacks {len(missing)} of the {len(wanted)} tokens that regions are written in, {missing[0]} "
-                "first",
+                f"the tokenizer lacks {len(missing)} of the {len(wanted)} tokens of regions, {missing[0]} first",
                 do="use a Florence-2 backbone with its own tokenizer",
             )
         *locations, separator = (int(known[token]) for token in wanted)

@@ -22,6 +22,7 @@ from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.florence_layout import random_network
 
 TINY = HERE / "weights" / "tiny-florence2"
+FLORENCE: dict[str, Any] = {"forced_bos_token_id": 0, "no_repeat_ngram_size": 3}
 REGION = re.compile(r"(?:<loc_\d+>){6,}(?:<sep>(?:<loc_\d+>){6,})*")
 
 
@@ -182,5 +183,5 @@ def test_separators_and_the_end_come_after_three_whole_corners_only() -> None:
 
 def test_a_tokenizer_without_locations_is_refused_by_name() -> None:
     tokenizer = SimpleNamespace(get_vocab=lambda: {f"<loc_{i}>": i for i in range(999)}, eos_token_id=2)
-    with pytest.raises(CheckpointError, match="lacks 2 of the 1001 tokens .*<loc_999> first"):
+    with pytest.raises(CheckpointError, match=r"lacks 2 of the 1001 tokens of regions, <loc_999> first"):
         RegionGrammar.of(tokenizer)
