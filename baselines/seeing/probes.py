@@ -113,9 +113,7 @@ def probe_presence(train: Features, known: Truth, test: Features, wanted: Truth)
         return _mean(np.stack([area(counts) for area in areas], axis=-1))
 
     use = np.any([scored[name][0] for name in names], axis=0)
-    by_finding = {
-        name: float(area(np.ones(len(test.img_ids)))) for name, area in zip(names, areas, strict=True)
-    }
+    by_finding = {name: float(area(np.ones(len(test.img_ids)))) for name, area in zip(names, areas, strict=True)}
     return _probed(np.eye(len(test.img_ids))[use], value, by_finding, left_out)
 
 

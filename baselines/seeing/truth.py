@@ -1,8 +1,8 @@
 """What is in the images of a suite, and in which cells of the 3 x 3 grid: what a probe has to tell.
 
-Two sources: the regions of the suite's phrases, or the atomic answers of its questions. Embedded suites have phrases
-about everything that is visible, so that a finding without one is absent; elsewhere it is absent only where a row says
-so, and unknown otherwise.
+Two sources: the regions of the suite's phrases, and the atomic answers of its questions. Embedded suites have phrases
+about everything that is visible: a finding without one is absent, and answers add nothing. Elsewhere a finding is
+absent only where a row says so, and unknown otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from gi_bench.harness.reading.values import atomic_value
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.taxonomy import GRID_CELLS
 
+T = TypeVar("T")
 GRID = 3
-Source = Literal["regions", "atomic answers"]
 # Classes whose atomic answer lists findings by name, and the one that counts polyps.
 _NAMING = ("abnormality_presence", "instrument_presence", "landmark_presence")
 _PLACING = ("abnormality_location", "instrument_location", "landmark_location")
@@ -40,26 +40,25 @@ class Truth:
     present: Mapping[str, Mapping[str, bool]]
     cells: Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]
 
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """All findings of which something is known, sorted."""
-        return tuple(sorted(self.present.keys() | self.cells.keys()))
 
+def truth_of(suite: Suite, img_ids: Sequence[str]) -> Truth:
+    """What a suite tells of some of its images.
 
-def sources(suite: Suite) -> tuple[Source, ...]:
-    """What a suite tells of its images, the better source first."""
-    found: list[Source] = []
-    if any(phrase.region is not None and phrase.region.area for phrase in suite.phrases):
-        found.append("regions")
-    if any(question.original for question in suite.questions):
-        found.append("atomic answers")
-    return tuple(found)
-
-
-def truth_of(suite: Suite, img_ids: Sequence[str], source: Source) -> Truth:
-    """What one source tells of some images of a suite."""
+    Args:
+        suite: its phrases' regions count before its atomic answers where both speak of a finding.
+        img_ids: the images.
+    """
     wanted = frozenset(img_ids)
-    return _from_regions(suite, wanted) if source == "regions" else _from_answers(suite, wanted)
+    shown = _from_regions(suite, wanted)
+    if suite.is_embedded and shown.cells:
+        return shown
+    said = _from_answers(suite, wanted)
+    return Truth(_joined(said.present, shown.present), _joined(said.cells, shown.cells))
+
+
+def _joined(first: Mapping[str, Mapping[str, T]], second: Mapping[str, Mapping[str, T]]) -> dict[str, dict[str, T]]:
+    """Both, the second where they differ."""
+    return {name: {**first.get(name, {}), **second.get(name, {})} for name in sorted(first.keys() | second.keys())}
 
 
 def _from_regions(suite: Suite, wanted: frozenset[str]) -> Truth:
@@ -81,7 +80,7 @@ def _from_regions(suite: Suite, wanted: frozenset[str]) -> Truth:
     for label in {label for label, _ in masks} | denied.keys():
         # A phrase may be wrong of its image though the finding is there: what is shown counts first.
         absent = wanted if suite.is_embedded else denied[label]
-        present[label] = {img_id: False for img_id in sorted(absent)}
+        present[label] = dict.fromkeys(sorted(absent), False)
     for (label, img_id), mask in masks.items():
         present[label][img_id] = True
         cells[label][img_id] = cells_of(mask)
@@ -135,7 +134,7 @@ def cells_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(held if held.any() else counts == counts.max())
 
 
-def evenly(items: Iterable[str], count: int) -> tuple[str, ...]:
+def evenly(items: Iterable[T], count: int) -> tuple[T, ...]:
     """At most ``count`` items, evenly spread over all of them.
 
     >>> evenly("abcdef", 3)
