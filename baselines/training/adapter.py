@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -81,6 +82,9 @@ class Choices:
         rows: rows of an optimiser step.
         rows_per_image: rows that share one encoding, at most.
         weights: by task, how many times an epoch takes each row.
+        loss_weights: by task, what its loss is multiplied by.
+        anchor: the task whose rows alone decide the steps, see :class:`Mixture`; also where it is not trained on.
+        epoch_rows: with an anchor, by task how many rows an epoch takes.
     """
 
     epochs: int | None = None
@@ -90,6 +94,9 @@ class Choices:
     rows: int | None = None
     rows_per_image: int | None = None
     weights: Mapping[str, float] | None = None
+    loss_weights: Mapping[str, float] | None = None
+    anchor: str = ""
+    epoch_rows: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,15 +149,20 @@ def train_adapter(
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
-    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
+    unseen = {choices.anchor} - set(variant.train)
+    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
+    seen = [row for batch in batches for row in batch]
+    count = {task: number for task, number in examples.count().items() if task not in unseen}
     feed, model = _network(variant, backbone, material, examples, choices.seed, running, say)
-    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
+    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {count}, {len(batches)} steps")
     card = {
         **_card(variant, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
-        "examples": examples.count(),
+        "examples": count,
+        "rows_seen": dict(sorted(Counter(row.task for row in seen).items())),
+        "images_seen": len({row.img_id for row in seen}),
         "extra_rows": dict(material.extra.files) if material.extra is not None else {},
     }
     state = _state(folder)
@@ -159,8 +171,8 @@ def train_adapter(
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
-            count = trainable_count(model)
-            card |= {"trainable_parameters": count, "seconds": round(trained.seconds), "command": running.command}
+            parameters = trainable_count(model)
+            card |= {"trainable_parameters": parameters, "seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
@@ -184,9 +196,10 @@ def _state(folder: Path) -> Path:
 def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
     """Rows of the variant's tasks; images that have none are said."""
     suite = material.suite
-    found = task_examples(suite, variant.train, negatives=variant.negatives, style=defaults.style, extra=material.extra)
+    tasks = list(dict.fromkeys([*variant.train, *([defaults.mixture.anchor] if defaults.mixture.anchor else [])]))
+    found = task_examples(suite, tasks, negatives=variant.negatives, style=defaults.style, extra=material.extra)
     if without := len(set(suite.image_ids) - set(found.image_ids)):
-        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(variant.train)}: left out")
+        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(tasks)}: left out")
     return found
 
 
@@ -259,8 +272,10 @@ def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
             rows=choices.rows or mixture.rows,
             rows_per_image=choices.rows_per_image or mixture.rows_per_image,
             weights={**mixture.weights, **(choices.weights or {})},
+            anchor=choices.anchor,
+            epoch_rows=dict(choices.epoch_rows or {}),
         ),
-        settings=replace(settings, rate=choices.rate or settings.rate),
+        settings=replace(settings, rate=choices.rate or settings.rate, loss_weights=dict(choices.loss_weights or {})),
     )
 
 

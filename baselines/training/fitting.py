@@ -95,7 +95,7 @@ def train(
 
     start = time.perf_counter()
     tasks = sorted({row.task for batch in course.batches for row in batch})
-    rows = BatchSet(shared, tokenizer, feed, tasks)
+    rows = BatchSet(shared, tokenizer, feed, tasks, course.settings.loss_weights)
     callbacks = _callbacks(running, arguments, start, report)
     trainer = _trainer(_grouped(network, running), arguments, rows, course, tasks, callbacks)
     try:
