@@ -144,7 +144,7 @@ def train_adapter(
     """
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
-    defaults = _chosen(TINY_DEFAULTS if backbone.pictures.width <= 128 else BASE_DEFAULTS, choices)
+    defaults = _chosen(defaults_for(backbone.pictures.width), choices)
     examples = _examples(variant, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
@@ -175,6 +175,11 @@ def train_adapter(
             card |= {"trainable_parameters": parameters, "seconds": round(trained.seconds), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
+
+
+def defaults_for(pixels: int) -> AdapterDefaults:
+    """The defaults of a backbone by the side of the square in which it sees pictures."""
+    return TINY_DEFAULTS if pixels <= 128 else BASE_DEFAULTS
 
 
 def clean_beside(folder: Path) -> None:

@@ -10,40 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
+from gi_bench.baselines.data.masks.levels import LEVELS, NoiseLevel
 from gi_bench.baselines.data.masks.making import Made, reference_masks
 from gi_bench.baselines.data.masks.morphology import dilated, eroded
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.regions import Mask, united
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
-
-
-@dataclass(frozen=True)
-class NoiseLevel:
-    """How wrong masks are.
-
-    Attributes:
-        shift: how far a mask is moved, in radii of a disc of its area; in any direction.
-        growth: by how much it grows or, as often, shrinks on all sides, in the same radii.
-        swapped: share of masks that show another thing: of the same image, or where there is none, another image's.
-        missing: share of masks that are not there.
-    """
-
-    shift: float
-    growth: float
-    swapped: float
-    missing: float
-
-
-LEVELS = {
-    "small": NoiseLevel(shift=0.2, growth=0.1, swapped=0.02, missing=0.02),
-    "medium": NoiseLevel(shift=0.5, growth=0.2, swapped=0.1, missing=0.1),
-    "large": NoiseLevel(shift=1.0, growth=0.4, swapped=0.25, missing=0.25),
-}
 
 
 def level_of(name: str) -> NoiseLevel:
