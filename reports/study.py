@@ -147,7 +147,7 @@ def _words(slice_by: str) -> str:
 
 
 def _slice(contrast: Contrast) -> str:
-    return "" if contrast.slice_by == "all" else f"{_words(contrast.slice_by)}: {contrast.slice_value}"
+    return f"{_words(contrast.by)}: {', '.join(contrast.groups)}" if contrast.by else ""
 
 
 def _expected(contrast: Contrast) -> tuple[str, str]:

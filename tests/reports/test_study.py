@@ -40,7 +40,7 @@ NO_VALUE = SeedEffect(float("nan"), None, None, 1.0, (), 0)
 def _study(**changes: Any) -> Study:
     contrasts = (
         Contrast("rougeL", "rank_128", "rank_8", margin=0.015),
-        Contrast("alarms", "rank_128", "rank_8", "less", slice_by="finding", slice_value="polyp"),
+        Contrast("alarms", "rank_128", "rank_8", "less", by="finding", group="polyp"),
         Contrast("rougeL", "rank_128", expect="no less", against=0.625),
     )
     effects = (
@@ -275,7 +275,7 @@ def _hostile() -> Study:
     study = _study()
     names = dict(zip(study.question.arms, EVIL, strict=False))
     contrasts = tuple(
-        replace(one, first=names[one.first], second=names.get(one.second, ""), slice_by=EVIL[0], slice_value=EVIL[1])
+        replace(one, first=names[one.first], second=names.get(one.second, ""), by=EVIL[0], group=EVIL[1])
         for one in study.question.contrasts
     )
     asked = replace(

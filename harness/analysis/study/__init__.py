@@ -18,13 +18,17 @@ from gi_bench.harness.analysis.study.records import (
     study_lines,
     write_study,
 )
+from gi_bench.harness.schema import ArmMade, GradientPair, Seeing
 
 __all__ = [
     "STUDY",
+    "ArmMade",
     "Cell",
     "Contrast",
     "Finding",
+    "GradientPair",
     "Question",
+    "Seeing",
     "Study",
     "Verdict",
     "answer",

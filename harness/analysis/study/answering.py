@@ -24,7 +24,7 @@ from gi_bench.harness.analysis.study.records import (
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.intervals import rate_interval
 from gi_bench.harness.metrics.base import Metric, Statistics
-from gi_bench.harness.schema import MetricInfo
+from gi_bench.harness.schema import ArmMade, GradientPair, MetricInfo, Seeing
 from gi_bench.harness.statistics import (
     LEVEL,
     Floats,
@@ -204,6 +204,9 @@ def answer(
     resamples: int = 1000,
     settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
+    made: Mapping[str, ArmMade] | None = None,
+    seeing: Sequence[Seeing] = (),
+    gradients: Sequence[GradientPair] = (),
 ) -> Study:
     """What run folders say of a study's claim.
 
@@ -215,6 +218,9 @@ def answer(
         resamples: bootstrap resamples.
         settings: how the trainings were made, for the page.
         base: folder that paths are told relative to.
+        made: by arm, what its training took.
+        seeing: how far the arms see.
+        gradients: how the tasks' gradients stand to each other.
 
     Raises:
         RunError: an arm has no run, the runs are of several suites, or a metric cannot be computed.
@@ -252,6 +258,9 @@ def answer(
         runs={arm: tuple(_shown(run.path, base) for run in found) for arm, found in opened.items()},
         notes=tuple(notes),
         settings=dict(settings or {}),
+        made=dict(made or {}),
+        seeing=tuple(seeing),
+        gradients=tuple(gradients),
     )
 
 
@@ -309,12 +318,12 @@ class _Columns:
             self.infos.setdefault(metric, self._metrics[metric].info)
         return self._statistics[arm, metric]
 
-    def column(self, arm: str, metric: str, slice_by: str = "all", slice_value: str = "all") -> _Column | None:
-        """A metric of an arm on one slice; None where it has no row."""
+    def column(self, arm: str, metric: str, by: str = "", groups: Sequence[str] = ()) -> _Column | None:
+        """A metric of an arm on all rows, or on those of some groups; None where it has no row."""
         found = self.statistics(arm, metric)
         if isinstance(found, str):
             return None
-        picked = [_rows(one, slice_by, slice_value) for one in found]
+        picked = [_rows(one, by, groups) for one in found]
         if not all(len(rows) for rows in picked):
             return None
         images = tuple(dict.fromkeys(one.images[row] for one, rows in zip(found, picked, strict=True) for row in rows))
@@ -333,7 +342,7 @@ class _Columns:
         labels = {value for one in found for values in one.slices.get(slice_by, ()) for value in values}
         cells = []
         for value in ["all"] if slice_by == "all" else sorted(labels):
-            column = self.column(arm, metric, slice_by, value)
+            column = self.column(arm, metric, *(("", ()) if slice_by == "all" else (slice_by, (value,))))
             if column is not None:
                 effect = over_seeds(
                     column.effects(column.images),
@@ -377,17 +386,18 @@ def _least_variance(sums: Sequence[Floats]) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
-def _rows(statistics: Statistics, slice_by: str, slice_value: str) -> Any:
-    if slice_by == "all":
+def _rows(statistics: Statistics, by: str, groups: Sequence[str]) -> Any:
+    if not by:
         return np.arange(len(statistics.sums))
-    labels = statistics.slices.get(slice_by, ())
-    return np.array([row for row, values in enumerate(labels) if slice_value in values], dtype=np.int64)
+    wanted = set(groups)
+    labels = statistics.slices.get(by, ())
+    return np.array([row for row, values in enumerate(labels) if not wanted.isdisjoint(values)], dtype=np.int64)
 
 
 def _findings(question: Question, columns: _Columns, resamples: int, seeds: int) -> list[Finding]:
     made: list[Finding] = []
     for contrast in question.contrasts:
-        where = (contrast.metric, contrast.slice_by, contrast.slice_value)
+        where = (contrast.metric, contrast.by, contrast.groups)
         first = columns.column(contrast.first, *where)
         second = columns.column(contrast.second, *where) if contrast.second else None
         title = columns.infos[contrast.metric].title

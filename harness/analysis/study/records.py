@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from gi_bench.harness import migration
 from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import ChangedError, RunError
 from gi_bench.harness.files import read_json, write_bytes
-from gi_bench.harness.schema import SCHEMA_VERSION, MetricInfo
+from gi_bench.harness.schema import SCHEMA_VERSION, ArmMade, GradientPair, MetricInfo, Seeing
 from gi_bench.harness.statistics import SeedEffect
 from gi_bench.harness.store import accepts_changes, content_digest
 
@@ -31,25 +31,46 @@ Expectation = Literal["greater", "less", "no less", "no more"]
 
 @dataclass(frozen=True)
 class Contrast:
-    """One comparison that a claim rests on: an arm's metric less another arm's, or less a number.
+    """One comparison that a claim rests on, of one of three kinds.
+
+    A *difference*: an arm's metric less another arm's, or less a number. A *trend*: the least-squares slope of the
+    metric over arms in order, for each step from one arm to the next (each doubling, where each arm doubles the rank).
+    An *interaction* of a 2 x 2 of arms a, b, c, d: (d - c) - (b - a).
 
     Attributes:
         metric: registered name.
-        first, second: arms; an empty second compares with ``against``.
-        expect: what the claim says of the difference; ``no less`` and ``no more`` say that nothing is lost.
-        margin: the smallest difference worth a claim; with ``no less`` and ``no more``, the largest loss that is none.
+        first, second: arms of a difference; an empty second compares with ``against``.
+        expect: what the claim says of the difference, slope or interaction; ``no less`` and ``no more`` say that
+            nothing is lost.
+        margin: the smallest difference (for a trend: for each step) that is worth a claim; with ``no less`` and
+            ``no more``, the largest loss that is none.
         against: number that the first arm is compared with.
-        slice_by, slice_value: rows looked at.
+        trend: three or more arms in order.
+        interaction: four arms: neither factor, the one, the other, both.
+        by: kind of slice, as in ``scores.json`` (``label``, ``question_class``, ...); empty for all rows.
+        group: value of that slice, or several, whose rows are taken together.
     """
 
     metric: str
-    first: str
+    first: str = ""
     second: str = ""
     expect: Expectation = "greater"
     margin: float = 0.01
     against: float = 0.0
-    slice_by: str = "all"
-    slice_value: str = "all"
+    trend: tuple[str, ...] = ()
+    interaction: tuple[str, ...] = ()
+    by: str = ""
+    group: str | tuple[str, ...] = ()
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that it is about."""
+        return self.trend or self.interaction or tuple(filter(None, (self.first, self.second)))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The values of the slice that it is about; none for all rows."""
+        return (self.group,) if isinstance(self.group, str) else self.group
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,8 @@ class Question:
         contrasts: all of them must hold for the claim to be supported.
         metrics: columns of the table.
         tables: more tables, each (metric, slice kind).
+        shows: sentences: what the design can show.
+        does_not_show: sentences: what it cannot show.
     """
 
     name: str
@@ -75,6 +98,8 @@ class Question:
     contrasts: tuple[Contrast, ...]
     metrics: tuple[str, ...]
     tables: tuple[tuple[str, str], ...] = ()
+    shows: tuple[str, ...] = ()
+    does_not_show: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +157,9 @@ class Study:
         notes: what has to be said beside the numbers.
         settings: how the trainings were made.
         rule_version: of the rule that made the verdicts.
+        made: by arm, what its training took; arms without training have none.
+        seeing: how far arms see, by seed; see :class:`~gi_bench.harness.schema.Seeing`.
+        gradients: how the tasks' gradients stand to each other, by arm and seed.
         digest: SHA-256 over everything else in the file, so that a number which is changed later is noticed; empty in
             files that do not say.
     """
@@ -149,6 +177,9 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     rule_version: int = RULE_VERSION
+    made: Mapping[str, ArmMade] = field(default_factory=dict)
+    seeing: tuple[Seeing, ...] = ()
+    gradients: tuple[GradientPair, ...] = ()
     digest: str = ""
 
 
@@ -171,7 +202,7 @@ def study_lines(study: Study) -> list[str]:
     for one in study.findings:
         contrast, effect = one.contrast, one.effect
         other = contrast.second or f"{contrast.against:g}"
-        where = "" if contrast.slice_by == "all" else f", {contrast.slice_value}"
+        where = f", {' + '.join(contrast.groups)}" if contrast.by else ""
         interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
         lines += _wrapped(f"{one.title}{where}: {contrast.first} - {other}", 2)
         mean = f"{effect.mean:+.4f}" if np.isfinite(effect.mean) else "no value"
@@ -238,21 +269,47 @@ def read_study(path: Path) -> Study:
     return found
 
 
+# Numbers of these records may have no value; their keys in ``study.json``.
+_SEEN = ("value", "low", "high")
+_PAIR = ("cosine", "negative_share", "first_norm", "second_norm")
+
+
 def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers that :func:`_finite` made null, as NaN again; bounds of intervals may be null."""
 
     def effect(row: Mapping[str, Any]) -> dict[str, Any]:
         return {**row, "mean": _nan(row["mean"]), "by_seed": [_nan(value) for value in row["by_seed"]]}
 
+    def numbers(row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+        return {**row, **{key: _nan(row[key]) for key in keys}}
+
     return {
         "rule_version": 1,
         **content,
+        "question": {
+            **content["question"],
+            "contrasts": [_contrast(one) for one in content["question"]["contrasts"]],
+        },
         "cells": [{**one, "effect": effect(one["effect"])} for one in content["cells"]],
         "findings": [
-            {**one, "effect": effect(one["effect"]), "values": [_nan(value) for value in one["values"]]}
+            {
+                **one,
+                "contrast": _contrast(one["contrast"]),
+                "effect": effect(one["effect"]),
+                "values": [_nan(value) for value in one["values"]],
+            }
             for one in content["findings"]
         ],
+        "seeing": [numbers(one, _SEEN) for one in content.get("seeing", ())],
+        "gradients": [numbers(one, _PAIR) for one in content.get("gradients", ())],
     }
+
+
+def _contrast(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A contrast of today; before, its rows were named as a slice, and ``all`` was one."""
+    found = dict(row)
+    by, group = found.pop("slice_by", "all"), found.pop("slice_value", "all")
+    return found if by == "all" else {"by": by, "group": group, **found}
 
 
 def _nan(value: Any) -> Any:

@@ -265,9 +265,9 @@ def test_the_interval_holds_seeds_and_images(metrics: dict[str, Metric], tmp_pat
 
 def test_a_contrast_on_a_slice_and_one_with_a_number(runs: dict[str, list[Path]], metrics: dict[str, Metric]) -> None:
     asked = _question(
-        Contrast("exact_match", "good", "poor", slice_by="question_class", slice_value="polyp_count"),
+        Contrast("exact_match", "good", "poor", by="question_class", group="polyp_count"),
         Contrast("exact_match", "poor", against=0.25, expect="less"),
-        Contrast("exact_match", "good", "poor", slice_by="question_class", slice_value="no_such_class"),
+        Contrast("exact_match", "good", "poor", by="question_class", group="no_such_class"),
     )
     sliced, numbered, nowhere = answer(asked, runs, (0, 1), metrics=metrics, resamples=100).findings
     assert sliced.effect.by_seed == pytest.approx((4 / 6, 5 / 6 - 3 / 6))
@@ -487,7 +487,7 @@ def study(runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Pat
     return answer(
         _question(
             Contrast("exact_match", "good", "poor"),
-            Contrast("exact_match", "good", "poor", "no less", slice_by="question_class", slice_value="none"),
+            Contrast("exact_match", "good", "poor", "no less", by="question_class", group="none"),
             tables=(("exact_match", "question_class"),),
         ),
         runs, (3, 5), metrics=metrics, resamples=50, settings={"steps": 9, "ranks": [1, 2]}, base=tmp_path,
