@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -174,3 +174,48 @@ def _question(name: str, table: _StudyTable) -> Question:
         shows=table.shows,
         does_not_show=table.does_not_show,
     )
+
+
+def with_arms(question: Question, arms: Collection[str]) -> tuple[Question, list[str]]:
+    """A study with some of its arms, and what is said of the contrasts that lack one.
+
+    Args:
+        question: the whole study.
+        arms: those that there are.
+    """
+    kept = tuple(one for one in question.contrasts if set(one.arms) <= set(arms))
+    notes = []
+    if missing := [name for name in question.arms if name not in arms]:
+        left_out = len(question.contrasts) - len(kept)
+        said = f"; {left_out} of {len(question.contrasts)} contrasts lack one and are left out" if left_out else ""
+        notes.append(f"not all arms were made: without {', '.join(missing)}{said}")
+    here = {name: summary for name, summary in question.arms.items() if name in arms}
+    return replace(question, arms=here, contrasts=kept), notes
+
+
+def with_groups(question: Question, frequencies: Mapping[str, int]) -> tuple[Question, list[str]]:
+    """A study whose groups ``rare`` and ``common`` are labels, and what is said of them.
+
+    Args:
+        question: the study.
+        frequencies: regions of the training suite by label. Rare are the labels with fewer than the mean.
+    """
+    mean = sum(frequencies.values()) / max(1, len(frequencies))
+    labels: Mapping[str, Sequence[str]] = {
+        "rare": [label for label, count in sorted(frequencies.items()) if count < mean],
+        "common": [label for label, count in sorted(frequencies.items()) if count >= mean],
+    }
+    kept, notes = [], []
+    for contrast in question.contrasts:
+        if contrast.by != "label" or contrast.group not in labels:
+            kept.append(contrast)
+        elif found := labels[str(contrast.group)]:
+            kept.append(replace(contrast, group=tuple(found)))
+        else:
+            notes.append(f"{contrast.metric} of {contrast.group} labels: the training suite has none, left out")
+    if len(kept) != len(question.contrasts) or any(one not in question.contrasts for one in kept):
+        counts = {name: ", ".join(f"{label} {frequencies[label]}" for label in found) for name, found in labels.items()}
+        notes.append(
+            f"labels by regions in the training suite: rare {counts['rare'] or 'none'}; common {counts['common'] or 'none'}"
+        )
+    return replace(question, contrasts=tuple(kept)), notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,17 @@ class MaskRoom:
 
         return {(one.img_id, one.region.label): one.region for one in noisy_masks(self._suite, level, seed)}
 
+    @cached_property
+    def _truth(self) -> Masks:
+        from gi_bench.baselines.data.masks.making import reference_masks
+
+        return {(one.img_id, one.region.label): one.region for one in reference_masks(self._suite)}
+
+    @cached_property
+    def frequencies(self) -> dict[str, int]:
+        """By label, how many images have a region of it."""
+        return dict(sorted(Counter(label for _, label in self._truth).items()))
+
     def make(self, arms: Collection[Arm], seed: int) -> dict[str, Any]:
         """Make the masks that arms need, and tell how far each kind agrees with the suite's own.
 
@@ -48,21 +60,21 @@ class MaskRoom:
             arms: to be trained.
             seed: of the noise that is told of.
         """
-        from gi_bench.baselines.data.masks.making import agreement, reference_masks
+        from gi_bench.baselines.data.masks.making import agreement
 
         wanted = {one.masks for one in arms if one.variant.adapter} - {"suite"}
-        if not wanted:
-            return {}
-        truth = {(one.img_id, one.region.label): one.region for one in reference_masks(self._suite)}
-        told: dict[str, Any] = {"regions by label": dict(sorted(Counter(label for _, label in truth).items()))}
+        told: dict[str, Any] = {}
         if wanted & {"pseudo", "refined"}:
-            told |= self._files(truth)
+            told |= self._files()
         for level in dict.fromkeys(one.noise for one in arms if one.noise is not None):
             made = self.noisy(level, seed)
-            told[f"noise {level}"] = {"masks": len(made), "agreement with the suite's own": agreement(made, truth)}
+            told[f"noise:{level}"] = {
+                "masks": len(made),
+                "agreement with the suite's own": agreement(made, self._truth),
+            }
         return told
 
-    def _files(self, truth: Masks) -> dict[str, Any]:
+    def _files(self) -> dict[str, Any]:
         from gi_bench.baselines.data.masks import making
         from gi_bench.harness.files import read_table
         from gi_bench.harness.suites.mask_table import SCHEMA, read_masks
@@ -80,11 +92,11 @@ class MaskRoom:
                 making.write_masks(path, self._masks(name, given, embedded, counts))
             made = read_masks(path)
             kept = sum(read_table(path, SCHEMA)["kept_input"].to_pylist())
-            told[f"{name} masks"] = {
+            told[name] = {
                 "source": source,
                 "masks": len(made),
                 "input kept": kept,
-                "agreement with the suite's own": making.agreement(made, truth),
+                "agreement with the suite's own": making.agreement(made, self._truth),
             }
         return told
 

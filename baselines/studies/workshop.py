@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gi_bench.baselines.registration import backbone_source, entry_of
+from gi_bench.baselines.registration import backbone_pixels, backbone_source, entry_of
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.baselines.studies.first_images import FirstImages, question_limit
 from gi_bench.baselines.studies.masks import MaskRoom, Say
@@ -70,6 +70,12 @@ class Workshop:
         return Running(device=self.settings.device).resolved_device()
 
     @cached_property
+    def pixels(self) -> int:
+        """Side of the square in which the backbone sees a picture, as far as its name tells."""
+        name, _ = backbone_source(self.settings.backbone, self.suite.spec)
+        return backbone_pixels(name) or 768
+
+    @cached_property
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
@@ -86,7 +92,7 @@ class Workshop:
 
     def place(self, one: Arm, seed: int) -> str:
         """Name of an arm's training: another variant, suite or backbone gives another one."""
-        own = [asdict(one.variant), one.masks, one.explanations, dict(one.weights)]
+        own: list[Any] = [asdict(one.variant), one.masks, one.explanations, dict(one.weights)]
         if "explain" in one.variant.train and (one.explanations == "file" or not self._has_explanations):
             own.append(self.settings.explanations_digest)
         return f"{one.name}-seed{seed}-{digest_of([self._bound, own])}"
@@ -127,7 +133,7 @@ class Workshop:
         """
         path = self.finished_run(job)
         if path is None:
-            path = self.run(job, self._trained(job), self.folder / "runs" / job.arm).relative_to(self.folder)
+            path = self.run(job, self._checkpoint(job), self.folder / "runs" / job.arm).relative_to(self.folder)
             write_bytes(self._done(job), f"{path}\n".encode())
         return path
 
@@ -155,7 +161,7 @@ class Workshop:
         (finished,) = evaluate([entry_of(arm(job.arm).variant)], self.suite, output=output, settings=run)
         return finished.path
 
-    def _trained(self, job: Job) -> Path | None:
+    def _checkpoint(self, job: Job) -> Path | None:
         """The arm's adapter, trained if it is not there."""
         from gi_bench.baselines.training.adapter import clean_beside
 
@@ -166,19 +172,20 @@ class Workshop:
             self.train(job, folder)
         return folder
 
-    def train(self, job: Job, folder: Path, *, steps: int | None = None) -> None:
+    def train(self, job: Job, folder: Path, *, one: Arm | None = None, steps: int | None = None) -> None:
         """Train an arm's adapter.
 
         Args:
             job: arm and seed.
             folder: where the adapter goes.
+            one: what is trained, where it is not the job's arm as it is.
             steps: instead of as many as the settings say.
         """
         from gi_bench.baselines.florence2.backbone import load_backbone
         from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
         from gi_bench.baselines.training.settings import Running
 
-        settings, one = self.settings, arm(job.arm)
+        settings, one = self.settings, one or arm(job.arm)
         name, source = backbone_source(settings.backbone, self.suite.spec)
         backbone = load_backbone(source)
         train_adapter(
@@ -214,17 +221,18 @@ class Workshop:
             self._counts = {}
             for task in ("explain", "ground"):
                 try:
-                    found = task_examples(self.train_suite, (task,), extra=self._explanations("suite"))
+                    found = task_examples(self.train_suite, (task,), extra=self.explanations("suite"))
                 except GiBenchError:
                     continue  # the suite has none; what an arm is given then counts itself
                 self._counts |= found.count()
-        weights = self._defaults(pixels).mixture.weights
+        weights = self.defaults(pixels).mixture.weights
         return {task: max(1, round(weights.get(task, 1.0) * count)) for task, count in self._counts.items()}
 
     _counts: dict[str, int] | None = None
 
     @staticmethod
-    def _defaults(pixels: int) -> AdapterDefaults:
+    def defaults(pixels: int) -> AdapterDefaults:
+        """Settings of a training by the side of the square in which the backbone sees a picture."""
         from gi_bench.baselines.training.adapter import defaults_for
 
         return defaults_for(pixels)
@@ -235,7 +243,7 @@ class Workshop:
 
         extra = ExtraRows()
         if "explain" in one.variant.train:
-            extra = self._explanations(one.explanations) or extra
+            extra = self.explanations(one.explanations) or extra
         if one.noise is not None:
             files = {**extra.files, "masks": f"{one.masks}, seed {seed}"}
             extra = replace(extra, masks=self.masks.noisy(one.noise, seed), files=files)
@@ -250,7 +258,7 @@ class Workshop:
         rows = tuple((row.img_id, row.question, row.answer, row.phrase) for row in made)
         return replace(extra, negatives=rows)
 
-    def _explanations(self, kind: str) -> ExtraRows | None:
+    def explanations(self, kind: str) -> ExtraRows | None:
         """Explanations in the place of the suite's own; None for the suite's own.
 
         Raises:
@@ -290,4 +298,4 @@ class Workshop:
     def card(self, job: Job) -> Mapping[str, Any]:
         """What the job's adapter says of its training."""
         adapter = self.adapter(job)
-        return {} if adapter is None else read_json(adapter / "card.json")
+        return read_json(adapter / "card.json") if adapter is not None and self.is_trained(job) else {}

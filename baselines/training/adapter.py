@@ -172,7 +172,7 @@ def train_adapter(
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
             parameters = trainable_count(model)
-            card |= {"trainable_parameters": parameters, "seconds": round(trained.seconds), "command": running.command}
+            card |= {"trainable_parameters": parameters, "seconds": round(trained.seconds, 1), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
