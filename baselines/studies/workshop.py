@@ -70,6 +70,15 @@ class Workshop:
         return Running(device=self.settings.device).resolved_device()
 
     @cached_property
+    def pictures(self) -> dict[str, Any]:
+        """Training pictures that are rendered, and kept for the other arms and processes."""
+        from gi_bench.baselines.florence2.backbone import PictureSettings, resolve
+        from gi_bench.baselines.studies.pictures import rendered
+
+        _, source = backbone_source(self.settings.backbone, self.suite.spec)
+        return rendered(self.folder / "pictures", self.train_suite, PictureSettings.read(resolve(source)))
+
+    @cached_property
     def pixels(self) -> int:
         """Side of the square in which the backbone sees a picture, as far as its name tells."""
         name, _ = backbone_source(self.settings.backbone, self.suite.spec)
@@ -192,7 +201,7 @@ class Workshop:
             one.variant,
             backbone,
             name,
-            Material(self.train_suite, self._extra(one, job.seed)),
+            Material(self.train_suite, self._extra(one, job.seed), pictures=self.pictures),
             folder,
             choices=Choices(
                 epochs=settings.epochs,

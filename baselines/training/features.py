@@ -32,6 +32,11 @@ _SMALL = 128 * 128
 _BEND = 0.01
 
 
+def is_small(settings: PictureSettings) -> bool:
+    """Whether pictures of this size are kept in memory."""
+    return settings.width * settings.height <= _SMALL
+
+
 class Feed(Protocol):
     """Gives what the network takes of some images, by the name of the network's argument."""
 
@@ -51,15 +56,19 @@ class PictureFeed:
         suite: Suite,
         settings: PictureSettings,
         sizes: Mapping[str, Collection[tuple[int, int]]] | None = None,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
         """Make a feed.
 
         Args:
+            suite: whose pictures.
+            settings: how the backbone sees pictures.
             sizes: (height, width) of the regions by image id; a picture of another shape is refused.
+            kept: pictures at the backbone's size by image id, which need not be loaded.
         """
         self._suite, self._settings, self._sizes = suite, settings, sizes or {}
-        self._keep = settings.width * settings.height <= _SMALL
-        self._kept: dict[str, Any] = {}
+        self._keep = is_small(settings)
+        self._kept: dict[str, Any] = dict(kept or {})
 
     def read(self, img_ids: Sequence[str]) -> torch.Tensor:
         """Normalised pixels (n, 3, height, width).
