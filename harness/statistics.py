@@ -354,7 +354,7 @@ def over_seeds(
     values = tuple(by_seed.tolist())
     if variance < _ROUNDING**2:
         p = float(abs(mean) < _ROUNDING)
-        return SeedEffect(mean, mean, mean, p, values, images, 0.0, float(_MOST_FREEDOM))
+        return SeedEffect(mean, mean, mean, p, values, images, 0.0, float(MOST_FREEDOM))
     freedom = variance**2 / sum(part**2 / f for part, f in parts)
     error = float(np.sqrt(variance))
     half = student_quantile(1 - LEVEL, freedom) * error
@@ -366,7 +366,7 @@ def over_seeds(
 # Differences of sums in another order.
 _ROUNDING = 1e-12
 # Beyond this the distribution is the normal one to three digits. Stored intervals of many images rest on it.
-_MOST_FREEDOM = 400.0
+MOST_FREEDOM = 400.0
 
 
 def student_tail(t: float, freedom: float) -> float:
@@ -402,4 +402,4 @@ def student_quantile(p: float, freedom: float) -> float:
 
 
 def _counted(freedom: float) -> float:
-    return min(max(freedom, 1.0), _MOST_FREEDOM)
+    return min(max(freedom, 1.0), MOST_FREEDOM)

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gi_bench.harness.analysis.study import Contrast, Finding
-from gi_bench.harness.analysis.study.answering import _decided, _least_variance
+from gi_bench.harness.analysis.study.columns import least_variance
+from gi_bench.harness.analysis.study.deciding import decided
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect, over_seeds
 
@@ -87,7 +88,7 @@ def rate_effects(
     by_image = random.beta(rate * total, (1 - rate) * total, size=design.images)
     hits = random.binomial(rows, np.broadcast_to(by_image, (design.seeds, design.images))).astype(np.float64)
     sums = [np.stack([row, np.full(design.images, float(rows))], axis=1) for row in hits]
-    return mean_effects(hits / rows), _least_variance(sums)
+    return mean_effects(hits / rows), least_variance(sums)
 
 
 def rate_coverage(design: Design, first: float, second: float, trials: int, *, resamples: int = 200) -> float:
@@ -116,8 +117,8 @@ def wrong_verdicts(
     missed = 0
     for trial in range(trials):
         made = [_finding(one, random, design, truth, trial, resamples) for one in asked]
-        decided = _decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
-        missed += any(one.verdict == wrong for one in decided)
+        found = decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
+        missed += any(one.verdict == wrong for one in found)
     return missed / trials
 
 

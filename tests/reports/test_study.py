@@ -473,4 +473,4 @@ def test_verdicts_of_an_older_rule_are_made_anew_on_the_page(tmp_path: Path) -> 
     path.write_text(json.dumps({**content, "digest": content_digest(content)}), encoding="utf-8")
     page = write_study_report(path, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "the verdicts of this study.json were made by an older rule" in page
-    assert "ROUGE-L, rank_128: supported, now no verdict" in page, "its effects rest on two seeds"
+    assert "ROUGE-L, rank_128 - rank_8: supported, now no verdict" in page, "its effects rest on two seeds"

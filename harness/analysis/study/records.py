@@ -1,25 +1,15 @@
-"""What a study asks, what runs say of it, and ``study.json``."""
+"""What a study asks, and what runs say of it."""
 
 from __future__ import annotations
 
-import json
-import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
-from gi_bench.harness import migration
-from gi_bench.harness.checking import checked
-from gi_bench.harness.errors import ChangedError, RunError
-from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.schema import SCHEMA_VERSION, ArmMade, GradientPair, MetricInfo, Seeing
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.harness.store import accepts_changes, content_digest
 
-STUDY = "study.json"
 # Of the rule by which verdicts are made, see docs/studies.md. 1, in files that do not name it: supported whatever the
 # margin, intervals not corrected for the number of contrasts, verdicts from one seed.
 RULE_VERSION = 2
@@ -62,6 +52,21 @@ class Contrast:
     by: str = ""
     group: str | tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        kinds = [bool(self.first or self.second), bool(self.trend), bool(self.interaction)]
+        if sum(kinds) != 1 or (self.second and not self.first):
+            raise ValueError("a contrast names either first (and second), or trend, or interaction")
+        if len(set(self.trend)) != len(self.trend) or 0 < len(self.trend) < 3:
+            raise ValueError("trend names three or more arms in order, each once")
+        if self.interaction and len(set(self.interaction)) != 4:
+            raise ValueError("interaction names four arms: neither factor, the one, the other, both")
+        if self.against and (self.second or not self.first):
+            raise ValueError("against is a number that first is compared with, without a second arm")
+        if bool(self.by) != bool(self.groups):
+            raise ValueError("by and group go together: a kind of slice, and its value or values")
+        if not (math.isfinite(self.margin) and self.margin >= 0):
+            raise ValueError("margin is a number from 0")
+
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms that it is about."""
@@ -70,7 +75,7 @@ class Contrast:
     @property
     def groups(self) -> tuple[str, ...]:
         """The values of the slice that it is about; none for all rows."""
-        return (self.group,) if isinstance(self.group, str) else self.group
+        return ((self.group,) if self.group else ()) if isinstance(self.group, str) else self.group
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,40 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What a study could have found, by the standard error that its verdict rests on.
+
+    Attributes:
+        smallest: smallest true difference the claimed way that such a study supports with 80 % probability; for
+            ``no less`` and ``no more``, the smallest loss that it excludes with 80 % where nothing is lost.
+        p: two-sided p-value below which a difference is shown, as Holm's correction has it beside the other contrasts
+            as they came out; for ``no less`` and ``no more``, one less the level of the interval that decides.
+        room: the largest difference the claimed way that the metric's range leaves; None without a limit, and where
+            the claim is that nothing is lost.
+    """
+
+    smallest: float
+    p: float
+    room: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """What the runs say of a contrast.
 
     Attributes:
         contrast: see there.
         title: title of the metric.
-        values: mean over seeds of the first arm, and of the second (or the number).
-        effect: the difference, its interval and p-value; by seed.
+        values: mean over seeds of the first arm, and of the second (or the number). Of a trend, of the last arm and
+            the first; of an interaction, of the arm with both factors, and what it would be if their effects added up.
+        effect: the difference, slope or interaction, its interval and p-value; by seed.
         adjusted: p-value after Holm's correction over the study's contrasts.
         verdict: see :func:`decide`.
         why: the verdict in words.
         simultaneous: interval that holds together with those of the other contrasts; the verdict rests on it. None
             where there is none, and in files of the first rule.
+        power: what could have been found; None where there is no verdict, and in files of before.
+        by_arm: mean over seeds of each of the contrast's arms, in their order; none in files of before.
     """
 
     contrast: Contrast
@@ -126,6 +152,8 @@ class Finding:
     verdict: Verdict
     why: str
     simultaneous: tuple[float, float] | None = None
+    power: Power | None = None
+    by_arm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,136 +209,3 @@ class Study:
     seeing: tuple[Seeing, ...] = ()
     gradients: tuple[GradientPair, ...] = ()
     digest: str = ""
-
-
-def seed_note(study: Study) -> str | None:
-    """What has to be said of a study with too few seeds; None where there are enough, or nothing was trained."""
-    count = len(study.seeds)
-    if not 0 < count < LEAST_SEEDS:
-        return None
-    return (
-        f"{count} seed{'s' if count > 1 else ''}: the intervals hold for other images, not for other seeds; with fewer "
-        f"than {LEAST_SEEDS} seeds there is no verdict"
-    )
-
-
-def study_lines(study: Study) -> list[str]:
-    """A study for the terminal: the claim, its contrasts and the verdict."""
-    width = 80
-    lines = ["", f"{study.question.name}: {study.verdict}"]
-    lines += textwrap.wrap(study.question.claim, width, initial_indent="  ", subsequent_indent="  ")
-    for one in study.findings:
-        contrast, effect = one.contrast, one.effect
-        other = contrast.second or f"{contrast.against:g}"
-        where = f", {' + '.join(contrast.groups)}" if contrast.by else ""
-        interval = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
-        lines += _wrapped(f"{one.title}{where}: {contrast.first} - {other}", 2)
-        mean = f"{effect.mean:+.4f}" if np.isfinite(effect.mean) else "no value"
-        lines += _wrapped(f"{mean}{interval}, expected {contrast.expect}: {one.verdict} ({one.why})", 4)
-    note = seed_note(study)
-    if note is not None:
-        lines += _wrapped(note, 2)
-    seeds = {0: "nothing trained", 1: "1 seed"}.get(len(study.seeds), f"{len(study.seeds)} seeds")
-    return [*lines, *_wrapped(f"{study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}", 2)]
-
-
-def _wrapped(text: str, indent: int, width: int = 80) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2), break_on_hyphens=False
-    )
-
-
-def write_study(folder: Path, study: Study) -> Path:
-    """Write ``study.json`` and return its path."""
-    path = folder / STUDY
-    # Keys keep their order, which is that of the tables: arms from small to large.
-    content = _finite(asdict(study))
-    content["digest"] = content_digest(content)
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode("utf-8") + b"\n")
-    return path
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: what has no value is null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-def read_study(path: Path) -> Study:
-    """Read ``study.json`` (or the folder that holds it).
-
-    Raises:
-        ChangedError: it was changed after it was made, and that is not accepted.
-        RunError: it is missing, of another schema version or lacks a field.
-    """
-    path = path / STUDY if path.is_dir() else path
-    again = "make it again: gi-bench study"
-    stored = read_json(path, again)
-    content = migration.current(stored, "a study", path, again)
-    changed = content.get("digest", "") not in ("", content_digest(stored))
-    if changed and not accepts_changes():
-        do = f"{again}; --accept-changed takes it as it is and says so"
-        raise ChangedError("the study was changed after it was made: its SHA-256 is another", where=path, do=do)
-    try:
-        content = _with_nan(content)
-    except (AttributeError, TypeError, KeyError) as error:
-        raise RunError(f"a study with a missing or wrong field: {error}", where=path, do=again) from error
-    # The digest is the file's: a study that is read and changed on purpose gets another when it is written.
-    found = replace(checked(content, Study, path, do=again, error=RunError, finite=False), digest="")
-    if changed:
-        note = f"the study was changed after it was made ({path.name}); accepted with --accept-changed"
-        found = replace(found, notes=(*found.notes, note))
-    return found
-
-
-# Numbers of these records may have no value; their keys in ``study.json``.
-_SEEN = ("value", "low", "high")
-_PAIR = ("cosine", "negative_share", "first_norm", "second_norm")
-
-
-def _with_nan(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that :func:`_finite` made null, as NaN again; bounds of intervals may be null."""
-
-    def effect(row: Mapping[str, Any]) -> dict[str, Any]:
-        return {**row, "mean": _nan(row["mean"]), "by_seed": [_nan(value) for value in row["by_seed"]]}
-
-    def numbers(row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-        return {**row, **{key: _nan(row[key]) for key in keys}}
-
-    return {
-        "rule_version": 1,
-        **content,
-        "question": {
-            **content["question"],
-            "contrasts": [_contrast(one) for one in content["question"]["contrasts"]],
-        },
-        "cells": [{**one, "effect": effect(one["effect"])} for one in content["cells"]],
-        "findings": [
-            {
-                **one,
-                "contrast": _contrast(one["contrast"]),
-                "effect": effect(one["effect"]),
-                "values": [_nan(value) for value in one["values"]],
-            }
-            for one in content["findings"]
-        ],
-        "seeing": [numbers(one, _SEEN) for one in content.get("seeing", ())],
-        "gradients": [numbers(one, _PAIR) for one in content.get("gradients", ())],
-    }
-
-
-def _contrast(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A contrast of today; before, its rows were named as a slice, and ``all`` was one."""
-    found = dict(row)
-    by, group = found.pop("slice_by", "all"), found.pop("slice_value", "all")
-    return found if by == "all" else {"by": by, "group": group, **found}
-
-
-def _nan(value: Any) -> Any:
-    return float("nan") if value is None else value

@@ -730,11 +730,11 @@ def test_rounding_is_no_difference() -> None:
 
 def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     """Rates at 0 have no spread over images; the interval is at least as wide as Wilson's."""
-    from gi_bench.harness.analysis.study.answering import _least_variance
+    from gi_bench.harness.analysis.study.columns import least_variance
     from gi_bench.harness.statistics import wilson
 
     none = np.stack([np.zeros(6), np.ones(6)], axis=1)
-    least = _least_variance([none, none])
+    least = least_variance([none, none])
     found = over_seeds(_means(np.zeros((3, 6))), 6, resamples=50, least_variance=least)
     bound = wilson(0, 6)
     assert bound is not None
@@ -743,7 +743,7 @@ def test_no_false_alarm_among_few_images_is_no_proof_of_none() -> None:
     more = Contrast("rate", "a", "b", "no more", 0.02)
     assert decide(more, (0.0, 0.0), found, found.p)[0] == "undecided"
     many = np.stack([np.zeros(2000), np.ones(2000)], axis=1)
-    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=_least_variance([many, many]))
+    sure = over_seeds(_means(np.zeros((3, 2000))), 2000, resamples=50, least_variance=least_variance([many, many]))
     assert decide(more, (0.0, 0.0), sure, sure.p)[0] == "supported"
 
 
