@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,7 +41,7 @@ class VariantDefinition:
 
     Attributes:
         name, kind, summary: as listed.
-        rank: LoRA rank; alpha is twice the rank, as in the paper.
+        rank: LoRA rank on Florence-2-base, the paper's; another backbone may have its own (:meth:`rank_on`).
         train: tasks trained on.
         adapter: False for the bare backbone.
         negatives: whether phrases about absent findings are trained on.
@@ -66,10 +66,14 @@ class VariantDefinition:
     published: str = ""
     published_note: str = ""
 
-    @property
-    def alpha(self) -> int:
-        """LoRA alpha."""
-        return 2 * self.rank
+    def rank_on(self, backbone: str) -> int:
+        """LoRA rank on a named backbone: the paper's, or the one that is the same share of a smaller network."""
+        table = _content().backbones.get(backbone)
+        return self.rank if table is None else table.ranks.get(str(self.rank), self.rank)
+
+    def alpha_on(self, backbone: str) -> int:
+        """LoRA alpha on a named backbone: twice the rank, as in the paper."""
+        return 2 * self.rank_on(backbone)
 
     def bundled(self, backbone: str) -> Path:
         """Where the checkpoint for a named backbone lies if it is shipped or was trained here."""
@@ -86,6 +90,7 @@ class BackboneTable:
         pixels: side of the square in which it sees a picture.
         families: families of suites that it is used for.
         default: whether it is used for all others.
+        ranks: LoRA rank on this backbone by the variants' rank; the same where it is not named.
     """
 
     summary: str
@@ -93,6 +98,7 @@ class BackboneTable:
     pixels: int
     families: tuple[str, ...] = ()
     default: bool = False
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,13 @@ def _content() -> _File:
     for name, backbone in found.backbones.items():
         if backbone.pixels < 1:
             raise GiBenchError(f"backbones.{name} sees {backbone.pixels} pixels", where=path, do="give a side from 1")
+        if any(rank < 1 for rank in backbone.ranks.values()):
+            raise GiBenchError(f"backbones.{name} has a rank below 1", where=path, do="give ranks from 1")
+        known = {str(variant.rank) for variant in found.variants.values() if variant.rank}
+        if unknown := sorted(backbone.ranks.keys() - known):
+            raise GiBenchError(
+                f"backbones.{name}.ranks names {unknown[0]}, which no variant has", where=path, do="take it out"
+            )
     return found
 
 
@@ -169,7 +182,8 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
     details = {
         "kind": "florence2",
         "rank": variant.rank,
-        "alpha": variant.alpha,
+        "alpha": 2 * variant.rank,
+        "ranks": {name: variant.rank_on(name) for name in _content().backbones},
         "trained_on": list(variant.train),
         "negatives": variant.negatives,
         "layers": variant.layers,
@@ -179,7 +193,7 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
     }
     return ModelEntry(
         variant.name,
-        variant.summary,
+        _summary(variant),
         TASKS,
         lambda c: _build_florence2(variant, c),
         details,
@@ -188,6 +202,12 @@ def _entry(variant: VariantDefinition) -> ModelEntry:
         check=partial(_check_florence2, variant),
         state=partial(_state, variant),
     )
+
+
+def _summary(variant: VariantDefinition) -> str:
+    """The variant's line, with the rank that it has on backbones that have their own."""
+    own = {name: variant.rank_on(name) for name in _content().backbones}
+    return variant.summary + "".join(f"; {name}: rank {rank}" for name, rank in own.items() if rank != variant.rank)
 
 
 def _state(variant: VariantDefinition) -> dict[str, str]:
@@ -342,7 +362,7 @@ def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model
         network, names, told = adapted.network, adapted.names, adapted.describe()
         backbone = replace(backbone, tokenizer=adapted.tokenizer)
         images = read_training_images(folder)
-        notes += _other_adapter(variant, adapted.rank, adapted.alpha)
+        notes += _other_adapter(variant, name, adapted.rank, adapted.alpha)
     ignored = backbone.rules.ignored
     if ignored is not None:
         notes.append(f"decoding rules of the checkpoint were ignored: {', '.join(ignored) or 'it has none'}")
@@ -352,8 +372,8 @@ def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model
         "backbone": name if name != "custom" else str(source),
         "backbone_digest": backbone.digest,
         "backbone_files": dict(backbone.files),
-        "rank": variant.rank,
-        "alpha": variant.alpha,
+        "rank": variant.rank_on(name),
+        "alpha": variant.alpha_on(name),
         "trained_on": list(variant.train),
         "negatives": variant.negatives,
         "masks": variant.masks,
@@ -364,8 +384,9 @@ def _build_florence2(variant: VariantDefinition, context: BuildContext) -> Model
     return Florence2Model(backbone, network, settings, decoding, training_images=images)
 
 
-def _other_adapter(variant: VariantDefinition, rank: int, alpha: float) -> list[str]:
-    """What must be said beside scores of an adapter that is not of the variant's size."""
-    if (rank, alpha) == (variant.rank, variant.alpha):
+def _other_adapter(variant: VariantDefinition, backbone: str, rank: int, alpha: float) -> list[str]:
+    """What must be said beside scores of an adapter that is not of the variant's size on that backbone."""
+    own = (variant.rank_on(backbone), variant.alpha_on(backbone))
+    if (rank, alpha) == own:
         return []
-    return [f"the adapter has rank {rank} and alpha {alpha:g}, {variant.name} has {variant.rank} and {variant.alpha}"]
+    return [f"the adapter has rank {rank} and alpha {alpha:g}, {variant.name} has {own[0]} and {own[1]}"]

@@ -66,12 +66,13 @@ def plan(
     config, side = _architecture(name)
     work = cost.Work(images, replies, PROMPT_TOKENS, beams, batch_size)
     device = cost.measure_cpu(dtype) if gpu == "cpu" else cost.GPUS[gpu]
-    found = cost.plan(config, side, work, device, dtype, variant.rank)
+    rank = variant.rank_on(name)
+    found = cost.plan(config, side, work, device, dtype, rank)
     script = None
     if suite_spec(suite).subtask == "task1" and "answer" in replies:
         # The organisers' loop takes rows in a shuffled order: hardly two that follow each other share a picture.
         alone = replace(work, images=questions, replies={"answer": replies["answer"]})
-        script = cost.plan(config, side, alone, device, dtype, variant.rank).seconds
+        script = cost.plan(config, side, alone, device, dtype, rank).seconds
     if as_json:
         say_text(json.dumps({"model": model, "suite": suite, "backbone": name, "dtype": dtype, "rows_from": source,
                                "work": asdict(work), "device": asdict(device), **asdict(found),

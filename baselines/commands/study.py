@@ -76,8 +76,13 @@ def study(
     train_limit: Annotated[
         int | None, typer.Option("--train-limit", min=1, help="Train on the training suite's first N images only.")
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training answers.")] = 1,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the training answers (default: 1).")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 150)."),
+    ] = None,
     rows: Annotated[
         int | None,
         typer.Option(
@@ -105,20 +110,22 @@ def study(
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
     from gi_bench.baselines.studies.running import make_runs
-    from gi_bench.baselines.studies.settings import Settings
+    from gi_bench.baselines.studies.settings import Settings, length
     from gi_bench.harness.locks import holding
 
     _check_explanations(explanations)
     chosen = _chosen(names)
     told = partial(say, err=as_json)
     asked, notes = _asked(chosen, arms, explanations)
+    trained_on = _train_suite(suite, train_suite, data)
+    passes, count = length(epochs, steps, trained_on)
     settings = Settings(
         suite=suite,
-        train_suite=_train_suite(suite, train_suite, data),
+        train_suite=trained_on,
         data=data,
         backbone=backbone,
-        epochs=epochs if steps is None else None,
-        steps=steps,
+        epochs=passes,
+        steps=count,
         rows=rows,
         device=device,
         beams=beams,

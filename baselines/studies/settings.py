@@ -11,8 +11,9 @@ from typing import Any
 from gi_bench.baselines.registration import backbone_source
 from gi_bench.harness.registry import suite_spec
 
-# Answer rows of an optimiser step on embedded suites, where a training has to take a minute.
+# Answer rows of an optimiser step and steps on embedded suites, where a first arm has to be there within minutes.
 EMBEDDED_ROWS = 32
+EMBEDDED_STEPS = 150
 
 
 @dataclass(frozen=True)
@@ -83,3 +84,12 @@ class Settings:
 def digest_of(what: Any) -> str:
     """Eight hexadecimal digits that tell plain values apart."""
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8")).hexdigest()[:8]
+
+
+def length(epochs: int | None, steps: int | None, train_suite: str) -> tuple[int | None, int | None]:
+    """Epochs and steps of a training, one of them None, from what a user gave of them; steps count where both are."""
+    if steps is not None:
+        return None, steps
+    if epochs is None and suite_spec(train_suite).is_embedded:
+        return None, EMBEDDED_STEPS
+    return epochs or 1, None

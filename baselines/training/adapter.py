@@ -153,9 +153,9 @@ def train_adapter(
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     unseen = {choices.anchor} - set(variant.train)
     batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
-    seen = [row for batch in batches for row in batch]
     count = {task: number for task, number in examples.count().items() if task not in unseen}
-    feed, model = _network(variant, backbone, material, examples, choices.seed, running, say)
+    whole = sum(p.numel() for p in backbone.network.parameters())
+    feed, model = _network(variant, backbone, backbone_name, material, examples, choices.seed, running, say)
     say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {count}, {len(batches)} steps")
     card = {
         **_card(variant, backbone, backbone_name, material.suite, defaults),
@@ -163,8 +163,7 @@ def train_adapter(
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
         "examples": count,
-        "rows_seen": dict(sorted(Counter(row.task for row in seen).items())),
-        "images_seen": len({row.img_id for row in seen}),
+        **_seen(batches),
         "extra_rows": dict(material.extra.files) if material.extra is not None else {},
     }
     state = _state(folder)
@@ -174,7 +173,8 @@ def train_adapter(
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
             parameters = trainable_count(model)
-            card |= {"trainable_parameters": parameters, "seconds": round(trained.seconds, 1), "command": running.command}
+            card |= {"trainable_parameters": parameters, "share_of_backbone": round(parameters / whole, 4)}
+            card |= {"seconds": round(trained.seconds, 1), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
@@ -213,6 +213,7 @@ def _examples(variant: VariantDefinition, material: Material, defaults: AdapterD
 def _network(
     variant: VariantDefinition,
     backbone: Backbone,
+    backbone_name: str,
     material: Material,
     examples: Examples,
     seed: int,
@@ -224,7 +225,8 @@ def _network(
 
     torch.manual_seed(seed)
     feed = _feed(variant, backbone, material, examples, running, say)
-    return feed, add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
+    rank, alpha = variant.rank_on(backbone_name), variant.alpha_on(backbone_name)
+    return feed, add_adapter(backbone.network, backbone.tokenizer, rank, alpha, layers=variant.layers)
 
 
 def alone(folder: Path) -> AbstractContextManager[None]:
@@ -267,6 +269,13 @@ def check_place(folder: Path, marks: frozenset[str] = frozenset({CONFIG, CARD}),
         raise GiBenchError(
             f"cannot write there: {error.strerror}", where=folder, do="choose another --output"
         ) from error
+
+
+def _seen(batches: list[Batch]) -> dict[str, Any]:
+    """How many rows of each task the batches hold, over all epochs, and how many images."""
+    rows = [row for batch in batches for row in batch]
+    by_task = Counter(row.task for row in rows)
+    return {"rows_seen": dict(sorted(by_task.items())), "images_seen": len({row.img_id for row in rows})}
 
 
 def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
@@ -332,8 +341,9 @@ def _card(
         "variant": variant.name,
         "backbone": backbone_name,
         "backbone_digest": backbone.digest,
-        "rank": variant.rank,
-        "alpha": variant.alpha,
+        "rank": variant.rank_on(backbone_name),
+        "rank_of_variant": variant.rank,
+        "alpha": variant.alpha_on(backbone_name),
         "layers": variant.layers,
         "task_tokens": variant.task_tokens,
         "tasks": list(variant.train),
