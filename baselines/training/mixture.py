@@ -119,11 +119,14 @@ def _anchored(examples: Examples, mixture: Mixture, seed: int, epoch: int, witho
         rows = _task_rows(task, examples.by_task[task], _wanted(task, examples, mixture), random)
         for step, more in zip(joined, _joining(rows, steps, random), strict=True):
             step.extend(more)
-    found = []
-    for step in joined:
-        order = {img_id: place for place, img_id in enumerate(dict.fromkeys(row.img_id for row in step))}
-        found.append(tuple(sorted(step, key=lambda row, order=order: order[row.img_id])))  # type: ignore[misc]
+    found = [_by_image(step, rows) for step, rows in zip(steps, joined, strict=True)]
     return [step for step in found if step]
+
+
+def _by_image(step: Batch, rows: Sequence[Row]) -> Batch:
+    """Rows in the order of the images of the anchor's step; those of other images come last."""
+    places = {img_id: place for place, img_id in enumerate(dict.fromkeys(row.img_id for row in step))}
+    return tuple(sorted(rows, key=lambda row: (places.get(row.img_id, len(places)), row.img_id)))
 
 
 def _wanted(task: str, examples: Examples, mixture: Mixture) -> float:
