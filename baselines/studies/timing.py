@@ -53,12 +53,12 @@ class Estimate:
     def line(self, jobs: int) -> str:
         """The estimate in words, for so many at once."""
         if not self.seconds:
-            return f"all {self.done} runs are there already"
+            return f"{_counted(self.done, 'run')}, nothing is left to do"
         # Longer than the mean where the last ones do not fill all processes.
         rounds = math.ceil(len(self.seconds) / jobs)
         seconds = max(sum(self.seconds.values()) / min(jobs, len(self.seconds)), 0.0)
         seconds = max(seconds, rounds * seconds * min(jobs, len(self.seconds)) / len(self.seconds))
-        there = f" ({self.done} are there already)" if self.done else ""
+        there = f" ({self.done} {'is' if self.done == 1 else 'are'} there already)" if self.done else ""
         return (
             f"about {duration(seconds)} for {_counted(self.trainings, 'training')} and "
             f"{_counted(self.runs, 'run')}{there}{f', {jobs} at once' if jobs > 1 else ''}"

@@ -71,17 +71,15 @@ def test_arms_of_a_study_differ_in_one_thing() -> None:
 
 
 def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_path: Path) -> None:
-    arms = ["multitask_r128_pseudo", "multitask_r128_refined", "noise_large", "multitask_r128", "florence2_zero_shot"]
+    arms = ["multitask_r128_refined", "noise_large", "multitask_r128"]
     said: list[str] = []
     found = make_runs(arms, [0], SETTINGS, tmp_path, say=said.append)
-    assert [len(found.runs[name]) for name in arms] == [1] * 5
-    cards = [
-        json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms[:4]
-    ]
-    digests = [card["extra_rows"].get("masks") for card in cards]
-    assert digests[3] is None
-    assert None not in digests[:3]
-    assert len(set(digests)) == 4
+    assert [len(found.runs[name]) for name in arms] == [1] * 3
+    cards = [json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms]
+    refined, noise, none = (card["extra_rows"].get("masks") for card in cards)
+    assert none is None
+    assert len(refined) == 64
+    assert noise == "noise:large, seed 0"
     boxes, cut, noisy = (
         found.masks[name]["agreement with the suite's own"] for name in ("pseudo", "refined", "noise:large")
     )
@@ -90,10 +88,10 @@ def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_pat
     assert found.frequencies.keys() >= {"polyp"}
     about = [line for line in said if line.startswith("about ")]
     assert len(about) == 1
-    assert about[0].endswith("for 4 trainings and 5 runs")
-    assert said.index(about[0]) < said.index(next(line for line in said if line.startswith("1 of 5")))
+    assert about[0].endswith("for 3 trainings and 3 runs")
+    assert said.index(about[0]) < said.index(next(line for line in said if line.startswith("1 of 3")))
     made = found.outcome.made
-    assert set(made) == set(arms[:4])
+    assert set(made) == set(arms)
     assert len({one.rows["answer"] for one in made.values()}) == 1
     assert {one.steps for one in made.values()} == {1}
 
@@ -228,7 +226,7 @@ def test_a_part_of_a_study(few_images: None, tmp_path: Path, capsys: pytest.Capt
     assert manifest["recipe"]["model"]["trained_on"] == ["answer", "ground"]
     card = json.loads(next((folder / "adapters").glob("answer_ground-*/card.json")).read_text())
     assert card["images_seen"] <= 3
-    assert card["trained_on"] == "phantom/train-small, first 3 images" or "first 3" in card["trained_on"]
+    assert card["trained_on"].endswith(", first 3 images")
     # An expert's file is an arm of its own, and makes no other arm anew.
     suite = Small("train", 3)
     rows = [
@@ -340,7 +338,7 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
         (["rank"], "did you mean rank-sweep?"),
         (["sam", "--seeds", "0"], "see gi-bench study --help"),
         (["sam", "-s", "phantom/tests"], "unknown suite"),
-        (["sam", "--arms", "multitask_r18"], "did you mean multitask_r128?"),
+        (["sam", "--arms", "multitask_r18"], "did you mean multitask_r128 or"),
         (["sam", "--arms", ", "], "no arm is named (--arms)"),
         (["explanations", "--arms", "explanations_file"], "give --explanations FILE"),
         (["sam", "--limit", "0"], "--limit"),
