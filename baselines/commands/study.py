@@ -161,7 +161,7 @@ def _asked(
         raise GiBenchError("no arm is named", where="--arms", do=f"name some of {', '.join(every)}")
     for name in wanted:
         if name not in every:
-            raise unknown_name(name, every, "arm", listed_by="gi-bench study --list-arms")
+            raise unknown_name(name, every, "arm")
         if explanations is None and arm(name).explanations == "file":
             raise GiBenchError(f"{name} is trained on your explanations", do="give --explanations FILE")
     made = wanted or [name for name in every if explanations is not None or arm(name).explanations != "file"]

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.base import Suite
 
 
-def rendered(folder: Path, suite: Suite, settings: PictureSettings) -> dict[str, Any]:
-    """Pictures by image id, (height, width, 3) RGB; empty where the suite's are files or the backbone's are large.
+def share_pictures(folder: Path, suite: Suite, settings: PictureSettings) -> None:
+    """Have the pictures ready for this process's trainings, rendered by it or by another one.
+
+    Nothing is done where the suite's are files, or the backbone's are large.
 
     Args:
         folder: where they are kept; what is there and does not fit is made anew.
         suite: training suite.
         settings: how the backbone sees pictures.
     """
-    from gi_bench.baselines.training.features import is_small
+    from gi_bench.baselines.training.features import is_small, share_rendered
 
     if not suite.is_embedded or not is_small(settings):
-        return {}
+        return
     path = folder / f"{digest_of([suite.fingerprint, asdict(settings)])}.npy"
     shape = (len(suite.image_ids), settings.height, settings.width, 3)
     found = _read(path)
@@ -37,7 +39,7 @@ def rendered(folder: Path, suite: Suite, settings: PictureSettings) -> dict[str,
         stream = io.BytesIO()
         np.save(stream, found, allow_pickle=False)
         write_bytes(path, stream.getvalue())
-    return dict(zip(suite.image_ids, found, strict=True))
+    share_rendered(settings, dict(zip(suite.image_ids, found, strict=True)))
 
 
 def _read(path: Path) -> Any:

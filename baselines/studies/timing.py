@@ -132,7 +132,8 @@ def _of_trial(workshop: Workshop, left: Sequence[Job], at_once: int) -> Pace:
 
     trained = [job for job in left if workshop.adapter(job) is not None]
     job = max(trained or left, key=lambda one: rows_of(workshop, one))
-    _ = workshop.pictures if trained else None  # rendered once, which is no part of each training
+    if trained:
+        workshop.share_pictures()  # rendered once, which is no part of each training
     threads = torch.get_num_threads()
     torch.set_num_threads(threads_for(at_once))
     try:

@@ -69,14 +69,17 @@ class Workshop:
 
         return Running(device=self.settings.device).resolved_device()
 
-    @cached_property
-    def pictures(self) -> dict[str, Any]:
-        """Training pictures that are rendered, and kept for the other arms and processes."""
+    def share_pictures(self) -> None:
+        """Have the training pictures ready where they are rendered; once a process is enough."""
         from gi_bench.baselines.florence2.backbone import PictureSettings, resolve
-        from gi_bench.baselines.studies.pictures import rendered
+        from gi_bench.baselines.studies.pictures import share_pictures
 
-        _, source = backbone_source(self.settings.backbone, self.suite.spec)
-        return rendered(self.folder / "pictures", self.train_suite, PictureSettings.read(resolve(source)))
+        if not self._shared:
+            _, source = backbone_source(self.settings.backbone, self.suite.spec)
+            share_pictures(self.folder / "pictures", self.train_suite, PictureSettings.read(resolve(source)))
+            self._shared = True
+
+    _shared: bool = False
 
     @cached_property
     def pixels(self) -> int:
@@ -194,6 +197,7 @@ class Workshop:
         from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
         from gi_bench.baselines.training.settings import Running
 
+        self.share_pictures()
         settings, one = self.settings, one or arm(job.arm)
         name, source = backbone_source(settings.backbone, self.suite.spec)
         backbone = load_backbone(source)
@@ -201,7 +205,7 @@ class Workshop:
             one.variant,
             backbone,
             name,
-            Material(self.train_suite, self._extra(one, job.seed), pictures=self.pictures),
+            Material(self.train_suite, self._extra(one, job.seed)),
             folder,
             choices=Choices(
                 epochs=settings.epochs,

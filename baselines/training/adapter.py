@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,13 +107,11 @@ class Material:
         suite: training rows and images.
         extra: negatives, explanations and masks besides the suite's own rows.
         features: folder for image features that are encoded once; only where the vision tower is frozen.
-        pictures: pictures by image id at the backbone's size, which need not be loaded; others are.
     """
 
     suite: Suite
     extra: ExtraRows | None = None
     features: Path | None = None
-    pictures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train_adapter(
@@ -306,7 +304,7 @@ def _feed(
             where="--features",
             do="leave it out, or train a variant whose vision tower is frozen",
         )
-    pictures = PictureFeed(suite, backbone.pictures, examples.sizes, material.pictures)
+    pictures = PictureFeed(suite, backbone.pictures, examples.sizes)
     pictures.check(suite.image_ids if suite.is_embedded else examples.image_ids)
     if features is None:
         return pictures

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # Pictures of at most this many pixels are kept in memory.
 _SMALL = 128 * 128
+# Those of embedded suites, by picture settings and id, which there name one picture for good: a study's trainings
+# of one process render each once.
+_RENDERED: dict[tuple[str, str], Any] = {}
 # A stored mask may be scaled, but not bent: sides may differ by this share.
 _BEND = 0.01
 
@@ -35,6 +38,20 @@ _BEND = 0.01
 def is_small(settings: PictureSettings) -> bool:
     """Whether pictures of this size are kept in memory."""
     return settings.width * settings.height <= _SMALL
+
+
+def share_rendered(settings: PictureSettings, pictures: Mapping[str, Any]) -> None:
+    """Give all later trainings of this process pictures of an embedded suite that are rendered already.
+
+    Args:
+        settings: how the backbone sees pictures.
+        pictures: by image id, (height, width, 3) RGB at the backbone's size.
+    """
+    _RENDERED.update({(_key(settings), img_id): picture for img_id, picture in pictures.items()})
+
+
+def _key(settings: PictureSettings) -> str:
+    return json.dumps(asdict(settings), sort_keys=True, default=str)
 
 
 class Feed(Protocol):
@@ -56,7 +73,6 @@ class PictureFeed:
         suite: Suite,
         settings: PictureSettings,
         sizes: Mapping[str, Collection[tuple[int, int]]] | None = None,
-        kept: Mapping[str, Any] | None = None,
     ) -> None:
         """Make a feed.
 
@@ -64,11 +80,11 @@ class PictureFeed:
             suite: whose pictures.
             settings: how the backbone sees pictures.
             sizes: (height, width) of the regions by image id; a picture of another shape is refused.
-            kept: pictures at the backbone's size by image id, which need not be loaded.
         """
         self._suite, self._settings, self._sizes = suite, settings, sizes or {}
         self._keep = is_small(settings)
-        self._kept: dict[str, Any] = dict(kept or {})
+        self._kept: dict[str, Any] = {}
+        self._key = _key(settings)
 
     def read(self, img_ids: Sequence[str]) -> torch.Tensor:
         """Normalised pixels (n, 3, height, width).
@@ -97,9 +113,14 @@ class PictureFeed:
     def _picture(self, img_id: str) -> Any:
         if img_id in self._kept:
             return self._kept[img_id]
-        picture = self._settings.resize(self._loaded(img_id))
+        shared = (self._key, img_id)
+        picture = _RENDERED.get(shared) if self._suite.is_embedded else None
+        if picture is None:
+            picture = self._settings.resize(self._loaded(img_id))
         if self._keep:
             self._kept[img_id] = picture
+            if self._suite.is_embedded:
+                _RENDERED[shared] = picture
         return picture
 
     def _loaded(self, img_id: str) -> Image:

@@ -1,13 +1,11 @@
-"""How the shipped tiny backbone is made: shapes and places first, then neutral tasks of ``phantom/train``."""
+"""How the shipped tiny backbone is made: sight first, then Florence-2's own tasks, on scenes of none of the splits."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2.adapters import CARD
 from gi_bench.baselines.training.adapter import alone, check_place
@@ -21,12 +19,15 @@ from gi_bench.harness.files import write_json
 from gi_bench.harness.placing import place_folder, remove_folder
 from gi_bench.harness.terminal import say as say_line
 
+if TYPE_CHECKING:
+    from gi_bench.harness.suites.phantom.suite import PhantomSuite
+
 TINY_NAME = "tiny-florence2"
-VISION_STEPS = 500
-VISION_RATE = 2e-3
-BACKBONE_STEPS = 2400
+SIGHT_STEPS = 1200
+SIGHT_RATE = 2e-3
+BACKBONE_STEPS = 3000
 BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
-GAP_TEXTS = 30_000
+WORD_LISTS = 20_000
 
 _MARKS = frozenset({"config.json", CARD})
 _OURS = frozenset(
@@ -37,26 +38,35 @@ _OURS = frozenset(
 )
 
 
-def train_tiny_backbone(folder: Path, *, seed: int = 0, say: Say = say_line) -> None:
-    """Train the tiny backbone on neutral tasks of ``phantom/train`` and save it in the Hub layout.
+def train_tiny_backbone(
+    folder: Path, *, seed: int = 0, device: str = "cpu", workers: int = 0, say: Say = say_line
+) -> None:
+    """Train the tiny backbone on scenes that are in no split and save it in the Hub layout.
 
-    The vision tower learns shapes and places first, alone; then everything learns captions, detection,
-    segmentation, short queries and gap filling. Weights are saved in float16.
+    The vision tower learns looks and places first, alone; then everything learns captions, detection, kinds and
+    outlines of regions, and words. Weights are saved in float16.
+
+    Args:
+        folder: where it goes.
+        seed: of weights, order and words.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        workers: processes that prepare batches.
+        say: called with lines for the user.
     """
     check_place(folder, _MARKS, _OURS)
     with alone(folder):
-        _train(folder, seed, say)
+        _train(folder, seed, Running(device=device, dtype="float32", workers=workers), say)
 
 
-def _train(folder: Path, seed: int, say: Say) -> None:
+def _train(folder: Path, seed: int, running: Running, say: Say) -> None:
     import torch
 
     from gi_bench.baselines.florence2.backbone import PictureSettings
-    from gi_bench.baselines.training.tiny import pretraining
-    from gi_bench.harness.suites.phantom.suite import PhantomSuite
+    from gi_bench.baselines.training.tiny import lessons, sight
+    from gi_bench.harness.suites.phantom.suite import SCHOOL, PhantomSuite
 
     start = time.perf_counter()
-    suite = PhantomSuite("train")
+    suite = PhantomSuite(SCHOOL)
     examples, tokenizer = _schooling(suite, seed)
     fresh = folder.with_name(f".{folder.name}.new")
     fresh.mkdir(parents=True, exist_ok=True)
@@ -64,31 +74,33 @@ def _train(folder: Path, seed: int, say: Say) -> None:
     torch.manual_seed(seed)
     network = architecture.build_model(tokenizer)
     feed = PictureFeed(suite, PictureSettings.read(fresh))
-    say("vision tower: dense shapes and attributes")
-    pretraining.train_vision(
+    say("vision tower: looks and places")
+    sight.train_sight(
         network,
         suite,
         feed,
-        steps=VISION_STEPS,
-        rate=VISION_RATE,
+        steps=SIGHT_STEPS,
+        rate=SIGHT_RATE,
         seed=seed,
-        report=step_reporter(say, VISION_STEPS),
+        device=running.resolved_device(),
+        report=step_reporter(say, SIGHT_STEPS),
     )
-    say("whole network: neutral tasks")
-    batches = pretraining.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
+    say("whole network: captions, regions and words")
+    batches = lessons.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
     state = folder.with_name(f".{folder.name}.state")
     bound = bound_digest({"seed": seed, "training": asdict(BACKBONE_SETTINGS)}, batches)
     course = Course(batches, BACKBONE_SETTINGS, state, bound)
-    train(network, tokenizer, feed, course, running=Running(device="cpu"), report=row_reporter(say, BACKBONE_STEPS))
-    save_backbone(network, tokenizer, fresh)
+    train(network, tokenizer, feed, course, running=running, report=row_reporter(say, BACKBONE_STEPS))
+    save_backbone(network.to("cpu"), tokenizer, fresh)
     card = {
         "name": TINY_NAME,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seed": seed,
-        "trained_on": suite.name,
+        "trained_on": f"{len(suite.image_ids)} scenes of none of the splits",
         "command": f"gi-bench train --model {TINY_NAME}",
+        "device": running.resolved_device(),
         "seconds": round(time.perf_counter() - start),
-        "vision_steps": VISION_STEPS,
+        "vision_steps": SIGHT_STEPS,
         "steps": BACKBONE_STEPS,
         "examples": examples.count(),
     }
@@ -97,15 +109,14 @@ def _train(folder: Path, seed: int, say: Say) -> None:
     remove_folder(state)
 
 
-def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:
-    """The tiny backbone's neutral examples, and a tokenizer made from them and from the suite's texts."""
-    from gi_bench.baselines.training.tiny import pretraining
+def _schooling(suite: PhantomSuite, seed: int) -> tuple[Examples, Any]:
+    """The lessons, and a tokenizer made from them and from the words of the suites to come."""
+    from gi_bench.baselines.training.tiny import lessons
+    from gi_bench.harness.suites.phantom.language import vocabulary
 
-    texts = [text for row in suite.questions for text in (row.question, row.answer, row.explanation) if text] + [
-        phrase.phrase for phrase in suite.phrases
-    ]
-    examples = pretraining.neutral_examples(suite)
-    neutral = [
+    examples = lessons.lessons(suite)
+    lessons.word_lists(vocabulary(), suite.image_ids, WORD_LISTS, seed, examples)
+    texts = [
         text
         for images in examples.by_task.values()
         for rows in images.values()
@@ -113,10 +124,7 @@ def _schooling(suite: Any, seed: int) -> tuple[Examples, Any]:
         for text in row
         if "<loc" not in text
     ]
-    tokenizer = architecture.build_tokenizer(texts + neutral)
-    order = np.random.default_rng(seed).permutation(len(texts))[:GAP_TEXTS]
-    pretraining.gap_examples([texts[i] for i in order], suite.image_ids, seed, examples)
-    return examples, tokenizer
+    return examples, architecture.build_tokenizer(texts)
 
 
 def save_backbone(network: Any, tokenizer: Any, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,20 +17,51 @@ from gi_bench.harness.suites.phantom.shapes import region_masks
 from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 _ROWS_BY_COMPLEXITY = ((1, 4), (2, 3), (3, 3))
+# Share of the classes among the atomic questions of the real rows, of images where they can be asked at all.
+_SHARES = {
+    "text_presence": 0.078,
+    "box_artifact_presence": 0.073,
+    "polyp_removal_status": 0.073,
+    "procedure_type": 0.073,
+    "instrument_count": 0.070,
+    "finding_count": 0.067,
+    "polyp_type": 0.062,
+    "polyp_size": 0.061,
+    "instrument_location": 0.060,
+    "abnormality_location": 0.060,
+    "polyp_count": 0.060,
+    "abnormality_color": 0.085,
+    "instrument_presence": 0.058,
+    "abnormality_presence": 0.058,
+    "landmark_presence": 0.040,
+    "landmark_location": 0.039,
+    "landmark_color": 0.012,
+}
+# In the real rows this one is asked alone only, of images without any finding.
+_ALONE = {"finding_presence": 0.20}
 ROWS_PER_IMAGE = sum(count for _, count in _ROWS_BY_COMPLEXITY)
 
 
-def _classes(facts: Facts) -> list[str]:
-    """Question classes that can be asked about a scene, as the real dataset asks them."""
-    scene = facts.scene
+def _classes(facts: Facts, complexity: int) -> dict[str, float]:
+    """Question classes that can be asked about a scene, as the real dataset asks them, with how often."""
+    scene = facts.seen
+    found = _SHARES if complexity > 1 or not scene.is_normal else {**_SHARES, **_ALONE}
     excluded = set()
-    if not scene.is_normal:
-        excluded.add("finding_presence")
     if scene.landmark is None:
         excluded.add("landmark_color")
     if scene.abnormality == "none":
         excluded.add("abnormality_color")
-    return [slug for slug in QUESTION_CLASSES if slug not in excluded]
+    return {slug: share for slug, share in found.items() if slug not in excluded}
+
+
+def _drawn(pool: Mapping[str, float], count: int, draw: Draw) -> list[str]:
+    """Different classes, by share."""
+    left, chosen = dict(pool), []
+    for _ in range(count):
+        slug = draw.weighted(tuple(left.items()))
+        del left[slug]
+        chosen.append(slug)
+    return chosen
 
 
 def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Draw) -> Question:
@@ -44,7 +76,7 @@ def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Dra
         question_class=tuple(slugs),
         complexity=len(slugs),
         original=tuple(AtomicPair(QUESTION_CLASSES[slug].atomic_question, facts.atomic(slug)) for slug in slugs),
-        explanation=language.explanation(single, answer, facts) if single else None,
+        explanation=language.explanation(single, facts, draw) if single else None,
         is_negative=(finding is not None and facts.atomic(slugs[0]) in ABSENT_ANSWERS - {"no"})
         or (
             single in {"text_presence", "box_artifact_presence", "finding_presence"} and facts.atomic(slugs[0]) == "no"
@@ -63,12 +95,11 @@ def make_questions(scenes: Mapping[str, Scene]) -> tuple[Question, ...]:
     rows: list[Question] = []
     for img_id, scene in scenes.items():
         facts, draw = Facts(scene), Draw(f"{scene.key} questions")
-        pool = _classes(facts)
         asked: set[frozenset[str]] = set()
         for complexity, count in _ROWS_BY_COMPLEXITY:
-            made = 0
+            pool, made = _classes(facts, complexity), 0
             while made < count:
-                slugs = draw.sample(pool, complexity)
+                slugs = _drawn(pool, complexity, draw)
                 if frozenset(slugs) in asked:
                     continue
                 asked.add(frozenset(slugs))
@@ -90,14 +121,12 @@ def make_phrases(scenes: Mapping[str, Scene]) -> tuple[Phrase, ...]:
             if label not in facts.cells:
                 continue
             region = Region.from_mask(label, mask)
-            for text in language.referring_phrases(label, facts):
+            for text in language.referring_phrases(label, facts, draw):
                 rows.append(Phrase(len(rows), img_id, text, label, region))
-        absent = [label for label in language.ABSENT_PHRASES if label not in facts.cells]
-        empty = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=bool)
-        for label in draw.sample(absent, 2):
-            text = draw.pick(language.ABSENT_PHRASES[label])
-            region = Region.from_mask(label, empty)
-            rows.append(Phrase(len(rows), img_id, text, label, region, is_negative=True))
+        empty = Region.from_mask("", np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=bool))
+        for label in language.absent_labels(scene, frozenset(facts.cells), 2, draw):
+            text = language.absent_phrase(label, draw)
+            rows.append(Phrase(len(rows), img_id, text, label, replace(empty, label=label), is_negative=True))
     return tuple(rows)
 
 

@@ -15,7 +15,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.suites.phantom.scene import FIELD_RADIUS, Instrument, Landmark, Patch, Polyp, Scene
+from gi_bench.harness.suites.phantom.scene import (
+    FIELD_RADIUS,
+    Distractor,
+    Instrument,
+    Landmark,
+    Patch,
+    Polyp,
+    Scene,
+)
 
 Plane = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -90,7 +98,7 @@ def patch_relative(patch: Patch, x: Plane, y: Plane) -> Plane:
 def landmark_relative(landmark: Landmark, x: Plane, y: Plane) -> Plane:
     """Relative distance of a landmark; below 1 is inside."""
     r, c, s, _ = polar(x, y, landmark.x, landmark.y, 0.0, 1.0)
-    amount = 0.22 if landmark.kind == "z-line" else 0.10
+    amount = {"z-line": 0.22, "cecum": 0.10, "pylorus": 0.05, "ileum": 0.24}[landmark.kind]
     return np.asarray(r / (landmark.radius * uneven(c, s, landmark.waves, amount)))
 
 
@@ -104,13 +112,21 @@ class ToolShape:
 
 
 def instrument_shape(tool: Instrument, x: Plane, y: Plane) -> ToolShape:
-    """Shape of an instrument: a shaft, and for forceps two jaws, for a snare a wire loop at the tip."""
+    """Shape of an instrument: a shaft, and for forceps two jaws, for a snare a wire loop at the tip.
+
+    A metal clip is two prongs that meet at its first point.
+    """
     dx, dy = tool.x1 - tool.x0, tool.y1 - tool.y0
     length = math.sqrt(dx * dx + dy * dy)
     dx, dy = dx / length, dy / length
     along = (x - tool.x0) * dx + (y - tool.y0) * dy
     across = -(x - tool.x0) * dy + (y - tool.y0) * dx
     shaft = (along > 0) & (along < length) & (np.abs(across) < tool.width)
+    if tool.kind == "metal clip":
+        spread = 0.45 * tool.width + 0.22 * along
+        prongs = (along > 0) & (along < length) & (np.abs(np.abs(across) - spread) < 0.011)
+        hinge = along * along + across * across < (1.1 * tool.width) ** 2
+        return ToolShape(prongs | hinge, across / tool.width, prongs)
     tip = np.zeros_like(shaft)
     ahead = along - length
     if tool.kind == "tube":
@@ -126,6 +142,13 @@ def instrument_shape(tool: Instrument, x: Plane, y: Plane) -> ToolShape:
     return ToolShape(shaft | tip, across / tool.width, tip)
 
 
+def distractor_relative(distractor: Distractor, x: Plane, y: Plane) -> Plane:
+    """Relative distance of a look-alike; below 1 is inside."""
+    r, c, s, _ = polar(x, y, distractor.x, distractor.y, distractor.angle, distractor.stretch)
+    amount = {"bubbles": 0.12, "fold": 0.10, "glare": 0.30, "stool": 0.26, "vessels": 0.25}[distractor.kind]
+    return np.asarray(r / (distractor.radius * uneven(c, s, distractor.waves, amount)))
+
+
 def field_mask(x: Plane, y: Plane) -> Mask:
     """The visible field: a disc cut off by the image's edges."""
     return np.asarray((x - 0.5) ** 2 + (y - 0.5) ** 2 < FIELD_RADIUS**2)
@@ -139,7 +162,8 @@ def box_mask(x: Plane, y: Plane) -> Mask:
 def region_masks(scene: Scene, size: int) -> dict[str, Mask]:
     """Exact visible masks by label, each of shape (size, size); labels of absent things are missing.
 
-    Labels: ``polyp``, ``ulcerative colitis``, ``oesophagitis``, ``z-line``, ``cecum``, ``instrument``.
+    Labels: ``polyp``, ``ulcerative colitis``, ``oesophagitis``, ``z-line``, ``pylorus``, ``cecum``,
+    ``ileum``, ``instrument``.
     """
     x, y = axes(size)
     visible = field_mask(x, y)

@@ -23,6 +23,8 @@ SPLIT_SIZES = {"train": 3600, "validation": 160, "test": 320}
 # The first scenes of train, for trainings that take a minute or two: studies repeat many of them.
 SMALL = "train-small"
 SMALL_SIZE = 600
+# Scenes of none of the splits, for the schooling of a backbone before it meets the suite; not a suite by name.
+SCHOOL = "school"
 _NOTE = (
     "phantom is a rendered suite that shows that everything works; "
     "its scores say nothing about real endoscopy and are not comparable with the challenge's"
@@ -30,7 +32,7 @@ _NOTE = (
 
 
 class PhantomSuite(Suite):
-    """One split of the phantom scenes; scenes, rows and images are made when they are asked for."""
+    """One split of the phantom scenes, or :data:`SCHOOL`; scenes, rows and images are made when asked for."""
 
     is_embedded = True
 
@@ -40,13 +42,13 @@ class PhantomSuite(Suite):
         self.note = _NOTE
         self.spec = _spec(split)
         self.train_suite, self.mask_suite = self.spec.train_suite, self.spec.mask_suite
-        self._count = SPLIT_SIZES[split] if image_count is None else image_count
+        self._count = self.spec.images or 0 if image_count is None else image_count
         self._load = lru_cache(maxsize=512)(self._render)
         self._digests: dict[str, str] = {}
         self._own: dict[str, Any] = {}
         # Every first part of a split has its pictures; rows and fingerprint are known of some parts only.
-        self._pictures = pins.pins_of(f"phantom/{split}") if self._count <= SPLIT_SIZES[split] else None
-        whole = {SPLIT_SIZES[split]: split} | ({SMALL_SIZE: SMALL} if split == "train" else {})
+        self._pictures = pins.pins_of(f"phantom/{split}") if self._count <= SPLIT_SIZES.get(split, 0) else None
+        whole = {SPLIT_SIZES.get(split): split} | ({SMALL_SIZE: SMALL} if split == "train" else {})
         self._pins = pins.pins_of(f"phantom/{whole[self._count]}") if self._count in whole else None
 
     def image_id(self, number: int) -> str:
@@ -147,7 +149,7 @@ class PhantomSuite(Suite):
 
 
 def _spec(split: str) -> SuiteSpec:
-    images = {**SPLIT_SIZES, SMALL: SMALL_SIZE}[split]
+    images = {**SPLIT_SIZES, SMALL: SMALL_SIZE, SCHOOL: SPLIT_SIZES["train"]}[split]
     return SuiteSpec(
         family="phantom",
         split=split,

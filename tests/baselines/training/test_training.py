@@ -16,17 +16,9 @@ from gi_bench.baselines.registration import HERE, definitions
 from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
 from gi_bench.baselines.training.rows import Examples, check_examples, task_examples
 from gi_bench.baselines.training.settings import Running
-from gi_bench.baselines.training.tiny.pretraining import (
-    caption,
-    dense_labels,
-    draw_batches,
-    neutral_examples,
-    shapes_of,
-)
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.model import Ask, BuildContext
 from gi_bench.harness.registry import model_entry
-from gi_bench.harness.suites.phantom.facts import Facts
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.locked import held_elsewhere
 
@@ -65,30 +57,6 @@ def test_a_suite_without_rows_for_a_task_is_told(suite: PhantomSuite) -> None:
 
     with pytest.raises(GiBenchError, match="no training rows for the task ground"):
         task_examples(Bare("validation", 3), ["answer", "ground"])
-
-
-def test_the_backbone_s_schooling_uses_no_medical_word_for_what_it_sees(suite: PhantomSuite) -> None:
-    words = ("polyp", "colitis", "oesophagitis", "z-line", "cecum", "forceps", "snare", "colonoscopy", "lesion")
-    examples = neutral_examples(suite)
-    for images in examples.by_task.values():
-        for rows in images.values():
-            for prompt, target in rows:
-                assert not any(word in (prompt + target).lower() for word in words)
-    facts = Facts(next(suite.scene(i) for i in suite.image_ids if suite.scene(i).polyps))
-    assert "bump" in caption(facts)
-    assert shapes_of(facts)["polyp"] == "bump"
-    assert dense_labels(facts.scene, 6).max() > 0
-
-
-def test_schooling_s_batches_repeat(suite: PhantomSuite) -> None:
-    examples = neutral_examples(suite)
-    batches = draw_batches(examples, 5, 1)
-    assert batches == draw_batches(examples, 5, 1) != draw_batches(examples, 5, 2)
-    for batch in batches:
-        assert len({row.img_id for row in batch}) == 16
-        counts = [sum(row.task == task for row in batch) for task in ("caption", "query", "detect")]
-        assert counts[:2] == [16, 32]
-        assert counts[2] <= 16
 
 
 def test_a_trained_adapter_runs_and_repeats(suite: PhantomSuite, tmp_path: Path) -> None:
@@ -163,8 +131,8 @@ def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, mon
     from gi_bench.baselines.training.tiny import schooling
 
     monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
-    monkeypatch.setattr(schooling, "VISION_STEPS", 3)
-    monkeypatch.setattr(schooling, "GAP_TEXTS", 50)
+    monkeypatch.setattr(schooling, "SIGHT_STEPS", 3)
+    monkeypatch.setattr(schooling, "WORD_LISTS", 50)
     monkeypatch.setattr(schooling, "BACKBONE_STEPS", 3)
     schooling.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
     made = load_backbone(tmp_path / "made")
