@@ -1,4 +1,4 @@
-"""How often a study's intervals hold the truth, and how often its verdicts are wrong, on simulated trainings.
+"""How often a study's intervals hold the truth, and its verdicts are wrong or miss an effect, on simulated trainings.
 
     python -m tests.benchmarks.studies [--trials 1000]
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gi_bench.harness.analysis.study import Contrast, Finding
+from gi_bench.harness.analysis.study import Contrast, Finding, smallest_effect
 from gi_bench.harness.analysis.study.columns import least_variance
 from gi_bench.harness.analysis.study.deciding import decided
 from gi_bench.harness.schema import MetricInfo
@@ -117,9 +117,32 @@ def wrong_verdicts(
     missed = 0
     for trial in range(trials):
         made = [_finding(one, random, design, truth, trial, resamples) for one in asked]
-        found = decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
-        missed += any(one.verdict == wrong for one in found)
+        verdicts = decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds)
+        missed += any(one.verdict == wrong for one in verdicts)
     return missed / trials
+
+
+def smallest(design: Design, *, p: float = 0.05, margin: float = 0.0) -> float:
+    """What a study of a design finds with 80 %, by its true variances, as its test adds them up."""
+    together = design.together_sd**2 / design.seeds / design.images
+    by_seed = design.seed_sd**2 / design.seeds + together
+    by_image = IMAGES_SD**2 / design.images + together
+    return smallest_effect(by_seed, by_image, seeds=design.seeds, images=design.images, p=p, margin=margin)
+
+
+def found(
+    design: Design, expect: str, truth: float, trials: int, *, contrasts: int = 1, margin: float = 0.01
+) -> tuple[float, float]:
+    """Share of contrasts that are supported, and the mean of the smallest effect that each says it finds."""
+    random = np.random.default_rng([8, design.seeds, design.images])
+    asked = [Contrast("made", "a", "b", expect, margin) for _ in range(contrasts)]  # type: ignore[arg-type]
+    supported, stated = [], []
+    for trial in range(trials):
+        made = [_finding(one, random, design, truth, trial, 100) for one in asked]
+        for one in decided(made, {"made": INFO}, {"a": design.seeds, "b": design.seeds}, design.seeds):
+            supported.append(one.verdict == "supported")
+            stated.append(float("nan") if one.power is None else one.power.smallest)
+    return float(np.mean(supported)), float(np.mean(stated))
 
 
 def _finding(
@@ -140,6 +163,10 @@ def designs() -> Iterator[tuple[str, Design]]:
 
 
 RATES = ((0.01, 0.01), (0.01, 0.05), (0.003, 0.003), (0.1, 0.2))
+POWER = (
+    Design(3, 40, 0.02), Design(3, 300, 0.005), Design(3, 300, 0.02), Design(3, 300, 0.05), Design(3, 300, 0.0, 0.2),
+    Design(5, 300, 0.02), Design(10, 60, 0.05),
+)  # fmt: skip
 WRONG = (("greater", 0.01, "not supported"), ("greater", 0.0, "supported"), ("no less", 0.0, "not supported"),
          ("no less", -0.01, "supported"))  # fmt: skip
 
@@ -156,12 +183,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     print("coverage of 95 % intervals of a difference of rates (4 rows an image, correlation .2)")
     for (first, second), seeds, images in itertools.product(RATES, (3, 5), (20, 40, 200)):
-        found = rate_coverage(Design(seeds, images), first, second, trials)
-        print(f"{seeds} seeds, {images:3} images, rates {first:g} and {second:g}: {found:.3f}", flush=True)
+        held = rate_coverage(Design(seeds, images), first, second, trials)
+        print(f"{seeds} seeds, {images:3} images, rates {first:g} and {second:g}: {held:.3f}", flush=True)
     print("studies of four contrasts with a wrong verdict (3 seeds, margin .01)")
     for (expect, truth, wrong), sd, images in itertools.product(WRONG, (0.0, 0.005, 0.02), (40, 1000)):
-        found = wrong_verdicts(Design(3, images, sd, 0.05), expect, truth, wrong, trials // 4)
-        print(f"{images} images, seeds {sd:g}, {expect}, truth {truth:g}, {wrong}: {found:.3f}", flush=True)
+        share = wrong_verdicts(Design(3, images, sd, 0.05), expect, truth, wrong, trials // 4)
+        print(f"{images} images, seeds {sd:g}, {expect}, truth {truth:g}, {wrong}: {share:.3f}", flush=True)
+    print("the smallest effect that is found with 80 %: true, stated on average, and share of each that is found")
+    for design in POWER:
+        true = smallest(design)
+        share, stated = found(design, "greater", true, trials)
+        again, _ = found(design, "greater", stated, trials)
+        told = f"{design.seeds} seeds, {design.images:3} images, seeds {design.seed_sd:g}"
+        print(
+            f"{told}, with images {design.together_sd:g}: {true:.4f}, {stated:.4f}, {share:.3f}, {again:.3f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -97,24 +97,22 @@ def _ratios(freedom: int, levels: int) -> Floats:
 
 
 def variances(effect: SeedEffect) -> tuple[float, float]:
-    """Variances of a mean over seeds and over images, as its test has them.
+    """Variances of a mean over seeds and over images, as its test has them, set right for what power asks of them.
 
-    That over seeds is set right for what power asks of it: the standard deviation of a few values is too small on
-    average (by .886 for three, Gurland and Tripathi 1971), and so would be the effect that is said to be found.
+    A standard error of few degrees of freedom is too small on average (by .886 for 2, Gurland and Tripathi 1971), and
+    so would be the effect that is said to be found.
 
     Raises:
         ValueError: the effect has no standard error.
     """
-    if effect.error is None:
+    if effect.error is None or effect.freedom is None:
         raise ValueError("an effect without a standard error")
     from scipy.special import gammaln
 
-    count = len(effect.by_seed)
-    if count < 2:
-        return 0.0, effect.error**2
-    seeds = float(np.var(effect.by_seed, ddof=1)) / count
-    bias = float(np.sqrt(2 / (count - 1)) * np.exp(gammaln(count / 2) - gammaln((count - 1) / 2)))
-    return seeds / bias**2, max(0.0, effect.error**2 - seeds)
+    count, freedom = len(effect.by_seed), min(max(effect.freedom, 1.0), MOST_FREEDOM)
+    bias = (2 / freedom) * float(np.exp(2 * (gammaln((freedom + 1) / 2) - gammaln(freedom / 2))))
+    seeds = float(np.var(effect.by_seed, ddof=1)) / count if count > 1 else 0.0
+    return seeds / bias, max(0.0, effect.error**2 - seeds) / bias
 
 
 def thresholds(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
