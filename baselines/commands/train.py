@@ -61,6 +61,13 @@ Threads = Annotated[
 ]
 Recompute = Annotated[bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, keep few.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode pictures.")]
+Gradients = Annotated[
+    bool | None,
+    typer.Option(
+        "--gradients/--no-gradients",
+        help="Log norms and cosines of the tasks' gradients (default: with the tiny backbone; others pay much for it).",
+    ),
+]
 Features = Annotated[
     Path | None, typer.Option("--features", help="Folder for features encoded once; frozen vision towers only.")
 ]
@@ -103,6 +110,7 @@ def train(
     threads: Threads = None,
     recompute: Recompute = False,
     workers: Workers = 0,
+    gradients: Gradients = None,
     features: Features = None,
     negatives: Negatives = None,
     explanations: Explanations = None,
@@ -130,7 +138,9 @@ def train(
     folder = _folder(output, variant, name)
     check_place(folder)
     board = log_dir / f"{folder.name}-seed{seed}"
-    running = Running(device, dtype, accumulate, recompute, workers, log_to, board, command=_typed())
+    running = Running(
+        device, dtype, accumulate, recompute, workers, log_to, board, command=_typed(), gradients=gradients
+    )
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
     tell = say if is_main_process() else _silent
     from gi_bench.baselines.florence2.backbone import load_backbone

@@ -59,6 +59,8 @@ class AdapterDefaults:
     style: TargetStyle
 
 
+# Side of the square in which a tiny backbone sees pictures, at most.
+TINY_PIXELS = 128
 TINY_DEFAULTS = AdapterDefaults(
     epochs=2,
     mixture=Mixture(rows=64, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
@@ -145,6 +147,8 @@ def train_adapter(
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
     defaults = _chosen(defaults_for(backbone.pictures.width), choices)
+    tiny = backbone.pictures.width <= TINY_PIXELS
+    running = replace(running, gradients=tiny if running.gradients is None else running.gradients)
     examples = _examples(variant, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
@@ -179,7 +183,7 @@ def train_adapter(
 
 def defaults_for(pixels: int) -> AdapterDefaults:
     """The defaults of a backbone by the side of the square in which it sees pictures."""
-    return TINY_DEFAULTS if pixels <= 128 else BASE_DEFAULTS
+    return TINY_DEFAULTS if pixels <= TINY_PIXELS else BASE_DEFAULTS
 
 
 def clean_beside(folder: Path) -> None:

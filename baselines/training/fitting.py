@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.training import settings as settings_module
 from gi_bench.baselines.training.features import Feed
+from gi_bench.baselines.training.gradients import GradientProbe, nested
 from gi_bench.baselines.training.mixture import Batch, share
 from gi_bench.baselines.training.settings import Running, TrainingSettings, rate_factor
 from gi_bench.baselines.training.states import last_state, read_weights
@@ -29,7 +30,8 @@ class Trained:
     """What a training left besides the weights.
 
     Attributes:
-        history: a row every :data:`REPORT_EVERY` steps: step, loss, losses by task, learning rate, gradient norm.
+        history: a row every :data:`REPORT_EVERY` steps: step, loss, losses by task, learning rate, gradient norm, and
+            how the tasks' gradients agree where that is measured; then the first row is of step 0 and holds that alone.
         seconds: of this process; less than the whole where it was resumed.
     """
 
@@ -97,7 +99,11 @@ def train(
     tasks = sorted({row.task for batch in course.batches for row in batch})
     rows = BatchSet(shared, tokenizer, feed, tasks, course.settings.loss_weights)
     callbacks = _callbacks(running, arguments, start, report)
-    trainer = _trainer(_grouped(network, running), arguments, rows, course, tasks, callbacks)
+    probe = None
+    if running.gradients:
+        seed, recompute = course.settings.seed, running.recompute
+        probe = GradientProbe(rows.parts, tokenizer, feed, seed, recompute=recompute)
+    trainer = _trainer(_grouped(network, running), arguments, rows, course, tasks, callbacks, probe)
     try:
         trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     except GiBenchError as error:
@@ -108,7 +114,13 @@ def train(
 
 
 def _trainer(
-    network: Any, arguments: TrainingArguments, rows: Any, course: Course, tasks: Sequence[str], callbacks: list[Any]
+    network: Any,
+    arguments: TrainingArguments,
+    rows: Any,
+    course: Course,
+    tasks: Sequence[str],
+    callbacks: list[Any],
+    gradients: GradientProbe | None,
 ) -> Any:
     """The Trainer of a grouped network, with AdamW and the schedule of the settings."""
     import torch
@@ -127,6 +139,7 @@ def _trainer(
         factor=lambda step: rate_factor(step, arguments.max_steps, settings),
         training=course.bound,
         tasks=list(tasks),
+        gradients=gradients,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
@@ -220,19 +233,22 @@ def _callbacks(
 
 
 def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the Trainer's log that hold a loss."""
-    return [
-        {
-            "step": row["step"],
-            "loss": row["loss"],
-            "by_task": {name[5:]: value for name, value in row.items() if name.startswith("loss/")},
-            "learning_rate": row["learning_rate"],
-            # Not finite where loss scaling skipped the step.
-            "grad_norm": row["grad_norm"] if math.isfinite(row.get("grad_norm", math.nan)) else None,
-        }
-        for row in log
-        if "loss" in row
-    ]
+    """Rows of the Trainer's log that hold a loss or gradients."""
+    rows = [{"step": row["step"], **_losses(row), **nested(row)} for row in log]
+    return [row for row in rows if len(row) > 1]
+
+
+def _losses(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row of the Trainer's log says of the loss; nothing where it holds none."""
+    if "loss" not in row:
+        return {}
+    return {
+        "loss": row["loss"],
+        "by_task": {name[5:]: value for name, value in row.items() if name.startswith("loss/")},
+        "learning_rate": row["learning_rate"],
+        # Not finite where loss scaling skipped the step.
+        "grad_norm": row["grad_norm"] if math.isfinite(row.get("grad_norm", math.nan)) else None,
+    }
 
 
 def of_worker(error: GiBenchError) -> GiBenchError:

@@ -16,10 +16,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.modeling_outputs import BaseModelOutput
 
 from gi_bench.baselines.training.features import Feed
+from gi_bench.baselines.training.gradients import GradientProbe
 from gi_bench.baselines.training.mixture import Batch
 from gi_bench.baselines.training.states import read_weights, seal, write_weights
 from gi_bench.harness.errors import GiBenchError, RunError
@@ -196,6 +197,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
         factor: Callable[[int], float],
         training: str,
         tasks: Sequence[str],
+        gradients: GradientProbe | None = None,
         **arguments: Any,
     ) -> None:
         """Make a trainer.
@@ -205,11 +207,15 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
             factor: what the learning rate is multiplied by, from the number of steps done.
             training: digest that states are bound to.
             tasks: names behind the codes of the batches.
+            gradients: measured wherever losses are logged, and before the first step.
             arguments: those of ``Trainer``.
         """
         super().__init__(data_collator=only, **arguments)
         self._optimiser, self._factor, self._training, self._tasks = optimiser, factor, training, tasks
         self._by_task = torch.zeros(len(tasks), 2, dtype=torch.float64)
+        self._probe = gradients
+        if gradients is not None:
+            self.add_callback(_FirstGradients(self))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
@@ -258,14 +264,21 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with the mean loss of each task's rows since the last time."""
+        """Log, with the mean loss of each task's rows since the last time, and how their gradients agree now."""
         if "loss" in logs:
             sums = self.accelerator.reduce(self._by_task.to(self.args.device), reduction="sum").cpu()
             for task, (total, count) in zip(self._tasks, sums.tolist(), strict=True):
                 if count:
                     logs[f"loss/{task}"] = total / count
             self._by_task.zero_()
+            logs |= self.gradients()
         super().log(logs, start_time)
+
+    def gradients(self) -> dict[str, float]:
+        """Norms and cosines of the tasks' gradients; measured by the process that logs alone, the others wait."""
+        if self._probe is None or not self.is_world_process_zero():
+            return {}
+        return self._probe.measure(self.model)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Trainable weights only; the backbone does not change."""
@@ -294,6 +307,17 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
                 where=self.args.output_dir,
                 do="make room, then give the same command again: it goes on from the last state",
             ) from error
+
+
+class _FirstGradients(TrainerCallback):  # type: ignore[misc]
+    """Logs the gradients before the first step; a resumed training has them in its log."""
+
+    def __init__(self, trainer: GroupedTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0 and (found := self._trainer.gradients()):
+            self._trainer.log(found)
 
 
 def is_write_failure(error: BaseException) -> bool:

@@ -56,6 +56,9 @@ class Running:
         log_dir: folder of TensorBoard's files.
         save_every: steps between two states, a multiple of :data:`REPORT_EVERY`.
         command: what the user typed, for the card.
+        gradients: whether norms and cosines of the tasks' gradients are measured on fixed rows wherever losses are
+            logged; it changes no weight. None leaves it to the training: adapters of the tiny backbone, where it is
+            cheap, and nothing else.
     """
 
     device: str = "auto"
@@ -67,6 +70,7 @@ class Running:
     log_dir: Path | None = None
     save_every: int = 2 * REPORT_EVERY
     command: str = ""
+    gradients: bool | None = None
 
     def resolved_device(self) -> str:
         """``cpu`` or ``cuda``.
