@@ -13,6 +13,8 @@ from gi_bench.baselines.florence2.search import Rules, confidences, search, toke
 if TYPE_CHECKING:
     import torch
 
+    from gi_bench.baselines.florence2.grammar import RegionGrammar
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -78,6 +80,7 @@ def generate(
     max_new_tokens: int,
     beams: int = 1,
     checkpoint_rules: CheckpointRules = CheckpointRules(),  # noqa: B008 -- frozen
+    grammar: RegionGrammar | None = None,
 ) -> list[Generated]:
     """Generate one reply a prompt, without sampling.
 
@@ -87,6 +90,7 @@ def generate(
         max_new_tokens: longest reply.
         beams: 1 for greedy search.
         checkpoint_rules: what the checkpoint decides of the search.
+        grammar: what every reply has to be; None for any text.
     """
     import torch
 
@@ -96,6 +100,7 @@ def generate(
         limit=min(max_new_tokens, room),
         start=network.config.text_config.decoder_start_token_id,
         end=tokenizer.eos_token_id,
+        grammar=grammar,
         **checkpoint_rules.of_search(),
     )
     decoder = StepDecoder(network)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.florence2 import decoding, locations, prompts, vision
 from gi_bench.baselines.florence2.backbone import Backbone
+from gi_bench.baselines.florence2.grammar import RegionGrammar
 from gi_bench.harness.model import Answer, Ask, GroundAsk, Grounding
 from gi_bench.harness.schema import TASKS, Region, Task
 
@@ -67,7 +68,13 @@ class Florence2Model:
                 found.extend(vision.encode_pixels(self._network, self._backbone.pixels(images[start : start + size])))
         return found
 
-    def _generate(self, features: Sequence[torch.Tensor], asked: Sequence[str], limit: int) -> list[decoding.Generated]:
+    def _generate(
+        self,
+        features: Sequence[torch.Tensor],
+        asked: Sequence[str],
+        limit: int,
+        grammar: RegionGrammar | None = None,
+    ) -> list[decoding.Generated]:
         import torch
 
         return decoding.generate(
@@ -78,6 +85,7 @@ class Florence2Model:
             max_new_tokens=limit,
             beams=self._decoding.beams,
             checkpoint_rules=self._backbone.rules,
+            grammar=grammar,
         )
 
     def answer(self, features: Sequence[torch.Tensor], asks: Sequence[Ask]) -> list[Answer]:
@@ -88,9 +96,22 @@ class Florence2Model:
 
     def ground(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
         """Regions from location tokens; a reply without locations shows nothing, and its state says what it is."""
+        return self._ground(features, asks, None)
+
+    def ground_forced(self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk]) -> list[Grounding]:
+        """Regions of a decoder that can write nothing else: at least one polygon for every phrase.
+
+        Raises:
+            CheckpointError: the tokenizer lacks tokens of regions.
+        """
+        return self._ground(features, asks, RegionGrammar.of(self._backbone.tokenizer))
+
+    def _ground(
+        self, features: Sequence[torch.Tensor], asks: Sequence[GroundAsk], grammar: RegionGrammar | None
+    ) -> list[Grounding]:
         microsoft = self._decoding.microsoft_prompts
         asked = [prompts.ground_prompt(ask.phrase, microsoft=microsoft) for ask in asks]
-        replies = self._generate(features, asked, self._decoding.ground_tokens)
+        replies = self._generate(features, asked, self._decoding.ground_tokens, grammar)
         found = []
         for ask, prompt, reply in zip(asks, asked, replies, strict=True):
             mask, warnings = locations.decode_mask(reply.text, ask.width, ask.height)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from gi_bench.baselines.florence2.decoder import Cache, Memory, StepDecoder
+    from gi_bench.baselines.florence2.grammar import RegionGrammar
 
 TOP_K = 5
 MEASURED = 4  # numbers kept of every step
@@ -35,6 +36,7 @@ class Rules:
         forced_first, forced_last: tokens forced at the first and at the last possible step, None for neither.
         no_repeat: n-grams of this length never occur twice; 0 allows them.
         length_penalty: exponent of the length.
+        grammar: what the reply has to be; None for any text. Log-probabilities stay those of the free network.
     """
 
     beams: int
@@ -45,6 +47,7 @@ class Rules:
     forced_last: int | None = None
     no_repeat: int = 0
     length_penalty: float = 1.0
+    grammar: RegionGrammar | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,10 @@ def _candidates(logits: torch.Tensor, live: _Live, rules: Rules, length: int) ->
         allowed[..., 0] = 0.0
         values, tokens = allowed, torch.full_like(allowed, forced, dtype=torch.int64)
     else:
-        banned = _ban_repeats(logits, live.tokens, rules.no_repeat)
-        picked = top if banned is None else banned.topk(wanted, dim=-1)
+        usable = _ban_repeats(logits, live.tokens, rules.no_repeat)
+        if rules.grammar is not None:
+            usable = rules.grammar.hold(logits if usable is None else usable, live.tokens)
+        picked = top if usable is None else usable.topk(wanted, dim=-1)
         values, tokens = picked.values[..., :wanted] - total, picked.indices[..., :wanted]
     summed = (values + live.scores[:, :, None]).reshape(count, -1)
     best = summed.topk(wanted, dim=1)
