@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 
+from gi_bench.baselines.studies.definitions import arm
 from gi_bench.baselines.studies.workshop import Job, Workshop
 from gi_bench.harness.schema import ArmMade, GradientPair, Seeing
 
@@ -48,4 +49,26 @@ def outcome(workshop: Workshop, jobs: Sequence[Job]) -> Outcome:
                 # Time is told while a study is made and kept in the cards; here it would make no two files equal.
                 seconds=0.0,
             )
-    return Outcome(made)
+    return Outcome(made, _seeing(workshop, jobs), _gradients(workshop, jobs))
+
+
+def _seeing(workshop: Workshop, jobs: Sequence[Job]) -> tuple[Seeing, ...]:
+    if not workshop.settings.seeing:
+        return ()
+    bare = workshop.eyes.seen(workshop.backbone_place)
+    rows = list(bare.rows("", None)) if bare is not None else []
+    for job in jobs:
+        seen = workshop.eyes.seen(workshop.place(arm(job.arm), job.seed))
+        rows += seen.rows(job.arm, job.seed) if seen is not None else []
+    return tuple(rows)
+
+
+def _gradients(workshop: Workshop, jobs: Sequence[Job]) -> tuple[GradientPair, ...]:
+    from gi_bench.baselines.training.gradients import gradient_summary
+
+    rows = []
+    for job in jobs:
+        adapter = workshop.adapter(job)
+        if adapter is not None and workshop.is_trained(job):
+            rows += [GradientPair(arm=job.arm, seed=job.seed, **asdict(one)) for one in gradient_summary(adapter)]
+    return tuple(rows)

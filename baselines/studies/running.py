@@ -48,6 +48,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _look_at_backbone() -> None:
+    assert _workshop is not None
+    _workshop.look_at_backbone()
+
+
 def _work(job: Job) -> Path:
     assert _workshop is not None
     return _workshop.make(job)
@@ -97,6 +102,7 @@ def make_runs(
     made: dict[Job, Path] = {}
     told = _Progress(left, len(wanted), jobs, say)
     if jobs == 1 or len(wanted) == 1:
+        workshop.look_at_backbone()
         for job in wanted:
             made[job] = folder / workshop.make(job)
             told.done(job)
@@ -145,9 +151,11 @@ def _at_once(wanted: Sequence[Job], settings: Settings, folder: Path, jobs: int)
     """Jobs in processes, as they finish; an error or Ctrl-C ends them all."""
     with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (settings, folder, threads_for(jobs))) as pool:
         waiting = {pool.submit(_work, job): job for job in wanted}
+        backbone = pool.submit(_look_at_backbone)
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
+            backbone.result()
         except BaseException:
             # A pool whose processes have ended fails all that waits, by itself.
             for process in list(pool._processes.values()):

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gi_bench.baselines.registration import backbone_pixels, backbone_source, entry_of
+from gi_bench.baselines.registration import backbone_pixels, backbone_source, definitions, entry_of
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.baselines.studies.first_images import FirstImages, question_limit
 from gi_bench.baselines.studies.masks import MaskRoom, Say
+from gi_bench.baselines.studies.sight import Eyes
 from gi_bench.baselines.studies.settings import Settings, digest_of
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.files import read_json, write_bytes
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 NEGATIVE_RATIO = 0.2
 # The task whose rows are the same in all arms.
 ANCHOR = "answer"
+# The variant that is the backbone alone.
+BARE = "florence2_zero_shot"
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,25 @@ class Workshop:
         if path is None:
             path = self.run(job, self._checkpoint(job), self.folder / "runs" / job.arm).relative_to(self.folder)
             write_bytes(self._done(job), f"{path}\n".encode())
+        one, adapter = arm(job.arm), self.adapter(job)
+        if self.settings.seeing and adapter is not None and self.is_trained(job):
+            self.eyes.look(self.place(one, job.seed), one.variant, adapter, self.folder / path)
         return path
+
+    @cached_property
+    def eyes(self) -> Eyes:
+        """Looks at networks."""
+        return Eyes(self.folder / "seeing", self.settings, lambda: (self.suite, self.train_suite), self._say)
+
+    @property
+    def backbone_place(self) -> str:
+        """Name of what is found of the backbone."""
+        return f"backbone-{digest_of(self._bound)}"
+
+    def look_at_backbone(self) -> None:
+        """Look at the network that no arm has trained yet."""
+        if self.settings.seeing:
+            self.eyes.look(self.backbone_place, definitions()[BARE], None, None)
 
     def run(self, job: Job, adapter: Path | None, output: Path, *, images: int | None = None) -> Path:
         """Run an arm on the suite.
