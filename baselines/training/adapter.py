@@ -153,9 +153,7 @@ def train_adapter(
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
-    unseen = {choices.anchor} - set(variant.train)
-    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
-    count = {task: number for task, number in examples.count().items() if task not in unseen}
+    batches, count = _batches(examples, variant, defaults, choices)
     whole = sum(p.numel() for p in backbone.network.parameters())
     feed, model = _network(variant, backbone, backbone_name, material, examples, choices.seed, running, say)
     say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {count}, {len(batches)} steps")
@@ -271,6 +269,15 @@ def check_place(folder: Path, marks: frozenset[str] = frozenset({CONFIG, CARD}),
         raise GiBenchError(
             f"cannot write there: {error.strerror}", where=folder, do="choose another --output"
         ) from error
+
+
+def _batches(
+    examples: Examples, variant: VariantDefinition, defaults: AdapterDefaults, choices: Choices
+) -> tuple[list[Batch], dict[str, int]]:
+    """The batches, and how many rows there are of each task; an anchor that is not trained on is in neither."""
+    unseen = {choices.anchor} - set(variant.train)
+    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
+    return batches, {task: number for task, number in examples.count().items() if task not in unseen}
 
 
 def _seen(batches: list[Batch]) -> dict[str, Any]:

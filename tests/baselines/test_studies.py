@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_arms_of_a_study_differ_in_one_thing() -> None:
 def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_path: Path) -> None:
     arms = ["multitask_r128_refined", "noise_large", "multitask_r128"]
     said: list[str] = []
-    found = make_runs(arms, [0], SETTINGS, tmp_path, say=said.append)
+    found = make_runs(arms, [0], replace(SETTINGS, seeing=True), tmp_path, say=said.append)
     assert [len(found.runs[name]) for name in arms] == [1] * 3
     cards = [json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms]
     refined, noise, none = (card["extra_rows"].get("masks") for card in cards)
@@ -94,6 +95,11 @@ def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_pat
     assert set(made) == set(arms)
     assert len({one.rows["answer"] for one in made.values()}) == 1
     assert {one.steps for one in made.values()} == {1}
+    assert sum("not looked at" in line for line in said) == 4, "five images teach no probe: said, and left out"
+    assert found.outcome.seeing == ()
+    pairs = {(one.arm, one.first, one.second) for one in found.outcome.gradients}
+    assert {(name, "answer", "ground") for name in arms} < pairs
+    assert len(found.outcome.of(["noise_large"]).gradients) == len(pairs) / 3
 
 
 def test_all_arms_take_the_same_answers_in_the_same_steps(few_images: None, tmp_path: Path) -> None:
@@ -151,13 +157,34 @@ def test_all_arms_take_the_same_answers_in_the_same_steps(few_images: None, tmp_
     assert any(of("multitask_r128_neg", "negative"))
 
 
+def test_what_arms_see_is_kept(few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gi_bench.baselines.seeing.looking import Seen, Sight
+    from gi_bench.baselines.seeing.measures import Measured
+
+    looked: list[object] = []
+
+    def look(self: Sight, model: object, run: object = None) -> Seen:
+        looked.append(run)
+        return Seen(words=Measured(0.5, 0.4, 0.6, 7))
+
+    monkeypatch.setattr(Sight, "look", look)
+    settings = replace(SETTINGS, seeing=True)
+    for count in (3, 3):
+        found = make_runs(["vqa_only_r32"], [0, 1], settings, tmp_path, say=lambda line: None)
+        assert [(one.arm, one.seed, one.value) for one in found.outcome.seeing] == [
+            ("", None, 0.5), ("vqa_only_r32", 0, 0.5), ("vqa_only_r32", 1, 0.5),
+        ]  # fmt: skip
+        assert len(looked) == count, "once each"
+    assert [run is None for run in looked] == [True, False, False], "arms' own answers count"
+
+
 def test_a_weight_multiplies_a_task_s_loss(few_images: None, tmp_path: Path) -> None:
     workshop = Workshop(SETTINGS, tmp_path, lambda line: None)
     cards = {}
     for name in ("multitask_r128", "ground_fourfold"):
         workshop.train(Job(name, 0), tmp_path / name)
         cards[name] = json.loads((tmp_path / name / "card.json").read_text())
-    logs = [json.loads((tmp_path / name / "training.jsonl").read_text().splitlines()[0]) for name in cards]
+    logs = [json.loads((tmp_path / name / "training.jsonl").read_text().splitlines()[-1]) for name in cards]
     assert cards["ground_fourfold"]["training"]["loss_weights"] == {"ground": 4.0}
     assert logs[0]["by_task"] == pytest.approx(logs[1]["by_task"]), "tasks' losses are told as they are"
     assert logs[1]["loss"] > logs[0]["loss"]
