@@ -150,7 +150,7 @@ def _trial(workshop: Workshop, job: Job, scratch: Path, *, train: bool) -> Pace:
     if train:
         adapter = scratch / "adapter"
         one, start = replace(arm(job.arm), masks="suite", explanations="suite"), time.perf_counter()
-        workshop.train(job, adapter, one=one, steps=steps)
+        workshop.train(job, adapter, one=one, trial=steps)
         card = read_json(adapter / "card.json")
         wall = time.perf_counter() - start
         row = _within(card["seconds"], wall) / max(1, sum(card["rows_seen"].values()))

@@ -205,14 +205,14 @@ class Workshop:
             self.train(job, folder)
         return folder
 
-    def train(self, job: Job, folder: Path, *, one: Arm | None = None, steps: int | None = None) -> None:
+    def train(self, job: Job, folder: Path, *, one: Arm | None = None, trial: int | None = None) -> None:
         """Train an arm's adapter.
 
         Args:
             job: arm and seed.
             folder: where the adapter goes.
             one: what is trained, where it is not the job's arm as it is.
-            steps: instead of as many as the settings say.
+            trial: steps of a trial, which measures nothing on the way; None for as many as the settings say.
         """
         from gi_bench.baselines.florence2.backbone import load_backbone
         from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
@@ -230,14 +230,18 @@ class Workshop:
             folder,
             choices=Choices(
                 epochs=settings.epochs,
-                steps=steps or settings.steps,
+                steps=trial or settings.steps,
                 seed=job.seed,
                 rows=settings.answer_rows,
                 loss_weights=one.weights,
                 anchor=ANCHOR,
                 epoch_rows=self.epoch_rows(backbone.pictures.width),
             ),
-            running=Running(device=settings.device, command=f"gi-bench study, arm {one.name}"),
+            running=Running(
+                device=settings.device,
+                command=f"gi-bench study, arm {one.name}",
+                gradients=None if trial is None else False,
+            ),
             say=lambda line: self._say(f"{one.name}, seed {job.seed}: {line}"),
         )
 

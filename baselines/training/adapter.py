@@ -163,8 +163,7 @@ def train_adapter(
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
         "examples": count,
-        **_seen(batches),
-        "extra_rows": dict(material.extra.files) if material.extra is not None else {},
+        **_rows(batches, material.extra),
     }
     state = _state(folder)
     bound = bound_digest(card | {"pictures": asdict(backbone.pictures)}, batches)
@@ -172,8 +171,7 @@ def train_adapter(
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
-            parameters = trainable_count(model)
-            card |= {"trainable_parameters": parameters, "share_of_backbone": round(parameters / whole, 4)}
+            card |= _size(trainable_count(model), whole)
             card |= {"seconds": round(trained.seconds, 1), "command": running.command}
             _save(model, folder, card, batches, trained)
             remove_folder(state)
@@ -280,11 +278,20 @@ def _batches(
     return batches, {task: number for task, number in examples.count().items() if task not in unseen}
 
 
-def _seen(batches: list[Batch]) -> dict[str, Any]:
-    """How many rows of each task the batches hold, over all epochs, and how many images."""
+def _size(trainable: int, backbone: int) -> dict[str, Any]:
+    """Parameters that are trained, and their share of the backbone's."""
+    return {"trainable_parameters": trainable, "share_of_backbone": round(trainable / backbone, 4)}
+
+
+def _rows(batches: list[Batch], extra: ExtraRows | None) -> dict[str, Any]:
+    """Rows of each task that the batches hold, over all epochs, their images, and the files that rows are from."""
     rows = [row for batch in batches for row in batch]
     by_task = Counter(row.task for row in rows)
-    return {"rows_seen": dict(sorted(by_task.items())), "images_seen": len({row.img_id for row in rows})}
+    return {
+        "rows_seen": dict(sorted(by_task.items())),
+        "images_seen": len({row.img_id for row in rows}),
+        "extra_rows": dict(extra.files) if extra is not None else {},
+    }
 
 
 def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:

@@ -34,6 +34,14 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workshop, "_load", load)
 
 
+@pytest.fixture
+def no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring them takes longer than a training of one step."""
+    from gi_bench.baselines.training.gradients import GradientProbe
+
+    monkeypatch.setattr(GradientProbe, "measure", lambda self, network: {})
+
+
 STUDIES = {
     "rank-sweep", "regularisation", "sam", "negatives", "confidence", "interference", "noise", "explanations",
 }  # fmt: skip
@@ -157,7 +165,9 @@ def test_all_arms_take_the_same_answers_in_the_same_steps(few_images: None, tmp_
     assert any(of("multitask_r128_neg", "negative"))
 
 
-def test_what_arms_see_is_kept(few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_arms_see_is_kept(
+    few_images: None, no_gradients: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gi_bench.baselines.seeing.looking import Seen, Sight
     from gi_bench.baselines.seeing.measures import Measured
 
@@ -178,7 +188,7 @@ def test_what_arms_see_is_kept(few_images: None, tmp_path: Path, monkeypatch: py
     assert [run is None for run in looked] == [True, False, False], "arms' own answers count"
 
 
-def test_a_weight_multiplies_a_task_s_loss(few_images: None, tmp_path: Path) -> None:
+def test_a_weight_multiplies_a_task_s_loss(few_images: None, no_gradients: None, tmp_path: Path) -> None:
     workshop = Workshop(SETTINGS, tmp_path, lambda line: None)
     cards = {}
     for name in ("multitask_r128", "ground_fourfold"):
@@ -236,7 +246,9 @@ def test_rare_labels_are_those_below_the_mean() -> None:
     assert isinstance(plain.contrasts[0], Contrast)
 
 
-def test_a_part_of_a_study(few_images: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_of_a_study(
+    few_images: None, no_gradients: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from gi_bench.harness.cli import _main
 
     base = ["study", "explanations", "--seeds", "1", "--steps", "1", "--beams", "1", "--device", "cpu", "--limit", "2",
@@ -270,7 +282,11 @@ def test_a_part_of_a_study(few_images: None, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_study_that_was_interrupted_goes_on(
-    few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few_images: None,
+    no_gradients: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from gi_bench.harness.cli import _main
 
