@@ -89,17 +89,20 @@ def test_groups_with_one_side_are_counted_and_never_compared_with_others() -> No
     assert isinstance(statistics_of(rows, "label"), str)
 
 
-def test_phantom_s_phrases_are_told_by_their_words_and_its_questions_are_not() -> None:
+def test_neither_phantom_s_phrases_nor_its_questions_are_told_by_their_words() -> None:
     found = statistics_of(phrase_rows(TEST.phrases), "label")
     assert not isinstance(found, str)
     whole = next(iter(metric_scores("x", found, Bootstrap(200, 0))))
-    assert whole.value == pytest.approx(0.8946, abs=0.0005)
+    assert whole.value is not None
     assert whole.interval_low is not None
-    assert 0.87 < whole.interval_low < 0.8946
+    assert whole.interval_high is not None
+    assert 0.45 < whole.value < 0.55
+    assert whole.interval_low < 0.5 < whole.interval_high + 0.02
     report = wording_report(TEST)
-    questions = next(one for one in report.told if one.rows == "questions" and one.group == "all")
-    assert questions.auroc is not None
-    assert questions.auroc < 0.6
+    for kind in ("phrases", "questions"):
+        told = next(one for one in report.told if one.rows == kind and one.group == "all")
+        assert told.auroc is not None
+        assert 0.45 < told.auroc < 0.55
     assert report.left_out["questions"] > 0, "nothing abnormal is never asked of an image with a finding"
 
 
@@ -176,8 +179,9 @@ def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
         assert (row.img_id, row.label, row.is_negative, row.region) in own
         assert row.phrase in texts[row.label, not row.is_negative]
     assert len({(row.img_id, row.label, row.phrase) for row in view.phrases}) == len(view.phrases)
-    jagged = Counter(row.phrase for row in view.phrases if row.label == "z-line" and not row.is_negative)
-    assert set(jagged) == {"z-line", "jagged z-line"}
+    shown = Counter(row.phrase for row in view.phrases if row.label == "z-line" and not row.is_negative)
+    assert set(shown) <= texts["z-line", True]
+    assert shown["z-line"] > 10
     assert "swapped" in view.note
     again, left_out = crossed(TEST.phrases)
     assert tuple(again) == tuple(view.phrases)

@@ -157,7 +157,7 @@ def word_lists(words: Sequence[str], img_ids: Sequence[str], count: int, seed: i
 
 # Of each image in a batch so many rows of a task are drawn.
 _ROWS = {"caption": 1, "detail": 1, "detect": 1, "category": 2, "outline": 2, "words": 1}
-_IMAGES = 16
+_IMAGES = 32
 
 
 def draw_batches(examples: Examples, steps: int, seed: int) -> list[Batch]:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 TINY_NAME = "tiny-florence2"
-SIGHT_STEPS = 1200
+SIGHT_STEPS = 800
 SIGHT_RATE = 2e-3
-BACKBONE_STEPS = 3000
-BACKBONE_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
+BACKBONE_STEPS = 2000
+BACKBONE_SETTINGS = TrainingSettings(rate=8e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
 WORD_LISTS = 20_000
 
 _MARKS = frozenset({"config.json", CARD})

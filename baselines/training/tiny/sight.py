@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
-_IMAGES = 32
+_IMAGES = 64
 _FINE = 8
 
 

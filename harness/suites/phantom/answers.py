@@ -6,24 +6,24 @@ dataset merges atomic questions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gi_bench.harness.suites.phantom.facts import ABSENT_ANSWERS, Facts
 from gi_bench.harness.suites.phantom.scene import Draw
-from gi_bench.harness.suites.phantom.templates import NUMBERS, capital, listed, say
+from gi_bench.harness.suites.phantom.templates import NUMBERS, capital, joint, listed, say
 
 SIZES = {"<5mm": "less than 5 mm", "5-10mm": "5 to 10 mm", "11-20mm": "11 to 20 mm", ">20mm": "more than 20 mm"}
 TYPES = {"paris ip": "Ip", "paris is": "Is", "paris iia": "IIa"}
 _SHAPES = {"paris ip": "pedunculated", "paris is": "sessile", "paris iia": "flat"}
 
 _SEEN = "[identified|observed|detected|visible|noted|present|seen]"
-_IN = "[| in the image|| in the frame| in this view]"
+_IN = "[in the image||in the frame|in this view]"
 _WHERE = "[area|region|part] [|of the image|of the frame|]"
 
 
 def _counted(noun: str) -> tuple[str, ...]:
     return (
-        f"{{number}} [|visible|distinct|] {noun} {_SEEN} {_IN}",
+        f"{{number}} [|distinct|separate|] {noun} {_SEEN} {_IN}",
         f"{{number}} {noun} {_IN}",
         f"[presence|evidence] of {{number}} {noun}",
     )
@@ -31,9 +31,9 @@ def _counted(noun: str) -> tuple[str, ...]:
 
 def _denied(noun: str, plural: str) -> tuple[str, ...]:
     return (
-        f"no [{plural}|{noun}] {_SEEN} {_IN}",
-        f"no [visible|evidence of|sign of] [{plural}|{noun}] {_IN}",
-        f"no [{noun}|{plural}] {_SEEN}",
+        f"no {plural} [identified|observed|detected|visible] {_IN}",
+        f"no [evidence of|visible|sign of] [{plural}|{noun}]",
+        f"no {noun} {_SEEN} {_IN}",
     )
 
 
@@ -90,12 +90,12 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "[size|estimated size] of the polyp is {value}",
     ),
     "polyp_type": (
-        "[|evidence of a|visible] {shape} polyp [of Paris type|of type Paris|, Paris type] {value}",
-        f"[{{shape}}|evidence of a|a|] Paris {{value}} polyp {_SEEN} {_IN}",
+        "[|evidence of|visible] {shape} polyp [of Paris type|of type Paris] {value}",
+        f"[{{shape}}|evidence of|] Paris {{value}} polyp {_SEEN} {_IN}",
     ),
     "procedure_type": (
-        "[evidence of|image from|view from|frame of] {value} [|procedure|]",
-        "{value} [image|procedure|view] [|performed|depicted]",
+        "[evidence of|image from|view from|frame of] {value}",
+        "{value} [|performed|depicted|shown]",
     ),
     "text_presence": (
         f"text {_SEEN} {_IN}",
@@ -119,21 +119,21 @@ ABSENT: dict[str, tuple[str, ...]] = {
     "polyp_count": _POLYP_ABSENT,
     "polyp_removal_status": (
         "no polyp to [remove|resect]",
-        "polyp removal not [relevant|applicable|needed]",
-        "no polyps [remaining|left to remove]",
+        "polyp removal not [relevant|applicable]",
+        "no polyps [remaining|to be removed]",
     ),
     "polyp_size": ("no polyp to measure", *_POLYP_ABSENT),
     "polyp_type": ("no polyp to classify", *_POLYP_ABSENT),
     "text_presence": _denied("[text|written text]", "[text|visible text]"),
 }
 _PROCEDURES = {
-    "colonoscopy": ("[colonoscopy|colonoscopy|lower endoscopy]",),
-    "gastroscopy": ("[gastroscopy|gastroscopy|upper endoscopy]",),
+    "colonoscopy": ("[colonoscopy|colonoscopic examination]",),
+    "gastroscopy": ("[gastroscopy|gastroscopic examination]",),
 }
-_JOINED: Mapping[int, tuple[str, ...]] = {
-    2: ("{0} and {1}", "{0}, and {1}", "{0}; {1}", "{0}, with {1}"),
-    3: ("{0}, {1}, and {2}", "{0}, {1}, with {2}", "{0}; {1}; {2}"),
-}
+# How one clause follows another; what is there must not be read as one more thing that is not.
+_AND = "[ and | and |, and |; |, with ]"
+_COMMA = "[, |, |; |, with ]"
+_BUT = "[; |. ]"
 
 
 def atomic_text(slug: str, atomic: str, draw: Draw) -> str:
@@ -157,7 +157,12 @@ def answer_text(slugs: Sequence[str], facts: Facts, draw: Draw) -> str:
     clauses = [atomic_text(slug, facts.atomic(slug), draw) for slug in slugs]
     if len(clauses) == 1:
         return clauses[0]
-    return capital(draw.pick(_JOINED[len(clauses)]).format(*clauses))
+    text = clauses[0]
+    for i in range(1, len(clauses)):
+        turns = facts.is_absent(slugs[i - 1]) and not facts.is_absent(slugs[i])
+        between = joint(draw, _BUT if turns else _AND if i == len(clauses) - 1 else _COMMA)
+        text += between + (capital(clauses[i]) if between == ". " else clauses[i])
+    return capital(text)
 
 
 TEXTS = (
@@ -166,8 +171,7 @@ TEXTS = (
     *TYPES.values(),
     *_SHAPES.values(),
     *NUMBERS,
-    "and",
-    "with",
+    "and with",
     "findings",
     "instruments",
     "polyps",

@@ -16,7 +16,11 @@ from gi_bench.harness.suites.phantom.templates import NUMBERS, an, capital, list
 from gi_bench.harness.taxonomy import QUESTION_CLASSES
 
 _PLACE = "the {place} [area|region|part]"
-_SURFACE = {"paris ip": "[smooth|lobed|glossy]", "paris is": "[smooth|even|glossy]", "paris iia": "[uneven|fine-grained|rough]"}
+_SURFACE = {
+    "paris ip": "[smooth|lobed|glossy]",
+    "paris is": "[smooth|rounded|glossy]",
+    "paris iia": "[uneven|fine-grained|rough]",
+}
 _SHAPES = {"paris ip": "stalked", "paris is": "dome-shaped", "paris iia": "flat"}
 _TYPED = {
     "paris ip": "[the head sits on a narrow stalk|a stalk carries the head]",
@@ -49,8 +53,8 @@ INFLAMED: dict[str, tuple[str, ...]] = {
     ),
 }
 TOOLS: dict[str, str] = {
-    "biopsy forceps": "biopsy forceps with [two open jaws|opened jaws]",
-    "metal clip": "a metal clip with [two short prongs|prongs and no shaft]",
+    "biopsy forceps": "biopsy forceps with [open jaws|opened jaws]",
+    "metal clip": "a metal clip with [short prongs|shiny prongs]",
     "polyp snare": "a polyp snare with [a thin wire loop|a loop of wire]",
     "tube": "a [dark|banded|thick dark] tube",
 }
@@ -74,7 +78,7 @@ UNSEEN: dict[str, tuple[str, ...]] = {
         "the rim is [free|clear all around], no instrument [shaft|tip] is [seen|there]",
     ),
     "landmark": (
-        "no landmark is [seen|made out]: [there is|one finds] neither [a border ring|a jagged border] nor [an "
+        "no landmark is [seen|made out]: [there is|the view has] neither [a border ring|a jagged border] nor [an "
         "orifice|an opening with folds]",
         "the folds lead to no [opening|border ring], so no landmark is [seen|made out]",
     ),
@@ -97,7 +101,7 @@ BOXED = (
 )
 PROCEDURES: dict[str, tuple[str, ...]] = {
     "colonoscopy": (
-        "[ring-shaped|regular|curved] folds [with fine vessels|] surround the lumen, as [seen in|usual for] colonoscopy",
+        "[ring-shaped|regular|curved] folds [with fine vessels|] circle the lumen, as [seen in|usual for] colonoscopy",
         "the [hollow|folded] [wall|passage] with its [rings|ring-shaped folds] [belongs to|fits] a colonoscopy",
     ),
     "gastroscopy": (
@@ -172,6 +176,8 @@ def _inflamed(slug: str, facts: Facts, draw: Draw) -> str:
 def _tools(slug: str, facts: Facts, draw: Draw) -> str:
     kinds = [say(draw, (TOOLS[kind],)) for kind in facts.instruments]
     place, plural = listed(facts.cells["instrument"]), len(kinds) > 1
+    if plural:
+        kinds = [kind.removeprefix("a ") for kind in kinds]
     if slug == "instrument_count":
         number = NUMBERS[len(kinds)]
         return say(
@@ -185,7 +191,7 @@ def _tools(slug: str, facts: Facts, draw: Draw) -> str:
         )
     return say(
         draw,
-        ("{tools} [{verb} into|{seen} in] " + _PLACE, "in " + _PLACE + " [one sees|there {be}] {tools}"),
+        ("{tools} [{verb} into|{seen} in] " + _PLACE, "in " + _PLACE + " [the view shows|there {be}] {tools}"),
         tools=listed(kinds),
         verb="reach" if plural else "reaches",
         seen="lie" if plural else "lies",
@@ -200,7 +206,7 @@ def _landmark(facts: Facts, draw: Draw) -> str:
     text = say(draw, LANDMARKS[kind])
     place = say(draw, (_PLACE,), place=listed(facts.cells[kind]))
     if text.startswith("as "):
-        return f"in {place} one sees {text[text.index(kind) + len(kind) :].strip()}, {text[: text.index(kind)]}{kind}"
+        return f"in {place} the view shows {text.partition(kind)[2].strip()}, which is the {kind}"
     return f"{text} in {place}"
 
 
@@ -259,6 +265,11 @@ _TABLES = (POLYPS, INFLAMED, LANDMARKS, UNSEEN, PROCEDURES, RULED_OUT)
 TEXTS = (
     *(text for table in _TABLES for templates in table.values() for text in templates),
     *(text for table in (_SURFACE, _SHAPES, _TYPED, _LARGE, TOOLS, _QUALITY) for text in table.values()),
-    *(_RISES, _RISE, "a an single one all typical of as in sees holds reach reaches lie lies are is lesion lesions"),
+    *(
+        _RISES,
+        _RISE,
+        "a an single one all which nothing view shows the typical of as in holds",
+        "reach reaches lie lies are is lesion lesions",
+    ),
     *(*WRITTEN, *BOXED, *_LUMEN, *_STILL, *map(str, range(1, 13))),
 )

@@ -30,18 +30,41 @@ def _area(one: _Round) -> float:
     return math.pi * one.radius**2 * stretch * _FACT_SIZE**2
 
 
+def _pixels(masks: Mapping[str, Mask]) -> int:
+    """Visible pixels of all findings and landmarks."""
+    return sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
+
+
 @dataclass(frozen=True)
 class Facts:
     """Atomic answers of one scene."""
 
     scene: Scene
 
-    @cached_property
+    @property
     def seen(self) -> Scene:
         """The scene without findings and landmarks of which less than a quarter is visible."""
-        scene, masks = self.scene, self._masks
+        return self._look[0]
+
+    @property
+    def cells(self) -> dict[str, tuple[str, ...]]:
+        """Grid cells by region label, for what is visible."""
+        return self._look[1]
+
+    @cached_property
+    def _look(self) -> tuple[Scene, dict[str, tuple[str, ...]]]:
+        masks = region_masks(self.scene, _FACT_SIZE)
+        seen = self._clear(masks)
+        if seen is not self.scene:
+            masks = region_masks(seen, _FACT_SIZE)
+        cells = {label: tuple(GRID_CELLS[i] for i in grid_cells(mask)) for label, mask in masks.items() if mask.any()}
+        return seen, cells
+
+    def _clear(self, masks: Mapping[str, Mask]) -> Scene:
+        """The scene without what is hardly visible."""
+        scene = self.scene
         rounds = (*scene.polyps, *scene.patches, *((scene.landmark,) if scene.landmark else ()))
-        hidden = sum(map(_area, rounds)) - sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
+        hidden = sum(map(_area, rounds)) - _pixels(masks)
         if not rounds or hidden < (1 - _LEAST_VISIBLE) * 0.8 * min(map(_area, rounds)):
             return scene  # nothing can be hidden so far, and nearly all scenes are such
         polyps = tuple(polyp for polyp in scene.polyps if self._shows(polyp, polyps=(polyp,)))
@@ -56,19 +79,7 @@ class Facts:
         """Whether enough of one object is visible."""
         bare = {"polyps": (), "patches": (), "landmark": None, **alone}
         masks = region_masks(replace(self.scene, **bare), _FACT_SIZE)
-        visible = sum(int(mask.sum()) for label, mask in masks.items() if label != "instrument")
-        return visible >= _LEAST_VISIBLE * _area(one)
-
-    @cached_property
-    def _masks(self) -> Mapping[str, Mask]:
-        return region_masks(self.scene, _FACT_SIZE)
-
-    @cached_property
-    def cells(self) -> dict[str, tuple[str, ...]]:
-        """Grid cells by region label, for what is visible."""
-        seen = self.seen
-        masks = self._masks if seen is self.scene else region_masks(seen, _FACT_SIZE)
-        return {label: tuple(GRID_CELLS[i] for i in grid_cells(mask)) for label, mask in masks.items() if mask.any()}
+        return _pixels(masks) >= _LEAST_VISIBLE * _area(one)
 
     @property
     def instruments(self) -> tuple[str, ...]:

@@ -15,7 +15,11 @@ from gi_bench.harness.suites.phantom.templates import NUMBERS, listed, say
 
 _PLACE = "[in the|located in the|lying in the|of the] {place} [area|region|part]"
 _LARGE = {"<5mm": "[tiny|small]", "5-10mm": "[small|medium-sized]", "11-20mm": "[medium-sized|large]", ">20mm": "large"}
-_SHAPES = {"paris ip": "[stalked|pedunculated]", "paris is": "[sessile|dome-shaped]", "paris iia": "[flat|slightly raised]"}
+_SHAPES = {
+    "paris ip": "[stalked|pedunculated]",
+    "paris is": "[sessile|dome-shaped]",
+    "paris iia": "[flat|slightly raised]",
+}
 # Names of a thing, and how it looks; a name stands alone or with a place, a look with or without one.
 NAMES: dict[str, tuple[str, ...]] = {
     "polyp": ("[polyp|polypoid lesion|polyp|adenoma]{s}",),
@@ -55,7 +59,10 @@ LOOKS: dict[str, tuple[str, ...]] = {
         "[crescent-shaped|curved] [opening|orifice] [between folds|with three folds]",
         "[cecum|cecal pole] with [folds|a crescent-shaped orifice]",
     ),
-    "ileum": ("[velvety|villous|yellowish] [mucosa|ileal mucosa]", "[ileum|terminal ileum] with [villi|velvety mucosa]"),
+    "ileum": (
+        "[velvety|villous|yellowish] [mucosa|ileal mucosa]",
+        "[ileum|terminal ileum] with [villi|velvety mucosa]",
+    ),
     "instrument": (
         "[metallic|thin|dark|shiny] {tools}",
         "{number} [instrument|device]{s}",
@@ -124,7 +131,11 @@ def _donors() -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {label: [] for label in LABELS}
     for number in range(_DONORS):
         scene = _donor(number).scene
-        shown = (scene.abnormality, scene.landmark.kind if scene.landmark else "", "instrument" * bool(scene.instruments))
+        shown = (
+            scene.abnormality,
+            scene.landmark.kind if scene.landmark else "",
+            "instrument" * bool(scene.instruments),
+        )
         for label in shown:
             if label in found:
                 found[label].append(number)

@@ -61,7 +61,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     ),
     "finding_count": _counted("[finding|abnormal finding|lesion]"),
     "finding_presence": (
-        f"does the image [contain|show] any [finding|abnormal finding]",
+        "does the image [contain|show] any [finding|abnormal finding]",
         f"is there [any finding|anything abnormal] {_IN}",
         "are there any [relevant|significant|] findings to report",
     ),
@@ -75,7 +75,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "polyp_removal_status": (
         "have all polyps been [removed|completely removed|resected]",
         "is the removal of [the|all] polyps complete",
-        "[is there|are there any] [remaining|residual] [polyp tissue|polyps] to be removed",
+        "are there any [remaining|residual] polyps [to be removed|left to remove]",
         "were all [visible|] polyps removed",
     ),
     "polyp_size": (
@@ -89,13 +89,13 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "how is the polyp classified",
     ),
     "procedure_type": (
-        "[what|which] [procedure|type of procedure|examination] is [depicted|shown|represented] [in|by] [the|this] image",
+        "[what|which] [procedure|type of procedure|examination] is [depicted|shown|represented] in [the|this] image",
         "from which [procedure|type of procedure|examination] was [this|the] image [obtained|taken]",
         "[what|which] [procedure|examination] [produced|was performed to obtain] this image",
     ),
     "text_presence": (
-        f"is there any [text|visible text|burnt-in text|written text] {_SEEN} {_IN}",
-        f"is [any|there] text {_IN}",
+        f"is there any [text|burnt-in text|written text] {_SEEN} {_IN}",
+        f"is there [text|burnt-in text] {_IN}",
         "does the image [show|contain] [any|burnt-in|] text",
     ),
 }
@@ -109,4 +109,4 @@ def question_text(slugs: Sequence[str], draw: Draw) -> str:
     return capital(text) + "?"
 
 
-TEXTS = tuple(text for templates in QUESTIONS.values() for text in templates) + ("and",)
+TEXTS = (*(text for templates in QUESTIONS.values() for text in templates), "and")

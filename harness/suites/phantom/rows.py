@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,9 +38,15 @@ _SHARES = {
     "landmark_location": 0.039,
     "landmark_color": 0.012,
 }
+# Merged questions mostly ask in one order.
+_ANY_ORDER = 0.1
 # In the real rows this one is asked alone only, of images without any finding.
 _ALONE = {"finding_presence": 0.20}
 ROWS_PER_IMAGE = sum(count for _, count in _ROWS_BY_COMPLEXITY)
+
+
+# Questions and phrases of a split rest on the same facts.
+_facts = lru_cache(maxsize=4096)(Facts)
 
 
 def _classes(facts: Facts, complexity: int) -> dict[str, float]:
@@ -55,13 +62,13 @@ def _classes(facts: Facts, complexity: int) -> dict[str, float]:
 
 
 def _drawn(pool: Mapping[str, float], count: int, draw: Draw) -> list[str]:
-    """Different classes, by share."""
+    """Different classes, by share, mostly in the order of the pool."""
     left, chosen = dict(pool), []
     for _ in range(count):
         slug = draw.weighted(tuple(left.items()))
         del left[slug]
         chosen.append(slug)
-    return chosen
+    return chosen if draw.chance(_ANY_ORDER) else sorted(chosen, key=tuple(pool).index)
 
 
 def _question(img_id: str, index: int, slugs: list[str], facts: Facts, draw: Draw) -> Question:
@@ -94,7 +101,7 @@ def make_questions(scenes: Mapping[str, Scene]) -> tuple[Question, ...]:
     """
     rows: list[Question] = []
     for img_id, scene in scenes.items():
-        facts, draw = Facts(scene), Draw(f"{scene.key} questions")
+        facts, draw = _facts(scene), Draw(f"{scene.key} questions")
         asked: set[frozenset[str]] = set()
         for complexity, count in _ROWS_BY_COMPLEXITY:
             pool, made = _classes(facts, complexity), 0
@@ -115,16 +122,17 @@ def make_phrases(scenes: Mapping[str, Scene]) -> tuple[Phrase, ...]:
         scenes: by image id, in order.
     """
     rows: list[Phrase] = []
+    empty = Region.from_mask("", np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=bool))
     for img_id, scene in scenes.items():
-        facts, draw = Facts(scene), Draw(f"{scene.key} phrases")
-        for label, mask in region_masks(scene, IMAGE_SIZE).items():
+        facts, draw = _facts(scene), Draw(f"{scene.key} phrases")
+        masks = {label: mask for label, mask in region_masks(scene, IMAGE_SIZE).items() if mask.any()}
+        for label, mask in masks.items():
             if label not in facts.cells:
                 continue
             region = Region.from_mask(label, mask)
             for text in language.referring_phrases(label, facts, draw):
                 rows.append(Phrase(len(rows), img_id, text, label, region))
-        empty = Region.from_mask("", np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=bool))
-        for label in language.absent_labels(scene, frozenset(facts.cells), 2, draw):
+        for label in language.absent_labels(scene, frozenset(masks), 2, draw):
             text = language.absent_phrase(label, draw)
             rows.append(Phrase(len(rows), img_id, text, label, replace(empty, label=label), is_negative=True))
     return tuple(rows)

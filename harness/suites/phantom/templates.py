@@ -14,7 +14,9 @@ from gi_bench.harness.suites.phantom.scene import Draw
 
 _MARK = re.compile(r"([\[\]|])")
 _SLOT = re.compile(r"\{\w*\}")
-_SPACE_BEFORE = re.compile(r"\s+([,.;:?])")
+# How fast frequencies fall with rank: so fast that whoever knows all facts, or none, words answers as well as on the
+# real rows (BLEU .46 and .28).
+_FALL = 1.9
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
@@ -23,10 +25,13 @@ class _Choice:
     """Sequences of fixed texts and choices, one of which is taken, by weight."""
 
     options: tuple[tuple[tuple[str | _Choice, ...], float], ...]
+    total: float
 
 
 def _choice(options: Sequence[tuple[str | _Choice, ...]]) -> _Choice:
-    return _Choice(tuple((option, 1 / (rank + 1)) for rank, option in enumerate(options)))
+    # Rounded, so that no processor's powers decide which word is drawn.
+    weights = [round(1 / (rank + 1) ** _FALL, 6) for rank in range(len(options))]
+    return _Choice(tuple(zip(options, weights, strict=True)), sum(weights))
 
 
 @lru_cache(maxsize=4096)
@@ -50,9 +55,22 @@ def _sequence(tokens: Iterator[str]) -> list[tuple[str | _Choice, ...]]:
 
 
 def _spoken(draw: Draw, choice: _Choice) -> str:
-    options = choice.options
-    parts = options[0][0] if len(options) == 1 else draw.weighted(options)
-    return "".join(part if isinstance(part, str) else _spoken(draw, part) for part in parts)
+    parts = choice.options[0][0] if len(choice.options) == 1 else _picked(draw, choice)
+    return "".join([part if isinstance(part, str) else _spoken(draw, part) for part in parts])
+
+
+def _picked(draw: Draw, choice: _Choice) -> tuple[str | _Choice, ...]:
+    left = draw.uniform(0, choice.total)
+    for option, weight in choice.options:
+        left -= weight
+        if left < 0:
+            return option
+    return choice.options[-1][0]
+
+
+def joint(draw: Draw, template: str) -> str:
+    """What stands between two clauses, spaces included."""
+    return _spoken(draw, _parsed((template,)))
 
 
 def say(draw: Draw, templates: tuple[str, ...], **slots: str) -> str:
@@ -63,8 +81,7 @@ def say(draw: Draw, templates: tuple[str, ...], **slots: str) -> str:
         templates: at least one; brackets may hold brackets.
         slots: texts for the ``{name}`` of the templates.
     """
-    text = _spoken(draw, _parsed(templates))
-    return _SPACE_BEFORE.sub(r"\1", " ".join(text.format(**slots).split()))
+    return " ".join(_spoken(draw, _parsed(templates)).format(**slots).split())
 
 
 def words_of(texts: Iterable[str]) -> set[str]:

@@ -112,10 +112,10 @@ def test_batches_repeat(taught: Examples) -> None:
     batches = lessons.draw_batches(taught, 5, 1)
     assert batches == lessons.draw_batches(taught, 5, 1) != lessons.draw_batches(taught, 5, 2)
     for batch in batches:
-        assert len({row.img_id for row in batch}) == 16
+        assert len({row.img_id for row in batch}) == 32
         counts = [sum(row.task == task for row in batch) for task in ("caption", "detail", "detect")]
-        assert counts[:2] == [16, 16]
-        assert counts[2] <= 16
+        assert counts[:2] == [32, 32]
+        assert counts[2] <= 32
 
 
 def test_word_lists_hold_every_word() -> None:
