@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Study, by_today, read_study, seed_note
+from gi_bench.harness.analysis.study import (
+    Contrast,
+    Finding,
+    Study,
+    by_today,
+    contrast_name,
+    power_words,
+    read_study,
+    seed_note,
+)
 from gi_bench.harness.files import write_bytes
 from gi_bench.harness.outputs import check_output, is_page
 from gi_bench.harness.schema import MetricInfo
 from gi_bench.harness.statistics import SeedEffect
-from gi_bench.reports.pages import SMALL_N, environment, finish
+from gi_bench.reports.pages import environment, finish
 from gi_bench.reports.palette import run_color, run_shape
 from gi_bench.reports.study_charts import Figure, Mark, figure, shown_names
+from gi_bench.reports.study_measured import Design, Measured, build_design, build_gradients, build_seeing
+from gi_bench.reports.study_tables import (
+    Grid,
+    cell_entry,
+    difference_text,
+    interval_text,
+    number_text,
+    seed_texts,
+    sort_key,
+)
 
 # Verdict -> what the page says, and the class that colours it.
 _VERDICTS = {
@@ -27,15 +45,22 @@ _VERDICTS = {
 
 
 @dataclass(frozen=True)
+class Side:
+    """One side of a contrast: its value, what is said of it, and the arms that it is made of with their values."""
+
+    arms: tuple[tuple[str, str], ...]
+    value: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ContrastRow:
     """One contrast, ready to show."""
 
     metric: str
     rows: str
-    first: str
-    first_value: str
-    second: str
-    second_value: str
+    first: Side
+    second: Side
     expected: str
     margin: str
     difference: str
@@ -45,39 +70,10 @@ class ContrastRow:
     by_seed: tuple[str, ...]
     p: str
     adjusted: str
+    power: str
     verdict: str
     colour: str
     why: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One number of a table, ready to show."""
-
-    value: str
-    interval: str = ""
-    by_seed: str = ""
-    n: int = 0
-    small: bool = False
-    sort: str = ""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table: a name and entries a row, a head and a note a column.
-
-    Attributes:
-        title, corner: of the table and of its first column.
-        heads: (name, note) a column.
-        rows: (name, entries).
-        arms_are: ``rows`` or ``columns``; they go with the switch of their arm.
-    """
-
-    title: str
-    corner: str
-    heads: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str, tuple[Entry, ...]], ...]
-    arms_are: str
 
 
 @dataclass(frozen=True)
@@ -98,26 +94,16 @@ class StudyPage:
     values: tuple[Figure, ...]
     arms: Grid
     slices: tuple[Grid, ...]
+    design: Design
+    seeing: Measured | None
+    gradients: Measured | None
     settings: tuple[tuple[str, str], ...]
 
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "no value"
-
-
-def _sort(value: float) -> str:
-    """A number for the sorting of tables; nothing where there is none."""
-    return f"{value:.9g}" if math.isfinite(value) else ""
-
-
-def _difference(value: float) -> str:
-    return f"{value:+.4f}" if math.isfinite(value) else "no value"
-
-
-def _interval(effect: SeedEffect, sign: str = "") -> str:
-    if effect.low is None or effect.high is None:
-        return "no interval"
-    return f"{effect.low:{sign}.3f} to {effect.high:{sign}.3f}"
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All charts, in the order of the page."""
+        more = [one.figures for one in (self.seeing, self.gradients) if one is not None]
+        return (*self.differences, *self.values, *(figure for figures in more for figure in figures))
 
 
 def _simultaneous(finding: Finding) -> str:
@@ -126,10 +112,6 @@ def _simultaneous(finding: Finding) -> str:
     if bounds is None or bounds == (finding.effect.low, finding.effect.high):
         return ""
     return f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
-
-
-def _by_seed(effect: SeedEffect, sign: str = "") -> tuple[str, ...]:
-    return tuple(f"{value:{sign}.3f}" if math.isfinite(value) else "no value" for value in effect.by_seed)
 
 
 def _p(value: float, effect: SeedEffect) -> str:
@@ -152,45 +134,60 @@ def _slice(contrast: Contrast) -> str:
 
 def _expected(contrast: Contrast) -> tuple[str, str]:
     """What the claim says of the difference, and from where on it counts."""
+    step = " for each step" if contrast.trend else ""
     if contrast.expect in ("no less", "no more"):
-        return contrast.expect, f"a loss below {contrast.margin:g} counts as none"
-    return ("higher" if contrast.expect == "greater" else "lower"), f"{contrast.margin:g} or more is worth a claim"
+        return contrast.expect, f"a loss below {contrast.margin:g}{step} counts as none"
+    words = {"greater": "higher", "less": "lower"}
+    if contrast.trend:
+        words = {"greater": "rising", "less": "falling"}
+    elif contrast.interaction:
+        words = {"greater": "larger", "less": "smaller"}
+    return words[contrast.expect], f"{contrast.margin:g} or more{step} is worth a claim"
+
+
+def _sides(finding: Finding) -> tuple[Side, Side]:
+    """What stands against what: two arms, all arms of a trend, or the one factor with the other and without it."""
+    contrast = finding.contrast
+    means = finding.by_arm or (finding.values if contrast.first else ())
+    padded = (*means, *(float("nan") for _ in contrast.arms))
+    shown = tuple((arm, number_text(mean)) for arm, mean in zip(contrast.arms, padded, strict=False))
+    if contrast.trend:
+        return Side(shown), Side((), note="the slope for each step from arm to arm")
+    if contrast.interaction:
+        neither, one, other, both = shown
+        return Side((both, other), note="the first less the second"), Side(
+            (one, neither), note="the first less the second"
+        )
+    first = Side(shown[:1])
+    if contrast.second:
+        return first, Side(shown[1:2])
+    return first, Side((), f"{contrast.against:g}", "the number")
 
 
 def _contrast_row(finding: Finding) -> ContrastRow:
     contrast, effect = finding.contrast, finding.effect
     expected, margin = _expected(contrast)
     verdict, colour = _verdict(finding.verdict)
+    first, second = _sides(finding)
     return ContrastRow(
         metric=finding.title,
         rows=_slice(contrast),
-        first=contrast.first,
-        first_value=_number(finding.values[0]),
-        second=contrast.second or "the number",
-        second_value=_number(finding.values[1]) if contrast.second else f"{contrast.against:g}",
+        first=first,
+        second=second,
         expected=expected,
         margin=margin,
-        difference=_difference(effect.mean),
-        sort=_sort(effect.mean),
-        interval=_interval(effect, "+"),
+        difference=difference_text(effect.mean),
+        sort=sort_key(effect.mean),
+        interval=interval_text(effect, "+"),
         simultaneous=_simultaneous(finding),
-        by_seed=_by_seed(effect, "+") or ("none",),
+        by_seed=seed_texts(effect, "+") or ("none",),
         p=_p(effect.p, effect),
         adjusted=_p(finding.adjusted, effect),
+        power=power_words(finding) or "not known",
         verdict=verdict,
         colour=colour,
         why=finding.why,
     )
-
-
-def _entry(cell: Cell | None) -> Entry:
-    if cell is None:
-        return Entry("not computed")
-    if not math.isfinite(cell.effect.mean):
-        return Entry("no value")
-    by_seed = ", ".join(_by_seed(cell.effect)) if len(cell.effect.by_seed) > 1 else "one run"
-    value = cell.effect.mean
-    return Entry(_number(value), _interval(cell.effect), by_seed, cell.n, cell.n < SMALL_N, _sort(value))
 
 
 def _direction(info: MetricInfo) -> str:
@@ -211,7 +208,7 @@ def _arms_grid(study: Study, infos: Mapping[str, MetricInfo]) -> Grid:
         title="Arms and metrics",
         corner="arm",
         heads=tuple(_head(name, infos) for name in asked.metrics),
-        rows=tuple((arm, tuple(_entry(found.get((arm, name))) for name in asked.metrics)) for arm in asked.arms),
+        rows=tuple((arm, tuple(cell_entry(found.get((arm, name))) for name in asked.metrics)) for arm in asked.arms),
         arms_are="rows",
     )
 
@@ -229,7 +226,7 @@ def _slice_grids(study: Study, infos: Mapping[str, MetricInfo]) -> Iterator[Grid
             corner=_words(kind),
             heads=tuple((arm, "") for arm in arms),
             rows=tuple(
-                (value, tuple(_entry(found.get((value, arm))) for arm in arms))
+                (value, tuple(cell_entry(found.get((value, arm))) for arm in arms))
                 for value in dict.fromkeys(value for value, _ in found)
             ),
             arms_are="columns",
@@ -242,15 +239,20 @@ def _difference_figures(study: Study, places: Mapping[str, int]) -> Iterator[Fig
     for finding in study.findings:
         contrast = finding.contrast
         panel = ", ".join(filter(None, (finding.title, _slice(contrast))))
-        name = f"{contrast.first} − {contrast.second or format(contrast.against, 'g')}"
         marks = panels.setdefault(panel, [])
-        marks.append(Mark(name, places.get(contrast.first, len(places)), False, finding.effect))
+        name = contrast_name(contrast).replace(" - ", " − ")
+        marks.append(Mark(name, places.get(_leading(contrast), len(places)), False, finding.effect))
     for number, (panel, marks) in enumerate(panels.items()):
         names = shown_names([one.name for one in marks])
         told = [replace(one, name=name) for one, name in zip(marks, names, strict=True)]
         found = figure(f"difference-{number}", panel, "difference, 95 % interval", told, zero_line=True)
         if found is not None:
             yield found
+
+
+def _leading(contrast: Contrast) -> str:
+    """The arm whose colour a contrast has."""
+    return contrast.first or contrast.arms[-1]
 
 
 def _value_figures(study: Study, infos: Mapping[str, MetricInfo], names: Sequence[str]) -> Iterator[Figure]:
@@ -305,6 +307,9 @@ def build_study_page(study: Study, title: str | None = None) -> StudyPage:
         values=tuple(_value_figures(study, infos, names)),
         arms=_arms_grid(study, infos),
         slices=tuple(_slice_grids(study, infos)),
+        design=build_design(study),
+        seeing=build_seeing(study, places, names),
+        gradients=build_gradients(study, places, names),
         settings=tuple(_settings("", study.settings)),
     )
 

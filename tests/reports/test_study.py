@@ -13,7 +13,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gi_bench.harness.analysis.study import Cell, Contrast, Finding, Question, Study, write_study
+from gi_bench.harness.analysis.study import (
+    ArmMade,
+    Cell,
+    Contrast,
+    Finding,
+    GradientPair,
+    Power,
+    Question,
+    Seeing,
+    Study,
+    write_study,
+)
 from gi_bench.harness.cli import _main
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.schema import MetricInfo
@@ -78,6 +89,47 @@ def _study(**changes: Any) -> Study:
     return replace(made, **changes)
 
 
+def _told(**changes: Any) -> Study:
+    """A study with everything that it can be told: design, trainings, power, seeing and gradients."""
+    study = _study()
+    asked = replace(
+        study.question, shows=("Whether rank matters here.",), does_not_show=("What it does elsewhere.", "Why."),
+    )  # fmt: skip
+    ways = {"place in words": 0.1, "region as written": 0.4, "region, locations forced": 0.5, "probe: cell": 0.7}
+    after = {"place in words": 0.8, "region as written": 0.02, "region, locations forced": 0.5, "probe: cell": 0.71}
+    seeing = [Seeing("", None, what, value, value - 0.03, value + 0.03, 90) for what, value in ways.items()]  # type: ignore[arg-type]
+    seeing += [
+        Seeing("rank_128", seed, what, value + seed / 100, value - 0.02, value + 0.04, 90)  # type: ignore[arg-type]
+        for what, value in after.items() for seed in range(3)
+    ]  # fmt: skip
+    gradients = [
+        GradientPair(arm, seed, first, second, cosine + seed / 1000, 0.75, 7, 1.25, 3.5)
+        for arm, cosine in (("rank_8", 0.2), ("rank_128", -0.3))
+        for first, second in (("answer", "ground"), ("answer", "explain"))
+        for seed in range(3)
+    ]
+    nan = float("nan")
+    gradients.append(GradientPair("blind", 3, "answer", "", nan, nan, 7, 0.125, nan))
+    findings = (
+        replace(study.findings[0], power=Power(0.031, 0.025, 0.33), by_arm=(0.7123, 0.6702)),
+        replace(study.findings[1], power=Power(0.12, 0.025, 0.058)),
+        replace(
+            study.findings[2], contrast=Contrast("rougeL", trend=("blind", "rank_8", "rank_128"), margin=0.02),
+            by_arm=(0.3141, 0.6702, 0.7123), verdict="undecided", power=Power(0.07, 0.05, 0.3),
+        ),
+        replace(study.findings[0], contrast=Contrast("rougeL", interaction=("a", "b", "c", "d")),
+                by_arm=(0.1, 0.2, 0.3, 0.5), values=(0.5, 0.4)),
+    )  # fmt: skip
+    made = {
+        "rank_8": ArmMade(350, {"answer": 11200, "ground": 5600}, 600, 120000, 61.4),
+        "rank_128": ArmMade(200, {"answer": 11200}, 600, 480000, 40.0),
+    }
+    told = replace(
+        study, question=asked, findings=findings, made=made, seeing=tuple(seeing), gradients=tuple(gradients)
+    )
+    return replace(told, **changes)
+
+
 def _html(study: Study) -> str:
     return render_study(build_study_page(study))
 
@@ -123,15 +175,18 @@ def test_claim_verdict_and_numbers_of_the_contrasts(text: str) -> None:
     rows = _rows(text)
     assert rows[1] == [
         "ROUGE-L", "rank_128 0.7123", "rank_8 0.6702", "higher 0.015 or more is worth a claim",
-        "+0.0421 +0.021 to +0.063", "+0.039 +0.045", "< 0.001", "0.001", "Supported greater, p 0.0012",
+        "+0.0421 +0.021 to +0.063", "+0.039 +0.045", "< 0.001", "0.001", "not known",
+        "Supported greater, p 0.0012",
     ]  # fmt: skip
     assert rows[2] == [
         "false alarms finding: polyp", "rank_128 0.0711", "rank_8 0.0580", "lower 0.01 or more is worth a claim",
-        "+0.0131 -0.020 to +0.046", "+0.030 -0.004", "0.311", "0.621", "Undecided at this n neither",
+        "+0.0131 -0.020 to +0.046", "+0.030 -0.004", "0.311", "0.621", "not known",
+        "Undecided at this n neither",
     ]  # fmt: skip
     assert rows[3] == [
         "ROUGE-L", "rank_128 0.5938", "the number 0.625", "no less a loss below 0.01 counts as none",
-        "-0.0312 -0.055 to -0.007", "-0.020 -0.042", "0.012", "0.025", "Not supported the loss is larger",
+        "-0.0312 -0.055 to -0.007", "-0.020 -0.042", "0.012", "0.025", "not known",
+        "Not supported the loss is larger",
     ]  # fmt: skip
 
 
@@ -272,15 +327,19 @@ def test_one_image_and_one_seed_are_singular() -> None:
 
 def _hostile() -> Study:
     """Every text of a study is foreign."""
-    study = _study()
+    study = _told()
     names = dict(zip(study.question.arms, EVIL, strict=False))
     contrasts = tuple(
-        replace(one, first=names[one.first], second=names.get(one.second, ""), by=EVIL[0], group=EVIL[1])
-        for one in study.question.contrasts
-    )
+        replace(
+            one, first=names.get(one.first, ""), second=names.get(one.second, ""), by=EVIL[0], group=EVIL[1],
+            trend=tuple(names[arm] for arm in one.trend), interaction=tuple(EVIL[2:6]) if one.interaction else (),
+        )
+        for one in (finding.contrast for finding in study.findings)
+    )  # fmt: skip
     asked = replace(
         study.question, title=EVIL[0], claim=EVIL[5], source=EVIL[7], contrasts=contrasts,
         arms={names[arm]: EVIL[3] for arm in study.question.arms}, tables=(("rougeL", EVIL[4]),),
+        shows=tuple(EVIL), does_not_show=tuple(EVIL),
     )  # fmt: skip
     return replace(
         study, question=asked, suite=EVIL[5], fingerprint=EVIL[7] + EVIL[1], notes=tuple(EVIL),
@@ -298,6 +357,12 @@ def _hostile() -> Study:
             for one in study.metrics
         ),
         runs={names[arm]: (EVIL[2], EVIL[6]) for arm in study.runs}, settings={EVIL[0]: {EVIL[1]: EVIL}},
+        made={names[arm]: replace(one, rows={EVIL[5]: 5 + one.steps}) for arm, one in study.made.items()},
+        seeing=tuple(replace(one, arm=names.get(one.arm, "")) for one in study.seeing),
+        gradients=tuple(
+            replace(one, arm=names[one.arm], first=EVIL[6], second=EVIL[7] if one.second else "")
+            for one in study.gradients
+        ),
     )  # fmt: skip
 
 
@@ -340,6 +405,82 @@ def test_only_our_scripts_run_and_nothing_is_fetched(text: str) -> None:
     assert not re.findall(r"https?:|@import|url\(", plain)
     for svg in _pictures(text).values():
         assert not re.findall(r"<script|<image|<foreignObject|href=\"http", svg)
+
+
+def test_the_page_says_what_the_design_can_show_and_what_trainings_took() -> None:
+    text = _html(_told())
+    plain = " ".join(re.sub(r"<[^>]+>", " ", text.split("<body>")[1]).split())
+    assert "It can show Whether rank matters here. It cannot show What it does elsewhere. Why." in plain
+    assert "the arms differ in steps: rank_8 350, rank_128 200" in plain
+    rows = _rows(text)
+    assert ["arm", "steps", "images", "answer rows", "ground rows", "trainable parameters", "seconds"] in rows
+    assert ["rank_8", "350", "600", "11,200", "5,600", "120,000", "61"] in rows
+    assert ["rank_128", "200", "600", "11,200", "0", "480,000", "40"] in rows
+    assert ["blind", *["not trained"] * 6] in rows
+    bare = _html(_study())
+    assert "The study does not say." in bare
+    assert "Steps and rows of the trainings are not stored" in bare
+    assert 'id="seeing"' not in bare
+    assert 'id="gradients"' not in bare
+
+
+def test_trends_interactions_and_power_stand_in_the_table() -> None:
+    rows = _rows(_html(_told()))
+    assert rows[1][8] == "80 % of such studies find a difference of 0.031; the margin is 0.015"
+    assert rows[2][8] == (
+        "80 % of such studies find a difference of 0.12; the margin is 0.01; only 0.058 is left to fall: "
+        "undecided says little here"
+    )
+    assert rows[3][1:4] == [
+        "blind 0.3141 rank_8 0.6702 rank_128 0.7123", "the slope for each step from arm to arm",
+        "rising 0.02 or more for each step is worth a claim",
+    ]  # fmt: skip
+    assert rows[3][8].startswith("80 % of such studies find a rise by step of 0.07; the margin is 0.02: undecided")
+    assert rows[4][1:4] == [
+        "d 0.5000 c 0.3000 the first less the second", "b 0.2000 a 0.1000 the first less the second",
+        "larger 0.01 or more is worth a claim",
+    ]  # fmt: skip
+
+
+def test_what_fell_and_gradients_stand_on_the_page() -> None:
+    text = _html(_told())
+    plain = " ".join(re.sub(r"<[^>]+>", " ", text.split("<body>")[1]).split())
+    assert "rank_128: the format fell: regions as written did, and those of decoding forced to locations" in plain
+    assert "gradients of answer and ground: against each other in rank_128; along each other in rank_8" in plain
+    rows = _rows(text)
+    assert ["arm", "place in words", "region as written", "region, locations forced", "probe: cell"] in rows
+    before = next(row for row in rows if row[0] == "before training")
+    assert before[2] == "0.4000 0.370 to 0.430 n 90"
+    after = next(row for row in rows if row[0] == "rank_128" and "fell" in row[2])
+    assert after[2].startswith("0.0300 ")
+    assert after[2].endswith("n 90 0.020, 0.030, 0.040 fell")
+    assert after[1].endswith("rose")
+    cosines = next(row for row in rows if row[0] == "rank_128" and "norms" in row[1])
+    assert cosines[1].startswith("-0.299 -0.301 to -0.297 logged steps 7 -0.300, -0.299, -0.298 below 0 in 75 %")
+    assert cosines[1].endswith("norms 1.25 and 3.5")
+    assert next(row for row in rows if row[0] == "blind" and "norm 0.125" in row)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_seeing_and_gradients_draw_and_follow_the_switches(
+    tmp_path: Path, chromium: Chromium, width: int, dark: bool
+) -> None:
+    path = tmp_path / "study.html"
+    path.write_text(_html(_told()), encoding="utf-8")
+    with chromium.page(path, width=width, dark=dark) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        figures = page.locator("section[aria-labelledby=seeing] figure.chart")
+        assert figures.count() == 4
+        for figure in [*figures.all(), *page.locator("section[aria-labelledby=gradients] figure.chart").all()]:
+            figure.scroll_into_view_if_needed()
+            figure.locator(".live svg").wait_for()
+        seen = page.locator("section[aria-labelledby=seeing] > .scroll tbody tr")
+        assert [row.is_visible() for row in seen.all()] == [True, True]
+        page.locator("nav.runs button", has_text="rank_128").click()
+        assert [row.is_visible() for row in seen.all()] == [True, False], "the backbone has no switch"
+        took = page.locator("section[aria-labelledby=design] tbody tr")
+        assert [row.is_visible() for row in took.all()] == [True, False, True]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
