@@ -117,7 +117,8 @@ def _arm(name: str, content: _File, path: Path) -> Arm:
     known = definitions()
     wanted = table.variant or name
     if wanted not in known:
-        raise GiBenchError(f"arms.{name} trains {wanted}, which is no variant", where=path, do="name one of gi-bench models")
+        what = f"arms.{name} trains {wanted}, which is no variant"
+        raise GiBenchError(what, where=path, do="name one of gi-bench models")
     variant = known[wanted]
     if table.train is not None:
         variant = replace(variant, train=table.train)
@@ -151,9 +152,7 @@ def _check(made: Arm, path: Path) -> None:
 
 def _unknown(made: Arm, key: str, value: str, known: Collection[str], path: Path) -> GiBenchError:
     what = "above 0 and at most 100, of one of" if key.startswith("weights") else "one of"
-    return GiBenchError(
-        f"arms.{made.name}.{key} is {value}", where=path, do=f"give {what} {', '.join(known)}"
-    )
+    return GiBenchError(f"arms.{made.name}.{key} is {value}", where=path, do=f"give {what} {', '.join(known)}")
 
 
 def questions() -> Mapping[str, Question]:
@@ -214,8 +213,9 @@ def with_groups(question: Question, frequencies: Mapping[str, int]) -> tuple[Que
         else:
             notes.append(f"{contrast.metric} of {contrast.group} labels: the training suite has none, left out")
     if len(kept) != len(question.contrasts) or any(one not in question.contrasts for one in kept):
-        counts = {name: ", ".join(f"{label} {frequencies[label]}" for label in found) for name, found in labels.items()}
-        notes.append(
-            f"labels by regions in the training suite: rare {counts['rare'] or 'none'}; common {counts['common'] or 'none'}"
-        )
+        told = [
+            f"{name} {', '.join(f'{label} {frequencies[label]}' for label in found) or 'none'}"
+            for name, found in labels.items()
+        ]
+        notes.append(f"labels by regions in the training suite: {'; '.join(told)}")
     return replace(question, contrasts=tuple(kept)), notes

@@ -12,8 +12,8 @@ from gi_bench.baselines.registration import backbone_pixels, backbone_source, de
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.baselines.studies.first_images import FirstImages, question_limit
 from gi_bench.baselines.studies.masks import MaskRoom, Say
-from gi_bench.baselines.studies.sight import Eyes
 from gi_bench.baselines.studies.settings import Settings, digest_of
+from gi_bench.baselines.studies.sight import Eyes
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.suites.base import Suite

@@ -89,7 +89,9 @@ def things(scene: Scene, size: int = _MASK_SIDE) -> list[Thing]:
         masks.pop("instrument", None)
         found += [Thing(look, color, mask) for mask in masks.values()]
     for tool in scene.instruments:
-        found.append(Thing(_TOOLS[tool.kind], "", region_masks(replace(empty, instruments=(tool,)), size)["instrument"]))
+        found.append(
+            Thing(_TOOLS[tool.kind], "", region_masks(replace(empty, instruments=(tool,)), size)["instrument"])
+        )
     x, y = axes(size)
     for one in scene.distractors:
         found.append(Thing(_DISTRACTORS[one.kind], "", (distractor_relative(one, x, y) < 1) & field_mask(x, y)))
@@ -119,7 +121,9 @@ def caption(scene: Scene, seen: Sequence[Thing], *, in_detail: bool) -> str:
     """What is there, in words of look; in detail also size, colour and place of each thing."""
     parts = ["ringed wall" if scene.procedure == "colonoscopy" else "smooth wall"]
     for thing in seen:
-        words = [_largeness(thing.mask), thing.color, thing.look, "at", _place(thing.mask)] if in_detail else [thing.look]
+        words = (
+            [_largeness(thing.mask), thing.color, thing.look, "at", _place(thing.mask)] if in_detail else [thing.look]
+        )
         parts.append(" ".join(word for word in words if word))
     if in_detail:
         parts.append(f"{scene.box} square" if scene.box else "no square")
