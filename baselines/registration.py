@@ -176,6 +176,11 @@ def variants() -> list[ModelEntry]:
     return [_entry(variant) for variant in definitions().values()]
 
 
+def entry_of(variant: VariantDefinition) -> ModelEntry:
+    """The entry of a variant that is not in ``variants.toml`` as it is: trained on other tasks, say."""
+    return _entry(variant)
+
+
 def _entry(variant: VariantDefinition) -> ModelEntry:
     if variant.kind in _BOUNDS:
         return _bound_entry(variant)

@@ -241,7 +241,7 @@ def _study(folder: Path) -> list[object]:
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies train and run on the first scenes."""
-    from gi_bench.baselines.studies.running import Workshop
+    from gi_bench.baselines.studies.workshop import Workshop
 
     suites = {"phantom/test": PhantomSuite("test", 2), "phantom/train-small": PhantomSuite("train", 3)}
     monkeypatch.setattr(Workshop, "_load", lambda self, name: suites[name])
@@ -276,9 +276,10 @@ def test_a_killed_study_ends_with_the_same_bytes(
     case: Callable[..., Case], few_images: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the weights that are shipped: kills of trainings have cases of their own."""
-    from gi_bench.baselines.studies.running import Workshop
+    from gi_bench.baselines.studies.definitions import arm
+    from gi_bench.baselines.studies.workshop import Workshop
 
-    monkeypatch.setattr(Workshop, "_checkpoint", lambda self, one, seed: one.variant.bundled("tiny"))
+    monkeypatch.setattr(Workshop, "_checkpoint", lambda self, job: arm(job.arm).variant.bundled("tiny"))
     case(_study).check(2)
 
 

@@ -14,7 +14,9 @@ from gi_bench.harness.registry import CommandEntry
 from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
-    from gi_bench.harness.analysis.study import Study
+    from gi_bench.baselines.studies.running import MadeRuns
+    from gi_bench.baselines.studies.settings import Settings
+    from gi_bench.harness.analysis.study import Question, Study
 
 
 def _studies(incomplete: str) -> list[str]:
@@ -24,12 +26,20 @@ def _studies(incomplete: str) -> list[str]:
     return [name for name in (*questions(), "all") if name.startswith(incomplete)]
 
 
+def _arm_names(incomplete: str) -> list[str]:
+    """Names of arms for the shell."""
+    from gi_bench.baselines.studies.definitions import questions
+
+    found = dict.fromkeys(name for question in questions().values() for name in question.arms)
+    return [name for name in found if name.startswith(incomplete)]
+
+
 def study(
     names: Annotated[
         list[str],
         typer.Argument(
             metavar="NAME...",
-            help="rank-sweep, regularisation, sam, negatives, confidence, or all.",
+            help="rank-sweep, regularisation, sam, negatives, confidence, interference, noise, explanations, or all.",
             autocompletion=_studies,
         ),
     ],
@@ -54,13 +64,42 @@ def study(
             "--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...; fewer than 3 give no verdict."
         ),
     ] = 3,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")] = 1,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs.")] = None,
-    rows: Annotated[int | None, typer.Option("--batch-rows", min=1, help="Rows of an optimiser step.")] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arms",
+            help="Only these arms (repeat, or separate by commas); contrasts that lack one are left out.",
+            autocompletion=_arm_names,
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Run on the suite's first N images only.")] = None,
+    train_limit: Annotated[
+        int | None, typer.Option("--train-limit", min=1, help="Train on the training suite's first N images only.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the training answers (default: 1).")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 150)."),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-rows", min=1, help="Answers of an optimiser step (default: 32 on embedded suites); others join."
+        ),
+    ] = None,
     beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
     explanations: Annotated[
-        Path | None, typer.Option("--explanations", help="Rows of gi-bench data explanations, for suites without.")
+        Path | None,
+        typer.Option(
+            "--explanations",
+            help="Rows of gi-bench data explanations: for suites without, and for an arm of the study explanations.",
+        ),
     ] = None,
+    seeing: Annotated[
+        bool, typer.Option("--seeing/--no-seeing", help="Measure what each arm still sees, apart from how it says it.")
+    ] = True,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at once; they share the cores.")] = 1,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
@@ -70,38 +109,95 @@ def study(
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
-    from gi_bench.baselines.studies.definitions import arm, questions
-    from gi_bench.baselines.studies.running import Settings, make_runs
-    from gi_bench.harness.analysis.study import answer
+    from gi_bench.baselines.studies.running import make_runs
+    from gi_bench.baselines.studies.settings import Settings, length
     from gi_bench.harness.locks import holding
 
-    chosen = _chosen(names)
-    trained_on = _train_suite(suite, train_suite, data)
     _check_explanations(explanations)
+    chosen = _chosen(names)
+    told = partial(say, err=as_json)
+    asked, notes = _asked(chosen, arms, explanations)
+    trained_on = _train_suite(suite, train_suite, data)
+    passes, count = length(epochs, steps, trained_on)
     settings = Settings(
         suite=suite,
         train_suite=trained_on,
         data=data,
         backbone=backbone,
-        epochs=epochs if steps is None else None,
-        steps=steps,
+        epochs=passes,
+        steps=count,
         rows=rows,
         device=device,
         beams=beams,
         explanations=explanations,
+        limit=limit,
+        train_limit=train_limit,
+        seeing=seeing,
     )
     folder = settings.folder(output)
-    arms = list(dict.fromkeys(one for name in chosen for one in questions()[name].arms))
-    told = []
+    written = []
     with holding(folder, what="is working on these studies"):
-        runs, masks = make_runs(arms, range(seeds), settings, folder, jobs=jobs, say=partial(say, err=as_json))
-        for name in chosen:
-            own = any(arm(one).masks != "suite" for one in questions()[name].arms)
-            made = settings.describe() | (masks if own else {})
-            answered = answer(questions()[name], runs, range(seeds), settings=made, base=folder)
-            told.append(_tell(folder / name, answered, aloud=not as_json))
+        wanted = list(dict.fromkeys(one for question in asked for one in question.arms))
+        made = make_runs(wanted, range(seeds), settings, folder, jobs=jobs, say=told)
+        for question in asked:
+            answered = _answered(question, made, range(seeds), settings, folder, notes.get(question.name, []))
+            written.append(_tell(folder / question.name, answered, aloud=not as_json))
     if as_json:
-        say_text(json.dumps({"studies": told}, indent=1, ensure_ascii=False, allow_nan=False))
+        say_text(json.dumps({"studies": written}, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _asked(
+    chosen: list[str], arms: list[str] | None, explanations: Path | None
+) -> tuple[list[Question], dict[str, list[str]]]:
+    """The studies with the arms that are made, and by study what is said of those that are not."""
+    from gi_bench.baselines.studies.definitions import arm, questions, with_arms
+    from gi_bench.harness.errors import GiBenchError
+    from gi_bench.harness.registry import unknown_name
+
+    whole = [questions()[name] for name in chosen]
+    every = list(dict.fromkeys(one for question in whole for one in question.arms))
+    wanted = [name.strip() for text in arms or () for name in text.split(",") if name.strip()]
+    if arms and not wanted:
+        raise GiBenchError("no arm is named", where="--arms", do=f"name some of {', '.join(every)}")
+    for name in wanted:
+        if name not in every:
+            raise unknown_name(name, every, "arm")
+        if explanations is None and arm(name).explanations == "file":
+            raise GiBenchError(f"{name} is trained on your explanations", do="give --explanations FILE")
+    made = wanted or [name for name in every if explanations is not None or arm(name).explanations != "file"]
+    found, notes = [], {}
+    for question in whole:
+        kept, said = with_arms(question, made)
+        if kept.arms:
+            found.append(kept)
+            notes[question.name] = said
+    return found, notes
+
+
+def _answered(
+    question: Question, made: MadeRuns, seeds: range, settings: Settings, folder: Path, notes: list[str]
+) -> Study:
+    """What the runs say of a study."""
+    from dataclasses import replace
+
+    from gi_bench.baselines.studies.definitions import arm, with_groups
+    from gi_bench.harness.analysis.study import answer
+
+    grouped, said = with_groups(question, made.frequencies)
+    own = {arm(name).masks for name in question.arms}
+    masks = {name: told for name, told in made.masks.items() if name in own}
+    left = made.outcome.of(list(question.arms))
+    answered = answer(
+        grouped,
+        made.runs,
+        seeds,
+        settings=settings.describe() | ({"masks": masks} if masks else {}),
+        base=folder,
+        made=left.made,
+        seeing=left.seeing,
+        gradients=left.gradients,
+    )
+    return replace(answered, notes=(*answered.notes, *notes, *said))
 
 
 def _tell(folder: Path, answered: Study, *, aloud: bool) -> dict[str, Any]:
@@ -164,8 +260,12 @@ COMMAND: Any = CommandEntry(
     examples=[
         ("does more rank help, over three seeds", "gi-bench study rank-sweep"),
         (
-            "two studies of fifty steps each, to see that all works",
-            "gi-bench study rank-sweep negatives --seeds 1 --steps 50",
+            "two studies of fifty steps each on forty images, to see that all works",
+            "gi-bench study rank-sweep negatives --seeds 1 --steps 50 --limit 40",
+        ),
+        (
+            "one arm after another, on several machines",
+            "gi-bench study noise --arms noise_small,noise_large",
         ),
         ("the verdict, for a script", "gi-bench study negatives --json | jq -r '.studies[0].study.findings[].verdict'"),
     ],

@@ -146,8 +146,8 @@ def train(
 
     wanted = _wanted(context, model)
     use_threads(threads)
-    named = {"command": _typed(), "gradients": gradients}
-    running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir, **named)
+    running = Running(device, dtype, accumulate, recompute, workers, log_to, log_dir, gradients=gradients)
+    running = replace(running, command=_typed())
     if all_shipped:
         return _train_all(output, running, jobs, score_suite)
     if wanted == "tiny-florence2":

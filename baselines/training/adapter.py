@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -58,6 +59,8 @@ class AdapterDefaults:
     style: TargetStyle
 
 
+# Side of the square in which a tiny backbone sees pictures, at most.
+TINY_PIXELS = 128
 TINY_DEFAULTS = AdapterDefaults(
     epochs=1,
     mixture=Mixture(rows=64, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
@@ -81,6 +84,9 @@ class Choices:
         rows: rows of an optimiser step.
         rows_per_image: rows that share one encoding, at most.
         weights: by task, how many times an epoch takes each row.
+        loss_weights: by task, what its loss is multiplied by.
+        anchor: the task whose rows alone decide the steps, see :class:`Mixture`; also where it is not trained on.
+        epoch_rows: with an anchor, by task how many rows an epoch takes.
     """
 
     epochs: int | None = None
@@ -90,6 +96,9 @@ class Choices:
     rows: int | None = None
     rows_per_image: int | None = None
     weights: Mapping[str, float] | None = None
+    loss_weights: Mapping[str, float] | None = None
+    anchor: str = ""
+    epoch_rows: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,24 +146,24 @@ def train_adapter(
     """
     running, choices, folder = running or Running(), choices or Choices(), folder.resolve()
     check_place(folder)
-    defaults = _chosen(_defaults(backbone), choices)
-    if running.gradients is None:
-        running = replace(running, gradients=_is_tiny(backbone))
+    defaults = _chosen(defaults_for(backbone.pictures.width), choices)
+    tiny = backbone.pictures.width <= TINY_PIXELS
+    running = replace(running, gradients=tiny if running.gradients is None else running.gradients)
     examples = _examples(variant, material, defaults, say)
     added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
-    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps)
+    batches, count = _batches(examples, variant, defaults, choices)
     whole = sum(p.numel() for p in backbone.network.parameters())
     feed, model = _network(variant, backbone, backbone_name, material, examples, choices.seed, running, say)
-    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {examples.count()}, {len(batches)} steps")
+    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {count}, {len(batches)} steps")
     card = {
         **_recipe(variant, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),
         "dtype": running.resolved_dtype(),
         "added_tokens": added,
-        "examples": examples.count(),
-        "extra_rows": dict(material.extra.files) if material.extra is not None else {},
+        "examples": count,
+        **_rows(batches, material.extra),
     }
     state = _state(folder)
     bound = bound_digest(card | {"pictures": asdict(backbone.pictures)}, batches)
@@ -162,9 +171,12 @@ def train_adapter(
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
-            count = trainable_count(model)
-            card |= {"trainable_parameters": count, "share_of_backbone": round(count / whole, 4)}
-            card |= {"seconds": round(trained.seconds), "device": running.resolved_device(), "command": running.command}
+            card |= _size(trainable_count(model), whole)
+            card |= {
+                "seconds": round(trained.seconds, 1),
+                "device": running.resolved_device(),
+                "command": running.command,
+            }
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
@@ -173,7 +185,13 @@ def adapter_recipe(
     variant: VariantDefinition, backbone: Backbone, backbone_name: str, suite: Suite, choices: Choices | None = None
 ) -> dict[str, Any]:
     """What :func:`train_adapter` would write into the card of what decides the weights, besides extra rows."""
-    return _recipe(variant, backbone, backbone_name, suite, _chosen(_defaults(backbone), choices or Choices()))
+    defaults = _chosen(defaults_for(backbone.pictures.width), choices or Choices())
+    return _recipe(variant, backbone, backbone_name, suite, defaults)
+
+
+def defaults_for(pixels: int) -> AdapterDefaults:
+    """The defaults of a backbone by the side of the square in which it sees pictures."""
+    return TINY_DEFAULTS if pixels <= TINY_PIXELS else BASE_DEFAULTS
 
 
 def clean_beside(folder: Path) -> None:
@@ -195,9 +213,10 @@ def _state(folder: Path) -> Path:
 def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
     """Rows of the variant's tasks; images that have none are said."""
     suite = material.suite
-    found = task_examples(suite, variant.train, negatives=variant.negatives, style=defaults.style, extra=material.extra)
+    tasks = list(dict.fromkeys([*variant.train, *([defaults.mixture.anchor] if defaults.mixture.anchor else [])]))
+    found = task_examples(suite, tasks, negatives=variant.negatives, style=defaults.style, extra=material.extra)
     if without := len(set(suite.image_ids) - set(found.image_ids)):
-        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(variant.train)}: left out")
+        say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(tasks)}: left out")
     return found
 
 
@@ -262,12 +281,29 @@ def check_place(folder: Path, marks: frozenset[str] = frozenset({CONFIG, CARD}),
         ) from error
 
 
-def _is_tiny(backbone: Backbone) -> bool:
-    return backbone.pictures.width <= 128
+def _batches(
+    examples: Examples, variant: VariantDefinition, defaults: AdapterDefaults, choices: Choices
+) -> tuple[list[Batch], dict[str, int]]:
+    """The batches, and how many rows there are of each task; an anchor that is not trained on is in neither."""
+    unseen = {choices.anchor} - set(variant.train)
+    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
+    return batches, {task: number for task, number in examples.count().items() if task not in unseen}
 
 
-def _defaults(backbone: Backbone) -> AdapterDefaults:
-    return TINY_DEFAULTS if _is_tiny(backbone) else BASE_DEFAULTS
+def _size(trainable: int, backbone: int) -> dict[str, Any]:
+    """Parameters that are trained, and their share of the backbone's."""
+    return {"trainable_parameters": trainable, "share_of_backbone": round(trainable / backbone, 4)}
+
+
+def _rows(batches: list[Batch], extra: ExtraRows | None) -> dict[str, Any]:
+    """Rows of each task that the batches hold, over all epochs, their images, and the files that rows are from."""
+    rows = [row for batch in batches for row in batch]
+    by_task = Counter(row.task for row in rows)
+    return {
+        "rows_seen": dict(sorted(by_task.items())),
+        "images_seen": len({row.img_id for row in rows}),
+        "extra_rows": dict(extra.files) if extra is not None else {},
+    }
 
 
 def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
@@ -280,8 +316,10 @@ def _chosen(defaults: AdapterDefaults, choices: Choices) -> AdapterDefaults:
             rows=choices.rows or mixture.rows,
             rows_per_image=choices.rows_per_image or mixture.rows_per_image,
             weights={**mixture.weights, **(choices.weights or {})},
+            anchor=choices.anchor,
+            epoch_rows=dict(choices.epoch_rows or {}),
         ),
-        settings=replace(settings, rate=choices.rate or settings.rate),
+        settings=replace(settings, rate=choices.rate or settings.rate, loss_weights=dict(choices.loss_weights or {})),
     )
 
 

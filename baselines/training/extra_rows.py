@@ -24,12 +24,14 @@ class ExtraRows:
         explanations: (image id, question, explanation).
         files: SHA-256 of each file by what it holds, for the card.
         masks: regions by image id and label, in the place of the suite's own.
+        own_explanations: whether the suite's own explanations are trained on, too.
     """
 
     negatives: tuple[tuple[str, str, str, str], ...] = ()
     explanations: tuple[tuple[str, str, str], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     masks: Mapping[tuple[str, str], Region] = field(default_factory=dict)
+    own_explanations: bool = True
 
 
 def read_extra_rows(

@@ -38,6 +38,25 @@ _KEPT_TOGETHER = 200
 _BEND = 0.01
 
 
+def is_small(settings: PictureSettings) -> bool:
+    """Whether pictures of this size are kept in memory."""
+    return settings.width * settings.height <= _SMALL
+
+
+def share_rendered(settings: PictureSettings, pictures: Mapping[str, Any]) -> None:
+    """Give all later trainings of this process pictures of an embedded suite that are rendered already.
+
+    Args:
+        settings: how the backbone sees pictures.
+        pictures: by image id, (height, width, 3) RGB at the backbone's size.
+    """
+    _RENDERED.update({(_key(settings), img_id): picture for img_id, picture in pictures.items()})
+
+
+def _key(settings: PictureSettings) -> str:
+    return json.dumps(asdict(settings), sort_keys=True, default=str)
+
+
 class Feed(Protocol):
     """Gives what the network takes of some images, by the name of the network's argument."""
 
@@ -61,12 +80,14 @@ class PictureFeed:
         """Make a feed.
 
         Args:
+            suite: whose pictures.
+            settings: how the backbone sees pictures.
             sizes: (height, width) of the regions by image id; a picture of another shape is refused.
         """
         self._suite, self._settings, self._sizes = suite, settings, sizes or {}
-        self._keep = settings.width * settings.height <= _SMALL
+        self._keep = is_small(settings)
         self._kept: dict[str, Any] = {}
-        self._key = json.dumps(asdict(settings), sort_keys=True, default=str)
+        self._key = _key(settings)
 
     def read(self, img_ids: Sequence[str]) -> torch.Tensor:
         """Normalised pixels (n, 3, height, width).

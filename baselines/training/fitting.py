@@ -97,7 +97,7 @@ def train(
 
     start = time.perf_counter()
     tasks = sorted({row.task for batch in course.batches for row in batch})
-    rows = BatchSet(shared, tokenizer, feed, tasks)
+    rows = BatchSet(shared, tokenizer, feed, tasks, course.settings.loss_weights)
     callbacks = _callbacks(running, arguments, start, report)
     probe = None
     if running.gradients:

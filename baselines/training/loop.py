@@ -7,7 +7,7 @@ tokens of an optimiser step wherever its rows are computed, losses are logged by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class GroupedNetwork(nn.Module):
         pixels: torch.Tensor | None = None,
         features: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        row_weights: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Cross-entropy of the targets.
 
@@ -67,9 +68,10 @@ class GroupedNetwork(nn.Module):
             pixels: (images, 3, height, width), or
             features: (images, image tokens, width).
             num_items_in_batch: target tokens of the optimiser step; None for those of this call.
+            row_weights: (rows,) what each row's loss is multiplied by; None for 1.
 
         Returns:
-            ``loss``, and, without gradient, ``row_losses``: (rows,) the mean over each row's tokens.
+            ``loss``, and, without gradient, ``row_losses``: (rows,) the mean over each row's tokens, not weighted.
         """
         network = self.network
         if features is None:
@@ -84,7 +86,8 @@ class GroupedNetwork(nn.Module):
         counts = (labels != IGNORED).sum(dim=1)
         sums = self._decoded(states, seen, labels, counts)
         count = counts.sum() if num_items_in_batch is None else num_items_in_batch
-        return {"loss": sums.sum() / count, "row_losses": sums.detach() / counts}
+        weighted = sums if row_weights is None else sums * row_weights
+        return {"loss": weighted.sum() / count, "row_losses": sums.detach() / counts}
 
     def _decoded(
         self, states: torch.Tensor, seen: torch.Tensor, labels: torch.Tensor, counts: torch.Tensor
@@ -136,8 +139,16 @@ def recompute_activations(network: Any) -> None:
 class BatchSet(Dataset[dict[str, torch.Tensor]]):
     """Parts of batches as tensors: item ``step * parts + part`` is one part of one optimiser step."""
 
-    def __init__(self, batches: Sequence[Sequence[Batch]], tokenizer: Any, feed: Feed, tasks: Sequence[str]) -> None:
+    def __init__(
+        self,
+        batches: Sequence[Sequence[Batch]],
+        tokenizer: Any,
+        feed: Feed,
+        tasks: Sequence[str],
+        loss_weights: Mapping[str, float] | None = None,
+    ) -> None:
         self.parts = [part for batch in batches for part in batch]
+        self._weights = loss_weights or {}
         self._tokenizer, self._feed = tokenizer, feed
         self._codes = {task: code for code, task in enumerate(tasks)}
 
@@ -151,7 +162,9 @@ class BatchSet(Dataset[dict[str, torch.Tensor]]):
         bos, eos = self._tokenizer.bos_token, self._tokenizer.eos_token
         asked = self._tokens([bos + row.prompt + eos for row in rows])
         wanted = self._tokens([row.target + eos for row in rows])
+        weights = {"row_weights": torch.tensor([self._weights.get(row.task, 1.0) for row in rows])}
         return {
+            **(weights if self._weights else {}),
             self._feed.name: self._feed.read(img_ids),
             "at": torch.tensor([img_ids.index(row.img_id) for row in rows]),
             "input_ids": asked["input_ids"],

@@ -58,10 +58,11 @@ def task_examples(
         GiBenchError: the suite has no example of one of the tasks.
     """
     found = Examples()
+    explained = "explain" in tasks and (extra is None or extra.own_explanations)
     for row in suite.questions:
         if "answer" in tasks and row.answer:
             found.add("answer", row.img_id, prompts.answer_prompt(row.question), row.answer)
-        if "explain" in tasks and row.explanation:
+        if explained and row.explanation:
             found.add("explain", row.img_id, prompts.explain_prompt(row.question), row.explanation)
     if "ground" in tasks:
         masks = extra.masks if extra is not None else {}
@@ -101,7 +102,8 @@ def _add_extra(extra: ExtraRows, tasks: Sequence[str], negatives: bool, found: E
         return
     for img_id, question, answer, phrase in extra.negatives:
         if "answer" in tasks and question:
-            found.add("answer", img_id, prompts.answer_prompt(question), answer)
+            # A task of its own, so that trainings with and without it see the same answers.
+            found.add("denial", img_id, prompts.answer_prompt(question), answer)
         if "ground" in tasks and phrase:
             found.add("negative", img_id, prompts.ground_prompt(phrase), prompts.NOTHING_THERE)
 

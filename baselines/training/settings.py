@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ class TrainingSettings:
         decay: weight decay of AdamW.
         beta2: second moment's decay of AdamW.
         seed: of initial weights and dropout.
+        loss_weights: by task, what the loss of its tokens is multiplied by; 1 where not named.
     """
 
     rate: float
@@ -36,6 +38,7 @@ class TrainingSettings:
     decay: float = 0.0
     beta2: float = 0.999
     seed: int = 0
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

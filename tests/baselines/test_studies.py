@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gi_bench.baselines.registration import definitions
-from gi_bench.baselines.studies.definitions import arm, questions
-from gi_bench.baselines.studies.running import Settings, Workshop, make_runs
-from gi_bench.harness.analysis.study import read_study
+from gi_bench.baselines.studies.definitions import arm, questions, read_studies, with_arms, with_groups
+from gi_bench.baselines.studies.running import make_runs
+from gi_bench.baselines.studies.settings import Settings, length
+from gi_bench.baselines.studies.workshop import Job, Workshop
+from gi_bench.harness.analysis.study import Contrast, read_study
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import registered
 from gi_bench.harness.suites.base import Suite
@@ -32,48 +34,266 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workshop, "_load", load)
 
 
+@pytest.fixture
+def no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring them takes longer than a training of one step."""
+    from gi_bench.baselines.training.gradients import GradientProbe
+
+    monkeypatch.setattr(GradientProbe, "measure", lambda self, network: {})
+
+
+STUDIES = {
+    "rank-sweep", "regularisation", "sam", "negatives", "confidence", "interference", "noise", "explanations",
+}  # fmt: skip
+
+
 def test_every_study_asks_for_arms_and_metrics_that_there_are() -> None:
     metrics = registered("gi_bench.metrics")
     found = questions()
-    assert set(found) == {"rank-sweep", "regularisation", "sam", "negatives", "confidence"}
+    assert set(found) == STUDIES
     for question in found.values():
-        for name in question.arms:
-            assert arm(name).variant in definitions().values()
-            assert arm(name).masks in {"suite", "pseudo", "refined"}
         assert set(question.metrics) | {metric for metric, _ in question.tables} <= set(metrics)
         for contrast in question.contrasts:
             assert contrast.metric in metrics
-            assert {contrast.first, contrast.second or contrast.first} <= set(question.arms)
-            assert contrast.expect in {"greater", "less", "no less", "no more"}
+            assert set(contrast.arms) <= set(question.arms)
+            assert bool(contrast.first) + bool(contrast.trend) + bool(contrast.interaction) == 1
             assert contrast.margin > 0
+            assert bool(contrast.by) == bool(contrast.groups)
         assert question.source
+        assert question.shows
+        assert question.does_not_show
+
+
+def test_arms_of_a_study_differ_in_one_thing() -> None:
+    """Two arms of a study that share all else; what may differ at once is said by the study's own design."""
+    arms = {name for question in questions().values() for name in question.arms}
+    trained = [arm(name) for name in sorted(arms) if arm(name).variant.adapter]
+    assert len(trained) <= 26
+    recipes = [(one.variant, one.masks, one.explanations, tuple(one.weights.items())) for one in trained]
+    assert len(set(map(str, recipes))) == len(recipes), "no two arms are the same training"
+    whole = arm("multitask_r128")
+    for name in ("noise_small", "ground_quarter", "explanations_thin1", "multitask_r128_pseudo"):
+        one = arm(name)
+        same = [one.variant == whole.variant, one.masks == whole.masks, one.explanations == whole.explanations,
+                one.weights == whole.weights]  # fmt: skip
+        assert sum(same) == 3, name
 
 
 def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_path: Path) -> None:
-    arms = ["multitask_r128_pseudo", "multitask_r128_refined", "multitask_r128", "florence2_zero_shot"]
-    runs, masks = make_runs(arms, [0], SETTINGS, tmp_path, say=lambda line: None)
-    assert [len(runs[name]) for name in arms] == [1, 1, 1, 1]
-    cards = [
-        json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms[:3]
-    ]
-    digests = [card["extra_rows"].get("masks") for card in cards]
-    assert digests[2] is None
-    assert None not in digests[:2]
-    assert digests[0] != digests[1]
-    boxes, cut = (masks[f"{name} masks"]["agreement with the suite's own"] for name in ("pseudo", "refined"))
+    arms = ["multitask_r128_refined", "noise_large", "multitask_r128"]
+    said: list[str] = []
+    found = make_runs(arms, [0], replace(SETTINGS, seeing=True), tmp_path, say=said.append)
+    assert [len(found.runs[name]) for name in arms] == [1] * 3
+    cards = [json.loads(next((tmp_path / "adapters").glob(f"{name}-seed0-*/card.json")).read_text()) for name in arms]
+    refined, noise, none = (card["extra_rows"].get("masks") for card in cards)
+    assert none is None
+    assert len(refined) == 64
+    assert noise == "noise:large, seed 0"
+    boxes, cut, noisy = (
+        found.masks[name]["agreement with the suite's own"] for name in ("pseudo", "refined", "noise:large")
+    )
     assert boxes["n"] == cut["n"] > 0
-    assert boxes["mean_iou"] < 0.9
+    assert noisy["mean_iou"] < boxes["mean_iou"] < 0.9
+    assert found.frequencies.keys() >= {"polyp"}
+    about = [line for line in said if line.startswith("about ")]
+    assert len(about) == 1
+    assert about[0].endswith("for 3 trainings and 3 runs")
+    assert said.index(about[0]) < said.index(next(line for line in said if line.startswith("1 of 3")))
+    made = found.outcome.made
+    assert set(made) == set(arms)
+    assert len({one.rows["answer"] for one in made.values()}) == 1
+    assert {one.steps for one in made.values()} == {1}
+    assert sum("not looked at" in line for line in said) == 4, "five images teach no probe: said, and left out"
+    assert found.outcome.seeing == ()
+    pairs = {(one.arm, one.first, one.second) for one in found.outcome.gradients}
+    assert {(name, "answer", "ground") for name in arms} < pairs
+    assert len(found.outcome.of(["noise_large"]).gradients) == len(pairs) / 3
+
+
+def test_all_arms_take_the_same_answers_in_the_same_steps(few_images: None, tmp_path: Path) -> None:
+    """What reaches the network, caught where a training begins: steps and rows of every kind of arm."""
+    from gi_bench.baselines.training import adapter as training
+
+    class CaughtError(Exception):
+        """The batches are there; nothing has to be trained."""
+
+    arms = [
+        "vqa_only_r32", "vqa_only_r128", "answer_explain", "answer_ground", "multitask_r128", "multitask_r128_neg",
+        "multitask_r128_tokens", "explain_only", "ground_only", "ground_fourfold", "noise_large",
+        "explanations_template", "explanations_thin1",
+    ]  # fmt: skip
+    settings = Settings("phantom/test", "phantom/train-small", epochs=None, steps=9, rows=12, device="cpu")
+    workshop = Workshop(settings, tmp_path, lambda line: None)
+    found: dict[str, list[tuple[tuple[str, str, str], ...]]] = {}
+    real = training.mix
+    for name in arms:
+
+        def caught(*given: object, _name: str = name, **named: object) -> object:
+            batches = real(*given, **named)  # type: ignore[arg-type]
+            found[_name] = [tuple((row.task, row.img_id, row.prompt) for row in batch) for batch in batches]
+            raise CaughtError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "mix", caught)
+            with pytest.raises(CaughtError):
+                workshop.train(Job(name, 0), tmp_path / name)
+
+    def of(name: str, task: str) -> list[list[tuple[str, str, str]]]:
+        return [[row for row in batch if row[0] == task] for batch in found[name]]
+
+    assert {len(batches) for batches in found.values()} == {9}
+    whole = {task: of("multitask_r128", task) for task in ("answer", "explain", "ground")}
+    assert all(any(steps) for steps in whole.values())
+    for name in arms:
+        trained = arm(name).variant.train
+        if "answer" in trained:
+            assert of(name, "answer") == whole["answer"], name
+        for task in set(whole) - set(trained):
+            assert not any(of(name, task))
+        thinner = arm(name).noise is not None or arm(name).explanations != "suite"
+        for task in set(trained) - {"answer"}:
+            if not thinner:
+                assert of(name, task) == whole[task], (name, task)
+
+    def count(name: str, task: str) -> int:
+        return sum(map(len, of(name, task)))
+
+    # Where rows are missing, others are taken more often: the same number within what nine steps can be off.
+    assert count("noise_large", "ground") == pytest.approx(count("multitask_r128", "ground"), abs=9)
+    assert count("explanations_thin1", "explain") == pytest.approx(count("multitask_r128", "explain"), abs=9)
+    assert count("explanations_template", "explain") == count("multitask_r128", "explain")
+    assert any(of("multitask_r128_neg", "negative"))
+
+
+def test_what_arms_see_is_kept(
+    few_images: None, no_gradients: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gi_bench.baselines.seeing.looking import Seen, Sight
+    from gi_bench.baselines.seeing.measures import Measured
+
+    looked: list[object] = []
+
+    def look(self: Sight, model: object, run: object = None) -> Seen:
+        looked.append(run)
+        return Seen(words=Measured(0.5, 0.4, 0.6, 7))
+
+    monkeypatch.setattr(Sight, "look", look)
+    settings = replace(SETTINGS, seeing=True)
+    for count in (3, 3):
+        found = make_runs(["vqa_only_r32"], [0, 1], settings, tmp_path, say=lambda line: None)
+        assert [(one.arm, one.seed, one.value) for one in found.outcome.seeing] == [
+            ("", None, 0.5), ("vqa_only_r32", 0, 0.5), ("vqa_only_r32", 1, 0.5),
+        ]  # fmt: skip
+        assert len(looked) == count, "once each"
+    assert [run is None for run in looked] == [True, False, False], "arms' own answers count"
+
+
+def test_a_weight_multiplies_a_task_s_loss(few_images: None, no_gradients: None, tmp_path: Path) -> None:
+    workshop = Workshop(SETTINGS, tmp_path, lambda line: None)
+    cards = {}
+    for name in ("multitask_r128", "ground_fourfold"):
+        workshop.train(Job(name, 0), tmp_path / name)
+        cards[name] = json.loads((tmp_path / name / "card.json").read_text())
+    logs = [json.loads((tmp_path / name / "training.jsonl").read_text().splitlines()[-1]) for name in cards]
+    assert cards["ground_fourfold"]["training"]["loss_weights"] == {"ground": 4.0}
+    assert logs[0]["by_task"] == pytest.approx(logs[1]["by_task"]), "tasks' losses are told as they are"
+    assert logs[1]["loss"] > logs[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[arms.a]\nvariant = "multitask_r128"\nmask = "suite"', "mask"),
+        ('[arms.a]\nvariant = "multitask_r128"\nmasks = "noise:huge"', "arms.a.masks is noise:huge"),
+        ('[arms.a]\nvariant = "multitask_r128"\nexplanations = "thin:0"', "arms.a.explanations is thin:0"),
+        ('[arms.a]\nvariant = "multitask_r128"\nexplanations = "thin"', "arms.a.explanations is thin"),
+        ('[arms.a]\nvariant = "vqa_only_r32"\nweights = {ground = 2.0}', "arms.a.weights.ground is 2"),
+        ('[arms.a]\nvariant = "multitask_r128"\nweights = {ground = 0.0}', "above 0"),
+        ('[arms.a]\nvariant = "multitask_r12"', "multitask_r12, which is no variant"),
+        ('[arms.a]\nvariant = "multitask_r128"\ntrain = ["ansver"]', "train"),
+    ],
+)
+def test_wrong_arms_are_told(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "studies.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GiBenchError) as told:
+        read_studies(path)
+    assert message in str(told.value)
+    assert str(path) in str(told.value)
+
+
+def test_a_study_of_some_arms_says_what_it_leaves_out() -> None:
+    question, notes = with_arms(questions()["noise"], ["multitask_r128", "noise_small"])
+    assert list(question.arms) == ["multitask_r128", "noise_small"]
+    assert not question.contrasts
+    assert notes == [
+        "not all arms were made: without noise_medium, noise_large; 4 of 4 contrasts lack one and are left out"
+    ]
+    assert with_arms(question, ["multitask_r128", "noise_small"]) == (question, [])
+
+
+def test_rare_labels_are_those_below_the_mean() -> None:
+    question, notes = with_groups(questions()["noise"], {"polyp": 50, "instrument": 40, "z-line": 4, "ileum": 2})
+    groups = {contrast.groups for contrast in question.contrasts}
+    assert groups == {(), ("ileum", "z-line"), ("instrument", "polyp")}
+    assert "rare ileum 2, z-line 4; common instrument 40, polyp 50" in notes[0]
+    even, notes = with_groups(questions()["noise"], {"polyp": 5, "instrument": 5})
+    assert all(contrast.groups in {(), ("instrument", "polyp")} for contrast in even.contrasts)
+    assert len(even.contrasts) == len(question.contrasts) - 1
+    assert "none, left out" in notes[0]
+    plain = questions()["confidence"]
+    assert with_groups(plain, {"polyp": 5}) == (plain, [])
+    assert isinstance(plain.contrasts[0], Contrast)
+
+
+def test_a_part_of_a_study(
+    few_images: None, no_gradients: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gi_bench.harness.cli import _main
+
+    base = ["study", "explanations", "--seeds", "1", "--steps", "1", "--beams", "1", "--device", "cpu", "--limit", "2",
+            "--train-limit", "3", "--no-seeing", "-o", str(tmp_path)]  # fmt: skip
+    assert _main([*base, "--arms", "answer_ground,explanations_thin1"]) == 0
+    shown = capsys.readouterr().out
+    assert "for 2 trainings and 2 runs" in shown
+    (folder,) = tmp_path.iterdir()
+    answered = read_study(folder / "explanations")
+    assert set(answered.question.arms) == {"answer_ground", "explanations_thin1"}
+    assert any("not all arms were made" in note for note in answered.notes)
+    manifest = json.loads(next(folder.glob("runs/answer_ground/**/manifest.json")).read_text())
+    assert manifest["recipe"]["limit"] == 20, "two images of ten questions"
+    assert manifest["recipe"]["model"]["trained_on"] == ["answer", "ground"]
+    card = json.loads(next((folder / "adapters").glob("answer_ground-*/card.json")).read_text())
+    assert card["images_seen"] <= 3
+    assert card["trained_on"].endswith(", first 3 images")
+    # An expert's file is an arm of its own, and makes no other arm anew.
+    suite = Small("train", 3)
+    rows = [
+        {"img_id": row.img_id, "question": row.question, "explanation": f"An expert says so, {row.index}."}
+        for row in suite.questions[:4]
+    ]
+    file = tmp_path.parent / "experts.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    more = ["--arms", "answer_ground", "--arms", "explanations_file", "--explanations", str(file)]
+    assert _main([*base, *more]) == 0
+    shown = capsys.readouterr().out
+    assert "for 1 training and 1 run (1 is there already)" in shown
+    assert read_study(folder / "explanations").made["explanations_file"].rows["explain"] > 0
 
 
 def test_a_study_that_was_interrupted_goes_on(
-    few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few_images: None,
+    no_gradients: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from gi_bench.harness.cli import _main
 
     def study(folder: Path, *more: str) -> int:
         return _main(
             ["study", "negatives", "confidence", "--seeds", "2", "--steps", "1", "--beams", "1", "--device", "cpu",
-             "-o", str(folder), *more]
+             "--no-seeing", "-o", str(folder), *more]
         )  # fmt: skip
 
     assert study(tmp_path / "whole") == 0
@@ -83,25 +303,24 @@ def test_a_study_that_was_interrupted_goes_on(
     assert "expected less: " in shown
     real, made = Workshop.make, []
 
-    def stopping(self: Workshop, name: str, seed: int) -> Path:
-        made.append((name, seed))
+    def stopping(self: Workshop, job: Job) -> Path:
+        made.append(job)
         if len(made) == 3:
             raise KeyboardInterrupt
-        return real(self, name, seed)
+        return real(self, job)
 
     monkeypatch.setattr(Workshop, "make", stopping)
     assert study(tmp_path / "cut") == 130
     monkeypatch.setattr(Workshop, "make", real)
     trained: list[str] = []
     checkpoint = Workshop._checkpoint
-    monkeypatch.setattr(
-        Workshop, "_checkpoint", lambda self, one, seed: trained.append(one.name) or checkpoint(self, one, seed)
-    )
+    monkeypatch.setattr(Workshop, "_checkpoint", lambda self, job: trained.append(job.arm) or checkpoint(self, job))
     capsys.readouterr()
     assert study(tmp_path / "cut", "--json") == 0
     assert len(trained) == 2, "the finished two are taken"
     told = capsys.readouterr()
     assert "4 of 4: multitask_r128_neg, seed 1" in told.err
+    assert "for 2 trainings and 2 runs (2 are there already)" in told.err
     studies = json.loads(told.out)["studies"]
     assert [Path(one["path"]).parent.name for one in studies] == ["negatives", "confidence"]
     assert all(Path(one["report"]).is_file() for one in studies)
@@ -124,7 +343,7 @@ def test_other_rows_or_recipes_are_other_experiments(tmp_path: Path, monkeypatch
     def places(few: Suite) -> list[str]:
         monkeypatch.setattr(Workshop, "_load", lambda self, name: few)
         workshop = Workshop(SETTINGS, tmp_path, lambda line: None)
-        return [workshop._place(arm(name), 0) for name in ("multitask_r128", "multitask_r32", "multitask_r128_pseudo")]
+        return [workshop.place(arm(name), 0) for name in ("multitask_r128", "multitask_r32", "multitask_r128_pseudo")]
 
     first, second = places(Small("test", 3)), places(Small("test", 4))
     assert first == places(Small("test", 3))
@@ -148,6 +367,11 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
     folder = SETTINGS.folder(tmp_path)
     assert folder.name.startswith("phantom-test-")
     assert Settings("phantom/test", "phantom/train").folder(tmp_path) != folder
+    assert Settings("phantom/test", "phantom/train-small", limit=3).folder(tmp_path) != folder
+    assert length(None, None, "phantom/train-small") == (None, 150)
+    assert length(2, None, "phantom/train-small") == (2, None)
+    assert length(2, 7, "phantom/train-small") == (None, 7)
+    assert length(None, None, "kvasir-vqa-x1/train") == (1, None)
     assert str(tmp_path) not in json.dumps(SETTINGS.describe())
 
 
@@ -157,6 +381,10 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
         (["rank"], "did you mean rank-sweep?"),
         (["sam", "--seeds", "0"], "see gi-bench study --help"),
         (["sam", "-s", "phantom/tests"], "unknown suite"),
+        (["sam", "--arms", "multitask_r18"], "did you mean multitask_r128 or"),
+        (["sam", "--arms", ", "], "no arm is named (--arms)"),
+        (["explanations", "--arms", "explanations_file"], "give --explanations FILE"),
+        (["sam", "--limit", "0"], "--limit"),
         (["sam", "--explanations", "no-such.jsonl"], "no file with explanations (no-such.jsonl)"),
     ],
 )
@@ -179,7 +407,21 @@ def test_two_at_once_do_not_work_on_one_study(
     from tests.locked import held_elsewhere
 
     with held_elsewhere(SETTINGS.folder(tmp_path)):
-        code = _main(["study", "confidence", "--steps", "1", "--beams", "1", "--device", "cpu", "-o", str(tmp_path)])
+        code = _main(
+            [
+                "study",
+                "confidence",
+                "--steps",
+                "1",
+                "--beams",
+                "1",
+                "--device",
+                "cpu",
+                "--no-seeing",
+                "-o",
+                str(tmp_path),
+            ]
+        )
     told = capsys.readouterr().err
     assert (code, told.count("\n")) == (2, 1)
     assert "is working on these studies" in told

@@ -52,6 +52,65 @@ def test_an_epoch_takes_every_row_once_and_keeps_images_together(
     assert runs <= groups, "rows of a group stand side by side"
 
 
+ANCHORED = Mixture(12, 6, {"explain": 0.5, "ground": 1.5}, anchor="answer")
+MANY = {"answer": [7, 10, 0, 10, 3, 8, 10, 10], "explain": [4, 4, 2, 0, 4, 4, 3, 4], "ground": [0, 5, 3, 1, 0, 6, 2, 2]}
+
+
+def _of(task: str, batches: list[Batch]) -> list[tuple[Row, ...]]:
+    return [tuple(row for row in batch if row.task == task) for batch in batches]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 3),
+    rows=st.integers(2, 20),
+    per_image=st.integers(1, 8),
+    counts=st.fixed_dictionaries({"explain": FEW, "ground": FEW, "negative": FEW}),
+)
+def test_with_an_anchor_tasks_are_added_and_nothing_else_changes(
+    seed: int, rows: int, per_image: int, counts: dict[str, list[int]]
+) -> None:
+    everything = _examples({"answer": MANY["answer"], **counts})
+    mixture = Mixture(rows, per_image, {"ground": 1.5}, anchor="answer")
+    whole = mix(everything, mixture, seed, epochs=2)
+    alone = mix(_examples({"answer": MANY["answer"]}), mixture, seed, epochs=2)
+    assert _of("answer", whole) == [tuple(batch) for batch in alone], "the same answers in the same steps"
+    assert _rows(alone) == Counter(dict.fromkeys(_rows(alone), 2))
+    for task in sorted(set(everything.by_task) - {"answer"}):
+        some = _examples({"answer": MANY["answer"], task: counts[task]})
+        assert _of(task, mix(some, mixture, seed, epochs=2)) == _of(task, whole)
+        if any(_of(task, whole)):
+            single = mix(everything, mixture, seed, epochs=2, without=set(everything.by_task) - {task})
+            assert single == _of(task, whole), "alone it has the same rows in the same steps"
+            assert len(single) == len(alone)
+    for batch in whole:
+        assert 1 + sum(a.img_id != b.img_id for a, b in pairwise(batch)) == len({row.img_id for row in batch})
+
+
+def test_an_anchored_epoch_takes_as_many_rows_as_it_is_told() -> None:
+    batches = mix(_examples(MANY), ANCHORED, 0)
+    tasks = Counter(row.task for batch in batches for row in batch)
+    # Images without an answer are shown in no step: of their rows there are two explanations and three regions.
+    assert tasks["answer"] == sum(MANY["answer"])
+    assert 10 <= tasks["explain"] <= 13
+    levelled = Mixture(12, 6, anchor="answer", epoch_rows={"ground": 64})
+    few = _examples({"answer": [10] * 8, "ground": [1, 0, 2, 0, 0, 0, 1, 0]})
+    many = _examples({"answer": [10] * 8, "ground": [4] * 8})
+    for examples in (few, many):
+        tasks = Counter(row.task for batch in mix(examples, levelled, 0) for row in batch)
+        assert tasks == {"answer": 80, "ground": 64}
+
+
+def test_no_step_of_a_single_task_is_empty_and_an_anchor_is_needed() -> None:
+    examples = _examples({"answer": [10] * 12, "ground": [3] + [0] * 11})
+    batches = mix(examples, Mixture(10, 10, anchor="answer"), 0, without={"answer"})
+    assert len(batches) == 12
+    assert {row.task for batch in batches for row in batch} == {"ground"}
+    assert all(batches)
+    with pytest.raises(GiBenchError, match="no rows of answer"):
+        mix(_examples({"ground": [3]}), ANCHORED, 0)
+
+
 def test_weights_are_passes_over_a_task_s_rows() -> None:
     examples = _examples({"answer": [10] * 4, "explain": [10] * 4, "ground": [5] * 4, "negative": [1] * 4})
     mixture = Mixture(12, 4, {"explain": 0.5, "ground": 2.5, "negative": 0})

@@ -158,7 +158,7 @@ def test_rows_of_files_are_trained_on(suite: PhantomSuite, tmp_path: Path) -> No
     plain = task_examples(suite, tasks, negatives=True).count()
     found = task_examples(suite, tasks, negatives=True, extra=extra)
     assert found.count() == {
-        **plain, "answer": plain["answer"] + 2, "explain": plain["explain"] + 1, "negative": plain["negative"] + 2
+        **plain, "denial": 2, "explain": plain["explain"] + 1, "negative": plain["negative"] + 2
     }  # fmt: skip
     assert (ground_prompt("tube"), NOTHING_THERE) in found.by_task["negative"][image]
     assert (ground_prompt("one tube"), NOTHING_THERE) in found.by_task["negative"][image], "a phrase without a question"
