@@ -33,7 +33,13 @@ def test_what_was_found_is_told_kept_and_found_again(
     call = ("seeing", "-m", MODEL, "--limit", "10", "--beams", "1", "--device", "cpu", "-o", tmp_path)
     first = gi_bench(*call)
     assert first.returncode == 0, first.stderr
-    for part in ("features: held.", "format: fell.", f"{MODEL}: the format fell", "region, locations forced", "backbone"):
+    for part in (
+        "features: held.",
+        "format: fell.",
+        f"{MODEL}: the format fell",
+        "region, locations forced",
+        "backbone",
+    ):
         assert part in first.stdout
     assert "says" in first.stdout.replace("say\n", "says")  # what must be said beside phantom's numbers
     kept = sorted(tmp_path.glob("*.json"))
