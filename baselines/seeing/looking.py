@@ -204,7 +204,9 @@ class Sight:
         """Questions whose answers count: those of a run about images that teach nothing, else a sample."""
         if run is None or not any(one.answer is not None for one in run.predictions.values()):
             return self._questions
-        return [row for row in run.questions if self._key(row.img_id) not in self._taught]
+        # A run that was cut short has no word on the other rows.
+        answered = [row for row in run.questions if ("question", row.index) in run.predictions]
+        return [row for row in answered if self._key(row.img_id) not in self._taught]
 
     def _encoded(
         self, model: Florence2Model, suite: Suite, img_ids: Sequence[str], kept: Container[str]

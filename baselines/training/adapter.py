@@ -57,15 +57,20 @@ class AdapterDefaults:
     mixture: Mixture
     settings: TrainingSettings
     style: TargetStyle
+    # Optimiser steps, instead of epochs, where the user gives neither.
+    steps: int | None = None
 
 
 # Side of the square in which a tiny backbone sees pictures, at most.
 TINY_PIXELS = 128
+# Every variant takes the same number of steps, whatever it is trained on. One pass over phantom/train would leave little
+# for a better variant to gain.
 TINY_DEFAULTS = AdapterDefaults(
     epochs=1,
-    mixture=Mixture(rows=64, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
-    settings=TrainingSettings(rate=1e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98),
+    mixture=Mixture(rows=32, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
+    settings=TrainingSettings(rate=2e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98),
     style=TINY_STYLE,
+    steps=800,
 )
 # The paper: learning rate 5e-5, warm-up over a tenth, linear decay, effective batch of 12, one epoch; polygons at
 # Florence-2's own resolution.
@@ -286,7 +291,8 @@ def _batches(
 ) -> tuple[list[Batch], dict[str, int]]:
     """The batches, and how many rows there are of each task; an anchor that is not trained on is in neither."""
     unseen = {choices.anchor} - set(variant.train)
-    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=choices.steps, without=unseen)
+    steps = choices.steps or (defaults.steps if choices.epochs is None else None)
+    batches = mix(examples, defaults.mixture, choices.seed, epochs=defaults.epochs, steps=steps, without=unseen)
     return batches, {task: number for task, number in examples.count().items() if task not in unseen}
 
 
