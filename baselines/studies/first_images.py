@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gi_bench.harness.errors import DataError
 from gi_bench.harness.suites.base import Suite
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ class FirstImages(Suite):
 
 
 def question_limit(suite: Suite, images: int) -> int:
-    """How many of a suite's first questions are about at most so many images."""
+    """How many of a suite's first questions are about at most so many images.
+
+    Raises:
+        DataError: the suite has no questions.
+    """
+    if not suite.questions:
+        raise DataError("the suite has no questions by which it could be cut", where=suite.name, do="leave out --limit")
     seen: set[str] = set()
     for number, row in enumerate(suite.questions):
         if row.img_id not in seen and len(seen) == images:

@@ -38,7 +38,7 @@ def _start(settings: Settings, folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
     # Beside the calling process, whose standard output may be a document of JSON.
-    _workshop = Workshop(settings, folder, partial(say, err=True))
+    _workshop = Workshop(settings, folder, partial(say, err=True), threads)
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gi_bench.baselines.registration import backbone_source
 from gi_bench.baselines.studies.definitions import arm
 from gi_bench.baselines.studies.workshop import ANCHOR, Job, Workshop
 from gi_bench.harness.engine.progress import duration
@@ -132,8 +133,7 @@ def _of_trial(workshop: Workshop, left: Sequence[Job], at_once: int) -> Pace:
 
     trained = [job for job in left if workshop.adapter(job) is not None]
     job = max(trained or left, key=lambda one: rows_of(workshop, one))
-    if trained:
-        workshop.share_pictures()  # rendered once, which is no part of each training
+    _warm(workshop, rendered=bool(trained))
     threads = torch.get_num_threads()
     torch.set_num_threads(threads_for(at_once))
     try:
@@ -141,6 +141,22 @@ def _of_trial(workshop: Workshop, left: Sequence[Job], at_once: int) -> Pace:
             return _trial(workshop, job, Path(scratch), train=bool(trained))
     finally:
         torch.set_num_threads(threads)
+
+
+def _warm(workshop: Workshop, *, rendered: bool) -> None:
+    """Do what is done once a process, which is no part of each training or run: libraries, rows, pictures."""
+    from importlib import import_module
+
+    from gi_bench.baselines.florence2.backbone import load_backbone
+
+    import_module("gi_bench.baselines.training.loop")
+
+    _, source = backbone_source(workshop.settings.backbone, workshop.suite.spec)
+    load_backbone(source)
+    for suite in (workshop.suite, workshop.train_suite):
+        _ = suite.questions, suite.phrases
+    if rendered:
+        workshop.share_pictures()
 
 
 def _trial(workshop: Workshop, job: Job, scratch: Path, *, train: bool) -> Pace:
@@ -155,6 +171,8 @@ def _trial(workshop: Workshop, job: Job, scratch: Path, *, train: bool) -> Pace:
         wall = time.perf_counter() - start
         row = _within(card["seconds"], wall) / max(1, sum(card["rows_seen"].values()))
         besides = wall - _within(card["seconds"], wall)
+    if not workshop.suite.questions:  # it cannot be cut: how long runs take is not known
+        return Pace(row, 0.0, besides)
     start = time.perf_counter()
     path = workshop.run(job, adapter, scratch / "runs", images=TRIAL_IMAGES)
     wall = time.perf_counter() - start

@@ -21,6 +21,7 @@ from gi_bench.harness.suites.base import Suite
 if TYPE_CHECKING:
     from gi_bench.baselines.training.adapter import AdapterDefaults
     from gi_bench.baselines.training.extra_rows import ExtraRows
+    from gi_bench.baselines.training.settings import Running
     from gi_bench.harness.schema import Question
 
 # Negative questions for each question, where a suite has none of its own.
@@ -42,8 +43,16 @@ class Job:
 class Workshop:
     """Trains and runs arms in this process; suites are loaded once."""
 
-    def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
-        self.settings, self.folder, self._say = settings, folder, say
+    def __init__(self, settings: Settings, folder: Path, say: Say, threads: int | None = None) -> None:
+        """Make a workshop.
+
+        Args:
+            settings: how arms are trained and run.
+            folder: where all that they make is kept.
+            say: called with lines for the user.
+            threads: of torch on a CPU; None for as many as there are free cores.
+        """
+        self.settings, self.folder, self._say, self._threads = settings, folder, say, threads
 
     @cached_property
     def suite(self) -> Suite:
@@ -68,9 +77,17 @@ class Workshop:
 
     def device(self) -> str:
         """``cpu`` or ``cuda``."""
+        return self._running().resolved_device()
+
+    @property
+    def dtype(self) -> str:
+        """What is trained and run in: embedded suites are small, and their numbers are to be as alike as they can."""
+        return "float32" if self.train_suite.is_embedded else "auto"
+
+    def _running(self, command: str = "", gradients: bool | None = None) -> Running:
         from gi_bench.baselines.training.settings import Running
 
-        return Running(device=self.settings.device).resolved_device()
+        return Running(device=self.settings.device, dtype=self.dtype, command=command, gradients=gradients)
 
     def share_pictures(self) -> None:
         """Have the training pictures ready where they are rendered; once a process is enough."""
@@ -94,13 +111,12 @@ class Workshop:
     def _bound(self) -> dict[str, Any]:
         """What every arm's weights and answers depend on: other rows, images or weights are another experiment."""
         from gi_bench.baselines.florence2.backbone import resolve, weights_digest
-        from gi_bench.baselines.training.settings import Running
 
         _, source = backbone_source(self.settings.backbone, self.suite.spec)
         return {
             "settings": self.settings.training(),
             "backbone": weights_digest(resolve(source)),
-            "dtype": Running(device=self.settings.device).resolved_dtype(),
+            "dtype": self._running().resolved_dtype(),
             "suite": self.suite.fingerprint,
             "train suite": self.train_suite.fingerprint,
         }
@@ -185,6 +201,8 @@ class Workshop:
         settings, limit = self.settings, images or self.settings.limit
         run = RunSettings(
             device=settings.device,
+            dtype=self.dtype,
+            threads=self._threads,
             seed=job.seed,
             backbone=settings.backbone,
             beams=settings.beams,
@@ -216,7 +234,6 @@ class Workshop:
         """
         from gi_bench.baselines.florence2.backbone import load_backbone
         from gi_bench.baselines.training.adapter import Choices, Material, train_adapter
-        from gi_bench.baselines.training.settings import Running
 
         self.share_pictures()
         settings, one = self.settings, one or arm(job.arm)
@@ -237,11 +254,7 @@ class Workshop:
                 anchor=ANCHOR,
                 epoch_rows=self.epoch_rows(backbone.pictures.width),
             ),
-            running=Running(
-                device=settings.device,
-                command=f"gi-bench study, arm {one.name}",
-                gradients=None if trial is None else False,
-            ),
+            running=self._running(f"gi-bench study, arm {one.name}", None if trial is None else False),
             say=lambda line: self._say(f"{one.name}, seed {job.seed}: {line}"),
         )
 
