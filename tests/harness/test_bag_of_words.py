@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from gi_bench.harness.audit.wording import wording_report
 from gi_bench.harness.bag_of_words import pair_share, pair_sums, phrase_rows, share_of_sums, two_sided, word_scores
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.metrics.wording import statistics_of, wording_notes
+from gi_bench.harness.reading import asserts
 from gi_bench.harness.registry import load_suite, registered
-from gi_bench.harness.schema import MetricInfo, Score, Scores
+from gi_bench.harness.schema import MetricInfo, Question, Score, Scores
 from gi_bench.harness.statistics import Bootstrap
-from gi_bench.harness.suites.crossed import crossed
+from gi_bench.harness.suites.crossed import crossed, crossed_questions
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.run_folders import write_run
 
@@ -168,7 +170,6 @@ def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
     assert CrossedSuite(small).fingerprint != small.fingerprint
     assert [row.index for row in view.phrases] == list(range(len(view.phrases)))
     assert len(view.phrases) > 0.95 * len(TEST.phrases)
-    assert not view.questions
     own = {(row.img_id, row.label, row.is_negative, row.region) for row in TEST.phrases}
     texts = {
         (label, side): {row.phrase for row in TEST.phrases if row.label == label and row.is_negative == side}
@@ -188,13 +189,90 @@ def test_the_view_swaps_the_wordings_and_nothing_else() -> None:
     assert left_out == len(TEST.phrases) - len(again)
 
 
+def test_the_view_swaps_questions_within_their_classes() -> None:
+    view = load_suite("phantom/test@cross-wording")
+    rows, left_out = crossed_questions(TEST.questions)
+    assert tuple(rows) == tuple(view.questions)
+    assert left_out == len(TEST.questions) - len(rows)
+    assert f"{left_out:,} of {len(TEST.questions):,} questions are left out" in view.note
+    assert [row.index for row in rows] == list(range(len(rows)))
+    about = [row for row in TEST.questions if row.finding is not None]
+    assert len(rows) > 0.8 * len(about)
+    own = Counter(replace(row, index=0, question="") for row in TEST.questions)
+    assert not Counter(replace(row, index=0, question="") for row in rows) - own, "only the text is another"
+    sides: dict[tuple[object, ...], set[str]] = {}
+    for row in about:
+        sides.setdefault((row.question_class, row.finding, row.is_negative), set()).add(row.question)
+    for row in rows:
+        assert row.question in sides[row.question_class, row.finding, not row.is_negative]
+    assert {row.is_negative for row in rows} == {True, False}
+
+
+def _asked(
+    text: str,
+    answer: str | None,
+    negative: bool,
+    img_id: str,
+    slug: str = "instrument_presence",
+    finding: str = "instrument",
+) -> Question:
+    return Question(0, img_id, text, answer, (slug,), 1, is_negative=negative, finding=finding)
+
+
+def _crossed(*rows: Question) -> dict[str, str]:
+    """New text of each image's question."""
+    given, left_out = crossed_questions([replace(row, index=index) for index, row in enumerate(rows)])
+    assert left_out == len(rows) - len(given)
+    return {row.img_id: row.question for row in given}
+
+
+def test_a_question_that_names_another_thing_of_its_kind_is_not_asked() -> None:
+    tube = _asked("Is there a tube?", "no instrument is visible", True, "without")
+    snare = _asked("Which instrument is seen?", "a polyp snare", False, "snare")
+    assert _crossed(tube, snare) == {"without": "Which instrument is seen?"}
+    named = _asked("Which instrument is seen?", "a tube", False, "tube")
+    assert _crossed(tube, named)["tube"] == "Is there a tube?"
+    # An image that has an instrument and is asked for one that it lacks: "which" would ask for what it has.
+    both = _asked("Is there a tube?", "no tube is visible", True, "snare")
+    assert "snare" not in _crossed(both, snare)
+
+
+def test_a_bare_answer_never_gets_a_question_that_turns_it_around() -> None:
+    clean = _asked("Is the image free of text?", "Yes", True, "clean", "text_presence", "text")
+    marked = _asked("Is there text?", "Yes", False, "marked", "text_presence", "text")
+    assert asserts("Yes", "text", "Is the image free of text?") is False, "the premise of this test"
+    assert _crossed(clean, marked) == {}
+    worded = _asked("Is there text?", "Text is visible", False, "marked", "text_presence", "text")
+    assert _crossed(clean, worded) == {"marked": "Is the image free of text?"}
+
+
+def test_rows_without_a_reference_or_with_options_are_not_crossed() -> None:
+    absent = _asked("Is an instrument seen?", "no instrument", True, "a")
+    assert _crossed(absent, _asked("Which one?", None, False, "b")) == {}
+    assert _crossed(absent, replace(_asked("Which one?", "a tube", False, "b"), options=("a tube", "none"))) == {}
+    elsewhere = _asked("How many?", "one tube", False, "b", "instrument_count")
+    assert _crossed(absent, elsewhere) == {}, "another class asks for other facts"
+
+
+def test_a_suite_of_questions_alone_has_a_view() -> None:
+    from gi_bench.harness.suites.crossed import CrossedSuite
+
+    class Asked(PhantomSuite):
+        phrases = ()  # type: ignore[assignment]
+
+    view = CrossedSuite(Asked("validation", 60))
+    assert view.questions
+    assert not view.phrases
+
+
 def test_a_suite_without_negatives_has_no_view() -> None:
     from gi_bench.harness.suites.crossed import CrossedSuite
 
     class Positive(PhantomSuite):
         phrases = tuple(row for row in PhantomSuite("validation", 3).phrases if not row.is_negative)  # type: ignore[assignment]
+        questions = ()  # type: ignore[assignment]
 
-    with pytest.raises(GiBenchError, match="no label has phrases both"):
+    with pytest.raises(GiBenchError, match="no label and no question class"):
         CrossedSuite(Positive("validation", 3))
 
 
