@@ -63,7 +63,7 @@ class AdapterDefaults:
 
 # Side of the square in which a tiny backbone sees pictures, at most.
 TINY_PIXELS = 128
-# Every variant takes the same number of steps, whatever it is trained on. One pass over phantom/train would leave little
+# Every variant takes the same number of steps, whatever it is trained on; a pass over phantom/train would leave little
 # for a better variant to gain.
 TINY_DEFAULTS = AdapterDefaults(
     epochs=1,

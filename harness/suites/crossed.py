@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import DataError
@@ -118,10 +118,15 @@ def crossed_questions(questions: Sequence[Question]) -> tuple[list[Question], in
                     takers,
                     used,
                     f"{classes}\0{finding}\0{negative}",
-                    lambda index, text, rows=by_index: _fits(rows[index], text, present),
+                    partial(_fits_row, by_index, present),
                 )
     kept = [replace(row, question=texts[row.index]) for row in questions if row.index in texts]
     return [replace(row, index=index) for index, row in enumerate(kept)], len(questions) - len(kept)
+
+
+def _fits_row(rows: Mapping[int, Question], present: set[tuple[str, str | None]], index: int, wording: Wording) -> bool:
+    """As :func:`_fits`, of a row by its index."""
+    return _fits(rows[index], wording, present)
 
 
 def _fits(row: Question, wording: Wording, present: set[tuple[str, str | None]]) -> bool:
