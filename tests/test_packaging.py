@@ -210,7 +210,7 @@ def test_an_installed_wheel_runs_a_plugin(installed: Path, among_namesakes: dict
 def test_an_installed_wheel_runs_the_embedded_suite(installed: Path, among_namesakes: dict[str, Any]) -> None:
     done = _run(installed / "gi-bench", "run", "-m", "blind_constant", "--limit", "3", **among_namesakes)
     assert done.returncode == 0, done.stderr
-    assert "82408f588b889cd8" in done.stdout
+    assert "272ee9994d184d7a" in done.stdout
     (folder,) = (Path(among_namesakes["cwd"]) / "runs" / "phantom-test").glob("blind_constant-*")
     assert (folder / "scores.json").is_file()
 
