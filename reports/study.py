@@ -183,7 +183,7 @@ def _contrast_row(finding: Finding) -> ContrastRow:
         by_seed=seed_texts(effect, "+") or ("none",),
         p=_p(effect.p, effect),
         adjusted=_p(finding.adjusted, effect),
-        power=power_words(finding) or "not known",
+        power=power_words(finding),
         verdict=verdict,
         colour=colour,
         why=finding.why,

@@ -88,6 +88,16 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{arm} {count:,}" for arm, count in counts.items())
 
 
+def _trainings(study: Study) -> list[str]:
+    """What the trainings took, arms with equal ones together."""
+    alike: dict[str, list[str]] = {}
+    for arm, one in study.made.items():
+        rows = ", ".join(f"{count:,} {task}" for task, count in one.rows.items()) or "none known"
+        told = f"{one.steps:,} steps, rows: {rows}; {one.trainable_parameters:,} parameters"
+        alike.setdefault(told, []).append(arm)
+    return [f"trained {', '.join(arms)}: {told}" for told, arms in alike.items()]
+
+
 def study_lines(study: Study) -> list[str]:
     """A study for the terminal: the claim, its contrasts and the verdict, and what the design can show."""
     width = 80
@@ -106,7 +116,7 @@ def study_lines(study: Study) -> list[str]:
     for heading, sentences in (("can show", asked.shows), ("cannot show", asked.does_not_show)):
         lines += [line for sentence in sentences for line in _wrapped(f"{heading}: {sentence}", 2)]
     note = seed_note(study)
-    measured = [*made_notes(study), *seeing_sentences(study), *gradient_sentences(study)]
+    measured = [*_trainings(study), *made_notes(study), *seeing_sentences(study), *gradient_sentences(study)]
     for told in [*([note] if note is not None else []), *measured]:
         lines += _wrapped(told, 2)
     seeds = {0: "nothing trained", 1: "1 seed"}.get(len(study.seeds), f"{len(study.seeds)} seeds")

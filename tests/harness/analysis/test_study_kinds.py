@@ -218,7 +218,7 @@ def test_verdicts_of_trends_know_what_is_left() -> None:
     assert decide(falling, (0.5, 0.54), sure, 1e-6)[0] == "not supported", "a margin of .03 is excluded"
     nothing = SeedEffect(0.0, -0.001, 0.001, 1.0, (0.0,) * 3, 100)
     assert decide(falling, (0.0, 0.0), nothing, 1.0) == (
-        "undecided", "both stand at 0: there is nothing left to fall",
+        "undecided", "both ends stand at 0: there is nothing left to fall",
     )  # fmt: skip
     both = Contrast("rate", interaction=("a", "b", "c", "d"))
     assert decide(both, (1.0, 1.0), nothing, 1.0)[0] == "undecided"
@@ -309,6 +309,7 @@ def test_what_a_study_is_told_survives_its_file(told: Study, tmp_path: Path) -> 
     for part in (
         "80 % of such studies find a difference of", "can show: That more is better.", "cannot show: Why.",
         "the arms differ in steps: r1 9, r2 12, r4 9, r8 9", "r1: the format fell",
+        "trained r1: 9 steps, rows: 100 answer, 50 ground; 1,234 parameters",
     ):  # fmt: skip
         assert part in text
 
@@ -354,6 +355,12 @@ def test_differences_of_the_trainings_are_said(told: Study) -> None:
     equal = {"r1": _made(), "r2": _made(answers=101), "r4": ArmMade(9, {"answer": 100}, 20, 5, 1.0)}
     assert made_notes(replace(told, made=equal)) == [], "a task more is what arms are to differ in"
     assert made_notes(replace(told, made={})) == []
+
+
+def test_arms_with_equal_trainings_are_told_together(told: Study) -> None:
+    lines = " ".join(" ".join(study_lines(replace(told, made={"r1": _made(), "r2": _made()}))).split())
+    assert "trained r1, r2: 9 steps, rows: 100 answer, 50 ground; 1,234 parameters" in lines
+    assert "trained" not in " ".join(study_lines(replace(told, made={})))
 
 
 def test_which_of_the_three_fell(told: Study) -> None:
