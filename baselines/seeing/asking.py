@@ -192,5 +192,6 @@ def _areas(seen: Seen) -> dict[str, Mapping[str, float]]:
 def _left_out(seen: Seen) -> list[str]:
     """Findings of which there are too few images for a probe."""
     probes = (("presence", seen.presence), ("cell", seen.cells))
-    told = [f"{what}: {', '.join(one.left_out)}" for what, one in probes if one is not None and one.left_out]
-    return [f"left out of the probes, with too few images: {'; '.join(told)}"] if told else []
+    few = {what: "every finding" if one is None else ", ".join(one.left_out) for what, one in probes}
+    told = "; ".join(f"{what}: {names}" for what, names in few.items() if names)
+    return [f"left out of the probes, with too few images: {told}"] if told else []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gi_bench.baselines.seeing import asking
 from gi_bench.baselines.seeing.asking import Request
-from gi_bench.baselines.seeing.looking import Sight
+from gi_bench.baselines.seeing.looking import Seen, Sight
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.command_line import CommandLine
@@ -19,7 +20,7 @@ MODEL = "vqa_only_r128"
 
 @pytest.fixture(scope="module")
 def suites() -> tuple[Suite, Suite]:
-    return PhantomSuite("test", 16), PhantomSuite("train", 40)
+    return PhantomSuite("test", 16), PhantomSuite("train", 24)
 
 
 @pytest.fixture
@@ -33,15 +34,8 @@ def test_what_was_found_is_told_kept_and_found_again(
     call = ("seeing", "-m", MODEL, "--limit", "10", "--beams", "1", "--device", "cpu", "-o", tmp_path)
     first = gi_bench(*call)
     assert first.returncode == 0, first.stderr
-    for part in (
-        "features: held.",
-        "format: fell.",
-        f"{MODEL}: the format fell",
-        "region, locations forced",
-        "backbone",
-    ):
+    for part in ("region, locations forced", "backbone", f"{MODEL}: the ", "nothing about real endoscopy"):
         assert part in first.stdout
-    assert "says" in first.stdout.replace("say\n", "says")  # what must be said beside phantom's numbers
     kept = sorted(tmp_path.glob("*.json"))
     assert [path.name.rpartition("-")[0] for path in kept] == ["florence2_zero_shot", MODEL]
 
@@ -54,9 +48,11 @@ def test_what_was_found_is_told_kept_and_found_again(
     content = json.loads(document.stdout)
     assert {row["arm"] for row in content["rows"]} == {MODEL, "", "blind"}
     assert content["models"][0]["what_fell"] in first.stdout.replace("\n  ", " ")
-    assert [one["part"] for one in content["models"][0]["readings"]] == ["features", "format", "words"]
+    assert {"format", "words"} <= {one["part"] for one in content["models"][0]["readings"]}
     assert content["sample"]["test_images"] == 10
     assert set(content["by_finding"]) == {MODEL, ""}
+    # Of so few images hardly a finding has enough with and without it, and that is said.
+    assert "left out of the probes, with too few images" in content["notes"][-1]
 
     kept[1].write_text('{"words": {"value": "0.5"}}', encoding="utf-8")
     damaged = gi_bench(*call)
@@ -65,12 +61,14 @@ def test_what_was_found_is_told_kept_and_found_again(
     assert damaged.stderr.count("error") == 1
 
 
-def test_other_rows_weights_or_decoding_are_looked_at_anew(few_images: None, tmp_path: Path) -> None:
-    seen: list[Path] = []
-    for request in (Request((MODEL,), limit=10, beams=1), Request((MODEL,), limit=11, beams=1)):
+def test_other_samples_weights_and_decodings_are_other_files(
+    few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sight, "look", lambda self, model: Seen())
+    first = Request((MODEL,), limit=10, beams=1)
+    for request in (first, replace(first, limit=11), replace(first, beams=2), first):
         asking.ask_all(request, tmp_path)
-        seen.append(max(tmp_path.glob(f"{MODEL}-*.json"), key=lambda path: path.stat().st_mtime_ns))
-    assert len(set(seen)) == 2
+    assert len(list(tmp_path.glob(f"{MODEL}-*.json"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,8 @@ def test_other_rows_weights_or_decoding_are_looked_at_anew(few_images: None, tmp
         (("-m", "oracle_facts"), "oracle_facts is no Florence-2"),
         (("-m", MODEL, "-m", "multitask_r32", "--checkpoint", "x"), "one checkpoint for several models"),
         (("-m", MODEL, "--checkpoint", "nowhere/at-all"), "nowhere/at-all"),
-        (("-m", MODEL, "--backbone", "nowhere/at-all"), "nowhere/at-all"),
+        (("-m", MODEL, "--backbone", "nowhere/at-all"), "for the backbone 'custom'"),
+        (("-m", "florence2_zero_shot", "--backbone", "nowhere/at-all"), "nowhere/at-all"),
         (("-m", MODEL, "-s", "nothing"), "unknown suite 'nothing'"),
         (("-m", MODEL, "--train-suite", "nothing"), "unknown suite 'nothing'"),
         (("-m", MODEL, "--device", "tpu"), "unknown device"),
