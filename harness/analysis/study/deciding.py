@@ -56,7 +56,7 @@ def decide(
     room, gone = _room(contrast, values, limits)
     if room <= _ROUNDING and gone <= _ROUNDING:
         place = f"{limits[1] if sign > 0 else limits[0]:g}"
-        return "undecided", f"both stand at {place}: there is nothing left to {'rise' if sign > 0 else 'fall'}"
+        return "undecided", f"both {'ends ' if contrast.trend else ''}stand at {place}: there is nothing left to {'rise' if sign > 0 else 'fall'}"
     # A rate that is small already cannot fall by the margin: then all that is left has to be possible.
     short = _is_short(room, contrast)
     goal = room if short else contrast.margin

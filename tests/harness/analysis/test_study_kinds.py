@@ -218,7 +218,7 @@ def test_verdicts_of_trends_know_what_is_left() -> None:
     assert decide(falling, (0.5, 0.54), sure, 1e-6)[0] == "not supported", "a margin of .03 is excluded"
     nothing = SeedEffect(0.0, -0.001, 0.001, 1.0, (0.0,) * 3, 100)
     assert decide(falling, (0.0, 0.0), nothing, 1.0) == (
-        "undecided", "both stand at 0: there is nothing left to fall",
+        "undecided", "both ends stand at 0: there is nothing left to fall",
     )  # fmt: skip
     both = Contrast("rate", interaction=("a", "b", "c", "d"))
     assert decide(both, (1.0, 1.0), nothing, 1.0)[0] == "undecided"
