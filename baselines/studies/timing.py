@@ -117,7 +117,7 @@ def _of_finished(workshop: Workshop, done: Sequence[Job]) -> Pace | None:
     rows = seconds = images = run = 0.0
     for job in done:
         card, path = workshop.card(job), workshop.finished_run(job)
-        if not card or path is None:
+        if not card.get("seconds") or path is None:
             continue
         rows += sum(card["rows_seen"].values())
         seconds += card["seconds"]
