@@ -419,7 +419,7 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
     assert folder.name.startswith("phantom-test-")
     assert Settings("phantom/test", "phantom/train").folder(tmp_path) != folder
     assert Settings("phantom/test", "phantom/train-small", limit=3).folder(tmp_path) != folder
-    assert length(None, None, "phantom/train-small") == (None, 150)
+    assert length(None, None, "phantom/train-small") == (None, 120)
     assert length(2, None, "phantom/train-small") == (2, None)
     assert length(2, 7, "phantom/train-small") == (None, 7)
     assert length(None, None, "kvasir-vqa-x1/train") == (1, None)
