@@ -81,7 +81,7 @@ def study(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 150)."),
+        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 120)."),
     ] = None,
     rows: Annotated[
         int | None,

@@ -13,7 +13,7 @@ from gi_bench.harness.registry import suite_spec
 
 # Answer rows of an optimiser step and steps on embedded suites, where a first arm has to be there within minutes.
 EMBEDDED_ROWS = 32
-EMBEDDED_STEPS = 150
+EMBEDDED_STEPS = 120
 
 
 @dataclass(frozen=True)

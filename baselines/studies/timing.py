@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gi_bench.baselines.registration import backbone_source
 from gi_bench.baselines.studies.definitions import arm
 from gi_bench.baselines.studies.workshop import ANCHOR, Job, Workshop
 from gi_bench.harness.engine.progress import duration
@@ -100,7 +99,8 @@ def rows_of(workshop: Workshop, job: Job) -> float:
     settings = workshop.settings
     defaults = workshop.defaults(workshop.pixels)
     size = settings.answer_rows or defaults.mixture.rows
-    steps = settings.steps or (settings.epochs or defaults.epochs) * math.ceil(answers / size)
+    steps = settings.steps or (defaults.steps if settings.epochs is None else None)
+    steps = steps or (settings.epochs or defaults.epochs) * math.ceil(answers / size)
     trained = answers if ANCHOR in arm(job.arm).variant.train else 0
     return steps * size * (trained + rest) / max(1, answers)
 
@@ -117,7 +117,7 @@ def _of_finished(workshop: Workshop, done: Sequence[Job]) -> Pace | None:
     rows = seconds = images = run = 0.0
     for job in done:
         card, path = workshop.card(job), workshop.finished_run(job)
-        if not card or path is None:
+        if not card.get("seconds") or path is None:
             continue
         rows += sum(card["rows_seen"].values())
         seconds += card["seconds"]
@@ -144,15 +144,7 @@ def _of_trial(workshop: Workshop, left: Sequence[Job], at_once: int) -> Pace:
 
 
 def _warm(workshop: Workshop, *, rendered: bool) -> None:
-    """Do what is done once a process, which is no part of each training or run: libraries, rows, pictures."""
-    from importlib import import_module
-
-    from gi_bench.baselines.florence2.backbone import load_backbone
-
-    import_module("gi_bench.baselines.training.loop")
-
-    _, source = backbone_source(workshop.settings.backbone, workshop.suite.spec)
-    load_backbone(source)
+    """Do what is done once a process, which is no part of each training or run: rows, pictures."""
     for suite in (workshop.suite, workshop.train_suite):
         _ = suite.questions, suite.phrases
     if rendered:
@@ -165,7 +157,9 @@ def _trial(workshop: Workshop, job: Job, scratch: Path, *, train: bool) -> Pace:
     steps = min(TRIAL_STEPS, workshop.settings.steps or TRIAL_STEPS)
     if train:
         adapter = scratch / "adapter"
-        one, start = replace(arm(job.arm), masks="suite", explanations="suite"), time.perf_counter()
+        one = replace(arm(job.arm), masks="suite", explanations="suite")
+        workshop.train(job, scratch / "first", one=one, trial=1)  # a process's first step takes many times longer
+        start = time.perf_counter()
         workshop.train(job, adapter, one=one, trial=steps)
         card = read_json(adapter / "card.json")
         wall = time.perf_counter() - start

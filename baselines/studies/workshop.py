@@ -255,7 +255,7 @@ class Workshop:
                 epoch_rows=self.epoch_rows(backbone.pictures.width),
             ),
             running=self._running(f"gi-bench study, arm {one.name}", None if trial is None else False),
-            say=lambda line: self._say(f"{one.name}, seed {job.seed}: {line}"),
+            say=lambda line: None if trial else self._say(f"{one.name}, seed {job.seed}: {line}"),
         )
 
     def epoch_rows(self, pixels: int) -> dict[str, int]:
