@@ -181,22 +181,15 @@ def _answered(
     from dataclasses import replace
 
     from gi_bench.baselines.studies.definitions import arm, with_groups
-    from gi_bench.harness.analysis.study import answer
+    from gi_bench.harness.analysis.study import Making, answer
 
     grouped, said = with_groups(question, made.frequencies)
     own = {arm(name).masks for name in question.arms}
     masks = {name: told for name, told in made.masks.items() if name in own}
     left = made.outcome.of(list(question.arms))
-    answered = answer(
-        grouped,
-        made.runs,
-        seeds,
-        settings=settings.describe() | ({"masks": masks} if masks else {}),
-        base=folder,
-        made=left.made,
-        seeing=left.seeing,
-        gradients=left.gradients,
-    )
+    told = settings.describe() | ({"masks": masks} if masks else {})
+    making = Making(told, left.made, left.seeing, left.gradients)
+    answered = answer(grouped, made.runs, seeds, base=folder, making=making)
     return replace(answered, notes=(*answered.notes, *notes, *said))
 
 

@@ -176,12 +176,7 @@ def train_adapter(
         course, report = Course(batches, defaults.settings, state, bound), row_reporter(say, len(batches))
         trained = train(model.base_model.model, backbone.tokenizer, feed, course, running=running, report=report)
         if is_main_process():
-            card |= _size(trainable_count(model), whole)
-            card |= {
-                "seconds": round(trained.seconds, 1),
-                "device": running.resolved_device(),
-                "command": running.command,
-            }
+            card |= _size(trainable_count(model), whole) | _told(running, trained)
             _save(model, folder, card, batches, trained)
             remove_folder(state)
 
@@ -299,6 +294,12 @@ def _batches(
 def _size(trainable: int, backbone: int) -> dict[str, Any]:
     """Parameters that are trained, and their share of the backbone's."""
     return {"trainable_parameters": trainable, "share_of_backbone": round(trainable / backbone, 4)}
+
+
+def _told(running: Running, trained: Trained) -> dict[str, Any]:
+    """What the training took, and on what."""
+    device, seconds = running.resolved_device(), round(trained.seconds, 1)
+    return {"seconds": seconds, "device": device, "command": running.command}
 
 
 def _rows(batches: list[Batch], extra: ExtraRows | None) -> dict[str, Any]:

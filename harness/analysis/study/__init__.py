@@ -4,7 +4,7 @@ A study states a claim and the contrasts that it rests on. What the runs say of 
 come about is not known here, and the page about a study is made elsewhere from ``study.json`` alone.
 """
 
-from gi_bench.harness.analysis.study.answering import answer
+from gi_bench.harness.analysis.study.answering import Making, answer
 from gi_bench.harness.analysis.study.deciding import decide, whole_verdict
 from gi_bench.harness.analysis.study.gradients import GradientMean, gradient_sentences, gradients_by_arm
 from gi_bench.harness.analysis.study.older import by_today
@@ -23,6 +23,7 @@ __all__ = [
     "Finding",
     "GradientMean",
     "GradientPair",
+    "Making",
     "Power",
     "Question",
     "Seeing",

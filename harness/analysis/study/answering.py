@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,23 @@ from gi_bench.harness.statistics import Floats, SeedEffect, over_seeds
 from gi_bench.harness.store import Run, open_run
 
 
+@dataclass(frozen=True)
+class Making:
+    """What a study knows of its arms besides their runs.
+
+    Attributes:
+        settings: how the trainings were made.
+        made: by arm, what its training took.
+        seeing: how far the arms see.
+        gradients: how the tasks' gradients stand to each other.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, ArmMade] = field(default_factory=dict)
+    seeing: Sequence[Seeing] = ()
+    gradients: Sequence[GradientPair] = ()
+
+
 def answer(
     question: Question,
     runs: Mapping[str, Sequence[Path]],
@@ -27,11 +45,8 @@ def answer(
     *,
     metrics: Mapping[str, Metric] | None = None,
     resamples: int = 1000,
-    settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
-    made: Mapping[str, ArmMade] | None = None,
-    seeing: Sequence[Seeing] = (),
-    gradients: Sequence[GradientPair] = (),
+    making: Making | None = None,
 ) -> Study:
     """What run folders say of a study's claim.
 
@@ -41,21 +56,19 @@ def answer(
         seeds: of the trainings; none where nothing was trained. With fewer than three there is no verdict.
         metrics: metrics by name; None for all registered ones.
         resamples: bootstrap resamples.
-        settings: how the trainings were made, for the page.
         base: folder that paths are told relative to.
-        made: by arm, what its training took.
-        seeing: how far the arms see.
-        gradients: how the tasks' gradients stand to each other.
+        making: how the runs were made, for the page.
 
     Raises:
         RunError: an arm has no run, the runs are of several suites, or a metric cannot be computed.
     """
+    making = making or Making()
     if metrics is None:
         from gi_bench.harness.registry import registered
 
         metrics = registered("gi_bench.metrics")
     opened = {arm: [open_run(path) for path in runs.get(arm, ())] for arm in question.arms}
-    _check_arms(question, made or {}, seeing, gradients)
+    _check_arms(question, making)
     first = _check(opened, seeds)
     columns = Columns(opened, metrics)
     findings = _findings(question, columns, resamples, len(seeds))
@@ -81,21 +94,19 @@ def answer(
         metrics=tuple(columns.infos[name] for name in sorted(used) if name in columns.infos),
         runs={arm: tuple(_relative(run.path, base) for run in found) for arm, found in opened.items()},
         notes=tuple(notes),
-        settings=dict(settings or {}),
-        made=dict(made or {}),
-        seeing=tuple(seeing),
-        gradients=tuple(gradients),
+        settings=dict(making.settings),
+        made=dict(making.made),
+        seeing=tuple(making.seeing),
+        gradients=tuple(making.gradients),
     )
 
 
-def _check_arms(
-    question: Question, made: Mapping[str, ArmMade], seeing: Sequence[Seeing], gradients: Sequence[GradientPair]
-) -> None:
+def _check_arms(question: Question, making: Making) -> None:
     """Refuse contrasts and what was measured of arms that the study lacks."""
     about = [("a contrast over", arm) for contrast in question.contrasts for arm in contrast.arms]
-    about += [("the training of", arm) for arm in made]
-    about += [("seeing of", one.arm) for one in seeing if one.arm]
-    about += [("gradients of", one.arm) for one in gradients]
+    about += [("the training of", arm) for arm in making.made]
+    about += [("seeing of", one.arm) for one in making.seeing if one.arm]
+    about += [("gradients of", one.arm) for one in making.gradients]
     for what, arm in about:
         if arm not in question.arms:
             raise RunError(f"{what} {arm}, which is no arm", where=question.name)

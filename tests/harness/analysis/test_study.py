@@ -15,6 +15,7 @@ from gi_bench.harness.analysis.study import (
     STUDY,
     Contrast,
     Finding,
+    Making,
     Question,
     Study,
     answer,
@@ -219,7 +220,7 @@ def test_an_answer_over_two_seeds_by_hand(
         Contrast("exact_match", "poor", "good"),
         tables=(("exact_match", "question_class"),),
     )
-    study = answer(asked, runs, (3, 5), metrics=metrics, resamples=200, settings={"steps": 9}, base=tmp_path)
+    study = answer(asked, runs, (3, 5), metrics=metrics, resamples=200, making=Making({"steps": 9}), base=tmp_path)
     first, second = study.findings
     assert first.effect.by_seed == pytest.approx((8 / 12, 4 / 12))
     assert first.effect.mean == pytest.approx(6 / 12)
@@ -490,7 +491,7 @@ def study(runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Pat
             Contrast("exact_match", "good", "poor", "no less", by="question_class", group="none"),
             tables=(("exact_match", "question_class"),),
         ),
-        runs, (3, 5), metrics=metrics, resamples=50, settings={"steps": 9, "ranks": [1, 2]}, base=tmp_path,
+        runs, (3, 5), metrics=metrics, resamples=50, making=Making({"steps": 9, "ranks": [1, 2]}), base=tmp_path,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gi_bench.harness.analysis.study import (
     ArmMade,
     Contrast,
     GradientPair,
+    Making,
     Question,
     Seeing,
     Study,
@@ -289,7 +290,7 @@ PAIRS = tuple(
 @pytest.fixture(scope="module")
 def told(runs: dict[str, list[Path]], metrics: dict[str, Metric]) -> Study:
     made = {"r1": _made(), "r2": _made(12), "r4": _made(answers=101), "r8": _made(answers=150)}
-    return _answer(runs, metrics, Contrast("exact_match", "r8", "r1"), made=made, seeing=SEEN, gradients=PAIRS)
+    return _answer(runs, metrics, Contrast("exact_match", "r8", "r1"), making=Making({}, made, SEEN, PAIRS))
 
 
 def test_what_a_study_is_told_survives_its_file(told: Study, tmp_path: Path) -> None:
