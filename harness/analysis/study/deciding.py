@@ -14,6 +14,8 @@ from gi_bench.harness.statistics import LEVEL, SeedEffect, holm
 
 # Values that are equal but for the order of their sums.
 _ROUNDING = 1e-12
+# A stored standard error beyond this is damage: its square is no number.
+_LARGEST = 1e100
 
 
 def decide(
@@ -147,9 +149,11 @@ def decided(
 
 
 def _power(one: Finding, limits: tuple[float, float], p: float) -> Power | None:
-    """What a contrast could have shown; None without a standard error."""
+    """What a contrast could have shown; None without a standard error, or with numbers that none can have."""
     contrast, effect = one.contrast, one.effect
-    if effect.low is None or effect.error is None:
+    if effect.low is None or effect.error is None or effect.freedom is None:
+        return None
+    if not (0 <= effect.error < _LARGEST and np.isfinite(effect.by_seed).all() and np.isfinite(one.values).all()):
         return None
     by_seed, by_image = variances(effect)
     sizes = {"seeds": len(effect.by_seed), "images": effect.images}

@@ -429,3 +429,18 @@ def test_a_stored_study_of_before_is_read_and_says_what_it_could_have_found(tmp_
     assert [replace(one, power=None) for one in new.findings] == list(old.findings)
     assert by_today(new) is new
     assert read_study(write_study(tmp_path, new)) == new
+
+
+@pytest.mark.parametrize(
+    "damage", [{"error": -1.0}, {"error": 1e300}, {"by_seed": [None, 0.5, 0.5]}, {"freedom": None}, {"mean": None}]
+)
+def test_numbers_that_no_effect_has_tell_no_power(tmp_path: Path, damage: dict[str, Any]) -> None:
+    content = json.loads((STORED / "study.json").read_text(encoding="utf-8"))
+    content["findings"][0]["effect"].update(damage)
+    if "mean" in damage:
+        content["findings"][0]["values"] = [None, 0.5]
+    (tmp_path / "study.json").write_text(json.dumps({**content, "digest": ""}), encoding="utf-8")
+    study = by_today(read_study(tmp_path))
+    assert study.findings[0].power is None
+    assert study.findings[1].power is not None
+    assert study_lines(study)
