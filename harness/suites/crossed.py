@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.reading import asserts
+from gi_bench.harness.reading.clauses import clauses
+from gi_bench.harness.reading.vocabulary import NAMES_FINDING
 from gi_bench.harness.schema import Phrase, Question
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.specs import SuiteSpec
@@ -142,9 +144,18 @@ def _fits(row: Question, wording: Wording, present: set[tuple[str, str | None]])
 
 
 @lru_cache(maxsize=1 << 16)
-def _said(answer: str, finding: str, question: str) -> bool | None:
-    """What a reference says as the answer to a question."""
-    return asserts(answer, finding, question)
+def _said(answer: str, finding: str, question: str) -> tuple[bool | None, bool]:
+    """What a reference says as the answer to a question, and whether the question turns it around.
+
+    "Yes" denies text where it answers "Is the image free of text?"; an answer that names the thing stands by itself.
+    """
+    noun = NAMES_FINDING.get(finding)
+    if noun is None:
+        return None, False
+    # As a statement: a question by itself says nothing.
+    asked = clauses(question.replace("?", "."))
+    turned = not noun.search(answer.lower()) and any(part.denies(noun) for part in asked)
+    return asserts(answer, finding, question), turned
 
 
 def _swapped(
