@@ -1,13 +1,14 @@
 """What the tiny backbone is schooled on: tasks of Florence-2's own pre-training, about scenes that are in no split.
 
-Captions, detection, the outline and the kind of a boxed region, and words to repeat. Things are named by how they look
-and placed in other words than the suite's; none of the prompts is one of the three tasks'. The suite's words are learnt
-as words, in lists without any tie to a picture.
+First captions, detection, the outline and the kind of a boxed region, and words to repeat; then what looks like
+something is asked for: how many, how large, of what tint, where, and its outline. Things are named by how they look and
+placed in other words than the suite's; none of the prompts is one of the three tasks'. The suite's words are learnt as
+words, in lists without any tie to a picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,13 @@ from gi_bench.baselines.florence2.locations import TINY_STYLE
 from gi_bench.baselines.training.mixture import Batch, Row
 from gi_bench.baselines.training.rows import Examples
 from gi_bench.harness.suites.phantom.scene import Scene
-from gi_bench.harness.suites.phantom.shapes import axes, distractor_relative, field_mask, region_masks
+from gi_bench.harness.suites.phantom.shapes import (
+    axes,
+    distractor_relative,
+    field_mask,
+    grid_cells,
+    region_masks,
+)
 
 if TYPE_CHECKING:
     from gi_bench.harness.suites.phantom.suite import PhantomSuite
@@ -151,6 +158,46 @@ def lessons(suite: PhantomSuite) -> Examples:
     return found
 
 
+_COUNTS = ("none", "single", "pair", "trio", "more")
+
+
+def inquiries(suite: PhantomSuite) -> Examples:
+    """What is asked of things by their look: number, largeness, tint and spots, and the outline of what is there."""
+    found = Examples()
+    for img_id in suite.image_ids:
+        scene = suite.scene(img_id)
+        seen = things(scene)
+        found.add("detail", img_id, DETAIL_PROMPT, caption(scene, seen, in_detail=True))
+        found.add("inquiry", img_id, "wall ?", "ringed" if scene.procedure == "colonoscopy" else "smooth")
+        found.add("inquiry", img_id, "square ?", scene.box or "none")
+        found.add("inquiry", img_id, "letters ?", "some" if scene.text else "none")
+        for look in LOOKS:
+            alike = [thing for thing in seen if thing.look == look]
+            for prompt, reply in _inquiries(look, alike):
+                found.add("inquiry" if alike else "vain inquiry", img_id, prompt, reply)
+            if alike:
+                mask = np.logical_or.reduce([thing.mask for thing in alike])
+                outline = locations.encode_mask(mask, corners=TINY_STYLE.corners, steps=TINY_STYLE.steps)
+                if outline:
+                    found.add("trace", img_id, f"trace {look}", outline)
+    return found
+
+
+def _inquiries(look: str, alike: Sequence[Thing]) -> list[tuple[str, str]]:
+    """Prompts and replies about all things of one look."""
+    spots = "nowhere"
+    if alike:
+        spots = " and ".join(_PLACES[cell] for cell in grid_cells(np.logical_or.reduce([one.mask for one in alike])))
+    found = [
+        (f"count {look} ?", _COUNTS[min(len(alike), len(_COUNTS) - 1)]),
+        (f"spots {look} ?", spots),
+        (f"largeness {look} ?", _largeness(alike[0].mask) if alike else "nothing"),
+    ]
+    if look in _POLYPS.values():
+        found.append((f"tint {look} ?", alike[0].color if alike else "nothing"))
+    return found
+
+
 def word_lists(words: Sequence[str], img_ids: Sequence[str], count: int, seed: int, found: Examples) -> None:
     """Lists of random words to repeat, beside random images: words as words, without what they mean."""
     random = np.random.default_rng(seed)
@@ -159,20 +206,27 @@ def word_lists(words: Sequence[str], img_ids: Sequence[str], count: int, seed: i
         found.add("words", img_ids[int(random.integers(len(img_ids)))], WORDS_PROMPT + text, text)
 
 
-# Of each image in a batch so many rows of a task are drawn.
-_ROWS = {"caption": 1, "detail": 1, "detect": 1, "category": 2, "outline": 2, "words": 1}
-_IMAGES = 32
+@dataclass(frozen=True)
+class Serving:
+    """What a batch holds: images, and rows of each task about each of them."""
+
+    images: int
+    rows: Mapping[str, int]
 
 
-def draw_batches(examples: Examples, steps: int, seed: int) -> list[Batch]:
+FIRST = Serving(32, {"caption": 1, "detail": 1, "detect": 1, "category": 2, "outline": 2, "words": 1})
+SECOND = Serving(8, {"detail": 1, "inquiry": 4, "vain inquiry": 1, "trace": 2})
+
+
+def draw_batches(examples: Examples, serving: Serving, steps: int, seed: int) -> list[Batch]:
     """Batches of some images each, with a few random rows of every task about each image."""
     random = np.random.default_rng(seed)
     images = examples.image_ids
     found = []
     for _ in range(steps):
         batch = []
-        for i in random.choice(len(images), min(_IMAGES, len(images)), replace=False):
-            for task, count in _ROWS.items():
+        for i in random.choice(len(images), min(serving.images, len(images)), replace=False):
+            for task, count in serving.rows.items():
                 pool = examples.by_task.get(task, {}).get(images[i], ())
                 batch += [Row(images[i], task, *pool[row]) for row in random.permutation(len(pool))[:count]]
         found.append(tuple(batch))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from gi_bench.baselines.florence2.adapters import CARD
 from gi_bench.baselines.training.adapter import alone, check_place
 from gi_bench.baselines.training.features import PictureFeed
 from gi_bench.baselines.training.fitting import Course, train
+from gi_bench.baselines.training.mixture import Batch
 from gi_bench.baselines.training.progress import Say, bound_digest, row_reporter, step_reporter
 from gi_bench.baselines.training.rows import Examples
 from gi_bench.baselines.training.settings import Running, TrainingSettings
@@ -27,6 +29,9 @@ SIGHT_STEPS = 800
 SIGHT_RATE = 2e-3
 BACKBONE_STEPS = 2000
 BACKBONE_SETTINGS = TrainingSettings(rate=8e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
+INQUIRY_SCENES = 2400
+INQUIRY_STEPS = 1000
+INQUIRY_SETTINGS = TrainingSettings(rate=6e-4, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98)
 WORD_LISTS = 20_000
 
 _MARKS = frozenset({"config.json", CARD})
@@ -60,6 +65,7 @@ def train_tiny_backbone(
 
 def _train(folder: Path, seed: int, running: Running, say: Say) -> None:
     import torch
+    from transformers import Florence2ForConditionalGeneration
 
     from gi_bench.baselines.florence2.backbone import PictureSettings
     from gi_bench.baselines.training.tiny import lessons, sight
@@ -86,11 +92,16 @@ def _train(folder: Path, seed: int, running: Running, say: Say) -> None:
         report=step_reporter(say, SIGHT_STEPS),
     )
     say("whole network: captions, regions and words")
-    batches = lessons.draw_batches(examples, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
+    batches = lessons.draw_batches(examples, lessons.FIRST, BACKBONE_STEPS, BACKBONE_SETTINGS.seed)
     state = folder.with_name(f".{folder.name}.state")
-    bound = bound_digest({"seed": seed, "training": asdict(BACKBONE_SETTINGS)}, batches)
-    course = Course(batches, BACKBONE_SETTINGS, state, bound)
-    train(network, tokenizer, feed, course, running=running, report=row_reporter(say, BACKBONE_STEPS))
+    _learn(network, tokenizer, feed, _Part(batches, BACKBONE_SETTINGS, state / "1", seed), running, say)
+    save_backbone(network.to("cpu"), tokenizer, fresh)
+    say("whole network: inquiries")
+    # It goes on from what was saved: weights of half the precision.
+    network = Florence2ForConditionalGeneration.from_pretrained(fresh, dtype=torch.float32)
+    asked = lessons.inquiries(PhantomSuite(SCHOOL, INQUIRY_SCENES))
+    batches = lessons.draw_batches(asked, lessons.SECOND, INQUIRY_STEPS, INQUIRY_SETTINGS.seed)
+    _learn(network, tokenizer, feed, _Part(batches, INQUIRY_SETTINGS, state / "2", seed), running, say)
     save_backbone(network.to("cpu"), tokenizer, fresh)
     card = {
         "name": TINY_NAME,
@@ -102,11 +113,28 @@ def _train(folder: Path, seed: int, running: Running, say: Say) -> None:
         "seconds": round(time.perf_counter() - start),
         "vision_steps": SIGHT_STEPS,
         "steps": BACKBONE_STEPS,
-        "examples": examples.count(),
+        "inquiry_steps": INQUIRY_STEPS,
+        "examples": examples.count() | asked.count(),
     }
     write_json(fresh / CARD, card)
     place_folder(fresh, folder)
     remove_folder(state)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the schooling: its batches and settings, where its state is kept, and the seed of it all."""
+
+    batches: Sequence[Batch]
+    settings: TrainingSettings
+    state: Path
+    seed: int
+
+
+def _learn(network: Any, tokenizer: Any, feed: PictureFeed, part: _Part, running: Running, say: Say) -> None:
+    bound = bound_digest({"seed": part.seed, "training": asdict(part.settings)}, part.batches)
+    course = Course(part.batches, part.settings, part.state, bound)
+    train(network, tokenizer, feed, course, running=running, report=row_reporter(say, len(part.batches)))
 
 
 def _schooling(suite: PhantomSuite, seed: int) -> tuple[Examples, Any]:

@@ -26,6 +26,7 @@ def school() -> PhantomSuite:
 def taught(school: PhantomSuite) -> Examples:
     found = lessons.lessons(school)
     lessons.word_lists(language.vocabulary(), school.image_ids, 100, 0, found)
+    found.by_task |= lessons.inquiries(school).by_task
     return found
 
 
@@ -109,13 +110,27 @@ def test_cells_are_told_by_look(school: PhantomSuite) -> None:
 
 
 def test_batches_repeat(taught: Examples) -> None:
-    batches = lessons.draw_batches(taught, 5, 1)
-    assert batches == lessons.draw_batches(taught, 5, 1) != lessons.draw_batches(taught, 5, 2)
+    batches = lessons.draw_batches(taught, lessons.FIRST, 5, 1)
+    assert batches == lessons.draw_batches(taught, lessons.FIRST, 5, 1)
+    assert batches != lessons.draw_batches(taught, lessons.FIRST, 5, 2)
     for batch in batches:
         assert len({row.img_id for row in batch}) == 32
         counts = [sum(row.task == task for row in batch) for task in ("caption", "detail", "detect")]
         assert counts[:2] == [32, 32]
         assert counts[2] <= 32
+
+
+def test_inquiries_are_answered_by_what_is_there(school: PhantomSuite) -> None:
+    asked = lessons.inquiries(school)
+    for img_id in school.image_ids[:30]:
+        seen = [thing.look for thing in lessons.things(school.scene(img_id))]
+        replies = dict(asked.by_task["inquiry"][img_id]) | dict(asked.by_task["vain inquiry"].get(img_id, ()))
+        for look in lessons.LOOKS:
+            count = seen.count(look)
+            assert replies[f"count {look} ?"] == ("none", "single", "pair", "trio", "more")[min(count, 4)]
+            assert (replies[f"spots {look} ?"] == "nowhere") == (count == 0)
+        traced = {prompt.removeprefix("trace ") for prompt, _ in asked.by_task["trace"].get(img_id, ())}
+        assert traced <= set(seen)
 
 
 def test_word_lists_hold_every_word() -> None:

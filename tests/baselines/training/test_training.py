@@ -130,10 +130,11 @@ def test_the_backbone_s_command_writes_a_loadable_hub_layout(tmp_path: Path, mon
     import gi_bench.harness.suites.phantom.suite as module
     from gi_bench.baselines.training.tiny import schooling
 
-    monkeypatch.setattr(module, "PhantomSuite", lambda split: PhantomSuite(split, 40))
+    monkeypatch.setattr(module, "PhantomSuite", lambda split, count=40: PhantomSuite(split, 40))
     monkeypatch.setattr(schooling, "SIGHT_STEPS", 3)
     monkeypatch.setattr(schooling, "WORD_LISTS", 50)
     monkeypatch.setattr(schooling, "BACKBONE_STEPS", 3)
+    monkeypatch.setattr(schooling, "INQUIRY_STEPS", 2)
     schooling.train_tiny_backbone(tmp_path / "made", say=lambda line: None)
     made = load_backbone(tmp_path / "made")
     assert "<MedVQA_EXPLAIN>" not in made.tokenizer.get_vocab(), "task tokens are text to the backbone"
