@@ -78,10 +78,6 @@ def answer(
         for arm in question.arms
         for cell in columns.cells(arm, metric, slice_by, resamples)
     ]
-    notes = [first.manifest.suite_note] if first.manifest.suite_note else []
-    notes += [note for runs in opened.values() for run in runs for note in run.check_files()]
-    notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
-    notes += list(dict.fromkeys(note for one in question.contrasts for note in _groups_without_rows(one, columns)))
     used = {one.metric for one in cells} | {one.contrast.metric for one in findings}
     return Study(
         question=question,
@@ -93,12 +89,20 @@ def answer(
         verdict=whole_verdict(findings),
         metrics=tuple(columns.infos[name] for name in sorted(used) if name in columns.infos),
         runs={arm: tuple(_relative(run.path, base) for run in found) for arm, found in opened.items()},
-        notes=tuple(notes),
+        notes=tuple(_notes(question, opened, first, columns)),
         settings=dict(making.settings),
         made=dict(making.made),
         seeing=tuple(making.seeing),
         gradients=tuple(making.gradients),
     )
+
+
+def _notes(question: Question, opened: Mapping[str, Sequence[Run]], first: Run, columns: Columns) -> list[str]:
+    """What must be said of suite, files, metrics that an arm lacks, and groups without rows."""
+    notes = [first.manifest.suite_note] if first.manifest.suite_note else []
+    notes += [note for runs in opened.values() for run in runs for note in run.check_files()]
+    notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
+    return notes + list(dict.fromkeys(n for one in question.contrasts for n in _groups_without_rows(one, columns)))
 
 
 def _check_arms(question: Question, making: Making) -> None:

@@ -168,8 +168,6 @@ def test_gradients_that_are_no_numbers_are_left_out(suite: PhantomSuite, batches
 def test_adapters_say_how_their_tasks_agreed(
     suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     monkeypatch.setattr(settings, "REPORT_EVERY", 2)
 
     def made(name: str, gradients: bool | None = None) -> Path:
@@ -196,9 +194,10 @@ def test_adapters_say_how_their_tasks_agreed(
         assert (one.n, one.negative_share) == (3, sum(cosine < 0 for cosine in cosines) / 3)
         assert one.cosine == pytest.approx(sum(cosines) / 3)
         assert one.first_norm == pytest.approx(sum(row["gradients"]["norms"][one.first] for row in rows) / 3)
-    board = EventAccumulator(str(tmp_path / "multitask_r32-log")).Reload()
-    assert {f"train/gradients/norm/{task}" for task in TASKS} <= set(board.Tags()["scalars"])
-    assert [one.step for one in board.Scalars("train/gradients/cosine/answer-ground")] == [0, 2, 4]
+    (events,) = (tmp_path / "multitask_r32-log").glob("events*")
+    content = events.read_bytes()
+    for name in (*(f"norm/{task}" for task in TASKS), "cosine/answer-ground"):
+        assert content.count(f"train/gradients/{name}".encode()) == 3, "before the first step, and every two"
     alone = made("vqa_only_r32")
     rows = [json.loads(line) for line in (alone / "training.jsonl").read_text().splitlines()]
     assert [row["gradients"]["cosines"] for row in rows] == [{}, {}, {}]

@@ -343,7 +343,7 @@ def test_arms_that_the_study_lacks_are_refused(runs: dict[str, list[Path]], metr
         ({"gradients": (replace(PAIRS[0], arm="r9"),)}, "gradients of r9"),
     ):
         with pytest.raises(RunError, match=what):
-            _answer(runs, metrics, **given)
+            _answer(runs, metrics, making=Making(**given))
     with pytest.raises(RunError, match="a contrast over r9"):
         _answer(runs, metrics, Contrast("exact_match", trend=("r1", "r2", "r9")))
 
