@@ -225,7 +225,7 @@ def test_every_file_that_decides_a_reply_is_in_the_recipe(folder: Path, tmp_path
         name for name in before["backbone_files"] if before["backbone_files"][name] != after["backbone_files"][name]
     } == set(FILES)
     assert before["adapter_files"]["adapter_config.json"] != after["adapter_files"]["adapter_config.json"]
-    assert (before["alpha"], after["alpha"], after["rank"]) == (64, 32, 32)
+    assert (before["alpha"], after["alpha"], after["rank"]) == (12, 32, 6)
     assert before["backbone_digest"] == after["backbone_digest"]
     card = json.loads((adapter / "card.json").read_text()) | {"added_tokens": ["<MedVQA>"]}
     (adapter / "card.json").write_text(json.dumps(card))

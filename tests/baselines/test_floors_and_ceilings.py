@@ -141,8 +141,8 @@ def test_phantom_s_z_line_needs_the_least_looking() -> None:
             ask = GroundAsk(phrase.img_id, phrase.phrase, phrase.label, 256, 256)
             value = _iou(model.ground([None], [ask])[0].regions, phrase.region)
             by_label.setdefault(phrase.label, []).append(value)
-    assert np.mean(by_label["z-line"]) == pytest.approx(0.329, abs=0.003)
-    assert np.mean([value for values in by_label.values() for value in values]) == pytest.approx(0.146, abs=0.003)
+    assert np.mean(by_label["z-line"]) == pytest.approx(0.283, abs=0.003)
+    assert np.mean([value for values in by_label.values() for value in values]) == pytest.approx(0.135, abs=0.003)
 
 
 # Explanations: the floors
@@ -246,8 +246,8 @@ def test_no_seeing_gets_beyond_this_on_the_official_1500_rows(shared: Path) -> N
 
 def test_phantom_s_ceiling_of_answers() -> None:
     count, bleu = _ceiling_bleu(load_suite("phantom/test"), load_suite("phantom/train"))
-    assert count == pytest.approx(2402, abs=5)
-    assert bleu == pytest.approx(0.640, abs=0.002)
+    assert count == pytest.approx(2759, abs=5)
+    assert bleu == pytest.approx(0.461, abs=0.002)
 
 
 # Regions: the ceilings

