@@ -40,7 +40,7 @@ def test_a_prior_without_training_rows_is_told_before_the_first_starts(tmp_path:
     assert "needs training rows" in error.what
 
 
-@pytest.mark.parametrize("last", ["multitask_r64", "multitask_r128_sam"])
+@pytest.mark.parametrize("last", ["multitask_r128_tokens", "multitask_r128_sam"])
 def test_a_missing_checkpoint_is_told_before_the_first_starts(tmp_path: Path, last: str) -> None:
     error = _runs(tmp_path, model_entry(last)).error  # type: ignore[attr-defined]
     assert isinstance(error, CheckpointError)
