@@ -130,7 +130,8 @@ def _backbone(shipping: Shipping, say: Say) -> None:
     from gi_bench.baselines.training.tiny import schooling
 
     folder = shipping.parent / schooling.TINY_NAME
-    recipe = {"seed": 0, "vision_steps": schooling.SIGHT_STEPS, "steps": schooling.BACKBONE_STEPS}
+    steps = {"vision_steps": schooling.SIGHT_STEPS, "steps": schooling.BACKBONE_STEPS}
+    recipe = {"seed": 0, **steps, "inquiry_steps": schooling.INQUIRY_STEPS}
     if recipe.items() <= _card(folder).items():
         say("the backbone is there")
         return

@@ -65,6 +65,7 @@ def test_a_backbone_with_the_same_steps_is_kept(tmp_path: Path, monkeypatch: pyt
     calls: list[Path] = []
     monkeypatch.setattr(schooling, "train_tiny_backbone", lambda folder, **named: calls.append(folder))
     steps = {"vision_steps": schooling.SIGHT_STEPS, "steps": schooling.BACKBONE_STEPS}
+    steps["inquiry_steps"] = schooling.INQUIRY_STEPS
     _store(tmp_path, schooling.TINY_NAME, seed=0, **steps)
     shipped._backbone(Shipping(tmp_path, CPU), lambda line: None)
     assert calls == []
