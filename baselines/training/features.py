@@ -141,7 +141,9 @@ class PictureFeed:
         if img_id in self._kept:
             return self._kept[img_id]
         shared = (self._key, img_id)
-        picture = _RENDERED.get(shared) if self._suite.is_embedded else None
+        # Embedded pictures are square; a region that is not is told of by loading the picture.
+        fits = all(abs(width - height) <= _BEND * width for height, width in self._sizes.get(img_id, ()))
+        picture = _RENDERED.get(shared) if self._suite.is_embedded and fits else None
         if picture is None:
             picture = self._settings.resize(self._loaded(img_id))
         if self._keep:

@@ -54,7 +54,10 @@ def test_what_fails_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(shipped, "_train", train)
     monkeypatch.setattr(shipped, "_backbone", lambda shipping, say: None)
-    with pytest.raises(GiBenchError, match=rf"1 of {len(shipped_variants())} trainings failed, the first of them vqa_only_r64: no memory"):
+    with pytest.raises(
+        GiBenchError,
+        match=rf"1 of {len(shipped_variants())} trainings failed, the first of them vqa_only_r64: no memory",
+    ):
         train_all_shipped(Shipping(tmp_path, CPU), say=lambda line: None)
     assert [*made[:1], "vqa_only_r64", *made[1:]] == shipped_variants()
 

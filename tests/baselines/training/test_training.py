@@ -328,18 +328,14 @@ def test_the_frozen_variant_trains_on_features_and_runs(suite: PhantomSuite, tmp
         )  # fmt: skip
 
 
-def test_task_tokens_are_added_trained_and_loaded(
-    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_task_tokens_are_added_trained_and_loaded(suite: PhantomSuite, tmp_path: Path) -> None:
     """On a backbone whose tokenizer does not know them, as Florence-2-base's."""
     from gi_bench.baselines.florence2.adapters import with_adapter
     from gi_bench.baselines.training.tiny import architecture as tiny
     from tests.florence_layout import random_network, write_layout
 
     texts = [text for row in suite.questions for text in (row.question, row.answer or "")]
-    with monkeypatch.context() as without:
-        without.setattr(tiny, "TASK_TOKENS", ())
-        tokenizer = tiny.build_tokenizer(texts, 400)
+    tokenizer = tiny.build_tokenizer(texts, 400)
     assert not set(prompts.TASK_TOKENS) & set(tokenizer.get_vocab())
     network = random_network(tiny.build_model(tokenizer).config, talkative=False)
     write_layout(tmp_path / "backbone", network, tokenizer, tiny.processor_configs())
