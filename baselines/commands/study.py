@@ -81,12 +81,12 @@ def study(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 120)."),
+        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 240)."),
     ] = None,
     rows: Annotated[
         int | None,
         typer.Option(
-            "--batch-rows", min=1, help="Answers of an optimiser step (default: 32 on embedded suites); others join."
+            "--batch-rows", min=1, help="Answers of an optimiser step (default: 16 on embedded suites); others join."
         ),
     ] = None,
     beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from gi_bench.baselines.studies.definitions import arm
@@ -66,9 +66,9 @@ def _seeing(workshop: Workshop, jobs: Sequence[Job]) -> tuple[Seeing, ...]:
 def _gradients(workshop: Workshop, jobs: Sequence[Job]) -> tuple[GradientPair, ...]:
     from gi_bench.baselines.training.gradients import gradient_summary
 
-    rows = []
+    rows: list[GradientPair] = []
     for job in jobs:
         adapter = workshop.adapter(job)
         if adapter is not None and workshop.is_trained(job):
-            rows += [GradientPair(arm=job.arm, seed=job.seed, **asdict(one)) for one in gradient_summary(adapter)]
+            rows += gradient_summary(adapter, job.arm, job.seed)
     return tuple(rows)

@@ -118,8 +118,11 @@ def _check(workshop: Workshop, arms: Sequence[Arm]) -> None:
     """Refuse before anything is trained what would fail later.
 
     Raises:
-        DataError: an arm's explanations are not there.
+        DataError: the user's explanations are none of the training suite, or an arm's are not there.
     """
+    if workshop.settings.explanations is not None:
+        # Also where no arm takes them: a wrong file would only show in the settings.
+        workshop.explanations("file")
     for one in arms:
         if "explain" in one.variant.train:
             workshop.explanations(one.explanations)

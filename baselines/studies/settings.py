@@ -12,8 +12,8 @@ from gi_bench.baselines.registration import backbone_source
 from gi_bench.harness.registry import suite_spec
 
 # Answer rows of an optimiser step and steps on embedded suites, where a first arm has to be there within minutes.
-EMBEDDED_ROWS = 32
-EMBEDDED_STEPS = 120
+EMBEDDED_ROWS = 16
+EMBEDDED_STEPS = 240
 
 
 @dataclass(frozen=True)

@@ -316,13 +316,13 @@ class Workshop:
             DataError: an arm asks for the user's file, and there is none.
         """
         from gi_bench.baselines.data import wordings
-        from gi_bench.baselines.training.extra_rows import ExtraRows, read_extra_rows
+        from gi_bench.baselines.training.extra_rows import ExtraRows
 
         given = self.settings.explanations
         if kind == "file" and given is None:
             raise DataError("no file with explanations", do="give --explanations FILE, or leave this arm out")
         if kind == "file" or (kind == "suite" and given is not None and not self._has_explanations):
-            return replace(read_extra_rows(self.train_suite, explanations=given), own_explanations=False)
+            return self._given_explanations
         if kind == "suite":
             return None
         questions = self._explained()
@@ -334,14 +334,28 @@ class Workshop:
             )
         return ExtraRows(explanations=tuple(rows), own_explanations=False, files={"explanations": kind})
 
-    def _explained(self) -> Sequence[Question]:
-        """The questions with their explanations: the suite's, else the user's."""
-        given = self.settings.explanations
-        if self._has_explanations or given is None:
-            return self.train_suite.questions
+    @cached_property
+    def _given_explanations(self) -> ExtraRows:
+        """The user's explanations of the images that are trained on; the file may hold the whole suite's."""
         from gi_bench.baselines.training.extra_rows import read_extra_rows
 
-        read = read_extra_rows(self.train_suite, explanations=given).explanations
+        whole, given = self._load(self.settings.train_suite), self.settings.explanations
+        read = read_extra_rows(whole, explanations=given)
+        known = frozenset(self.train_suite.image_ids)
+        rows = tuple(row for row in read.explanations if row[0] in known)
+        if not rows:
+            raise DataError(
+                f"the file explains none of the {len(known)} images that are trained on",
+                where=given,
+                do="give a larger --train-limit, or another file",
+            )
+        return replace(read, explanations=rows, own_explanations=False)
+
+    def _explained(self) -> Sequence[Question]:
+        """The questions with their explanations: the suite's, else the user's."""
+        if self._has_explanations or self.settings.explanations is None:
+            return self.train_suite.questions
+        read = self._given_explanations.explanations
         texts = {(img_id, question): text for img_id, question, text in read}
         rows = [(row, texts.get((row.img_id, row.question))) for row in self.train_suite.questions]
         return [replace(row, explanation=text) for row, text in rows if text is not None]

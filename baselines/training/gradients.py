@@ -22,6 +22,7 @@ from gi_bench.baselines.training.mixture import Batch, Row
 from gi_bench.harness.checking import checked, read_text
 from gi_bench.harness.errors import CheckpointError
 from gi_bench.harness.json_text import parse_json
+from gi_bench.harness.schema import GradientPair
 
 if TYPE_CHECKING:
     import torch
@@ -34,27 +35,6 @@ FIXED_ROWS = 16
 _NORM, _COSINE = "gradients/norm/", "gradients/cosine/"
 # Parts of the fixed rows where activations are recomputed in training to save memory: here they are kept.
 _SMALL = 4
-
-
-@dataclass(frozen=True)
-class GradientSummary:
-    """How the gradients of two tasks agreed over a training.
-
-    Attributes:
-        first, second: tasks, in alphabetical order.
-        cosine: mean over the steps that were measured, -1 to 1.
-        negative_share: share of them at which the cosine was below 0, 0 to 1.
-        n: how many they were.
-        first_norm, second_norm: mean norm of each task's gradient over the same steps.
-    """
-
-    first: str
-    second: str
-    cosine: float
-    negative_share: float
-    n: int
-    first_norm: float
-    second_norm: float
 
 
 def fixed_rows(batches: Sequence[Batch], seed: int, count: int = FIXED_ROWS) -> dict[str, list[Row]]:
@@ -205,11 +185,12 @@ class _Measured:
     cosines: Mapping[str, float]
 
 
-def gradient_summary(folder: Path) -> list[GradientSummary]:
+def gradient_summary(folder: Path, arm: str, seed: int) -> list[GradientPair]:
     """How the tasks' gradients agreed over the training of an adapter, pair by pair.
 
     Args:
         folder: the adapter's, with ``training.jsonl``.
+        arm, seed: what the records name it.
 
     Returns:
         One record a pair of tasks, sorted; none for a single task, and where nothing was measured or the adapter was
@@ -236,11 +217,11 @@ def gradient_summary(folder: Path) -> list[GradientSummary]:
             if not {first, second} <= one.norms.keys():
                 raise CheckpointError(f"a cosine of {pair!r} without their norms", where=where, do=do)
             found[first, second].append((cosine, one.norms[first], one.norms[second]))
-    return [_summary(first, second, np.array(rows)) for (first, second), rows in sorted(found.items())]
+    return [_pair(arm, seed, *tasks, np.array(rows)) for tasks, rows in sorted(found.items())]
 
 
-def _summary(first: str, second: str, rows: np.ndarray[Any, Any]) -> GradientSummary:
+def _pair(arm: str, seed: int, first: str, second: str, rows: np.ndarray[Any, Any]) -> GradientPair:
     """A pair's record from (steps, 3): cosine and both norms."""
     cosine, first_norm, second_norm = rows.mean(axis=0).tolist()
     negative = float((rows[:, 0] < 0).mean())
-    return GradientSummary(first, second, cosine, negative, len(rows), first_norm, second_norm)
+    return GradientPair(arm, seed, first, second, cosine, negative, len(rows), first_norm, second_norm)

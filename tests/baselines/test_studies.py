@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gi_bench.baselines.studies.workshop import Job, Workshop
 from gi_bench.harness.analysis.study import Contrast, read_study
 from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.registry import registered
+from gi_bench.harness.schema import Question
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
@@ -318,18 +320,65 @@ def test_a_part_of_a_study(
     assert card["images_seen"] <= 3
     assert card["trained_on"].endswith(", first 3 images")
     # An expert's file is an arm of its own, and makes no other arm anew.
-    suite = Small("train", 3)
-    rows = [
-        {"img_id": row.img_id, "question": row.question, "explanation": f"An expert says so, {row.index}."}
-        for row in suite.questions[:4]
-    ]
-    file = tmp_path.parent / "experts.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    suite = Small("train", 5)
+    seen, unseen = suite.image_ids[0], suite.image_ids[4]
+    rows = [row for row in suite.questions if row.img_id == seen][:4]
+    # The whole suite's file serves a part of the suite, too.
+    rows += [row for row in suite.questions if row.img_id == unseen][:2]
+    file = _explained(tmp_path.parent / "experts.jsonl", rows)
     more = ["--arms", "answer_ground", "--arms", "explanations_file", "--explanations", str(file)]
     assert _main([*base, *more]) == 0
     shown = capsys.readouterr().out
     assert "for 1 training and 1 run (1 is there already)" in shown
     assert read_study(folder / "explanations").made["explanations_file"].rows["explain"] > 0
+    card = json.loads(next((folder / "adapters").glob("explanations_file-*/card.json")).read_text())
+    assert card["examples"]["explain"] == 4
+
+
+def _explained(path: Path, rows: Sequence[Question]) -> Path:
+    """A file with an expert's explanation of each row."""
+    made = [
+        {"img_id": row.img_id, "question": row.question, "explanation": f"An expert says so, {row.index}."}
+        for row in rows
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("study", ["rank-sweep", "sam", "explanations"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00", "is not UTF-8"),
+        (b"rank,steps\n1,2\n", "a line that is not JSON"),
+        (b'{"img_id": "no-such", "question": "q", "explanation": "e"}\n', "is not in the training suite"),
+        (b"\n", "the file holds no explanations"),
+        (None, "explains none of the 3 images"),
+    ],
+)
+def test_wrong_explanations_are_refused_before_anything_is_trained(
+    study: str,
+    content: bytes | None,
+    message: str,
+    few_images: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where no arm of the study takes them."""
+    from gi_bench.harness.cli import _main
+
+    file = tmp_path / "experts.jsonl"
+    if content is None:
+        suite = Small("train", 5)
+        _explained(file, [row for row in suite.questions if row.img_id == suite.image_ids[4]])
+    else:
+        file.write_bytes(content)
+    out = tmp_path / "out"
+    assert (
+        _main(["study", study, "--steps", "1", "--train-limit", "3", "--explanations", str(file), "-o", str(out)]) == 2
+    )
+    assert message in capsys.readouterr().err
+    assert not list(out.glob("*/adapters"))
 
 
 def test_a_study_that_was_interrupted_goes_on(
@@ -419,7 +468,7 @@ def test_settings_name_the_folder(tmp_path: Path) -> None:
     assert folder.name.startswith("phantom-test-")
     assert Settings("phantom/test", "phantom/train").folder(tmp_path) != folder
     assert Settings("phantom/test", "phantom/train-small", limit=3).folder(tmp_path) != folder
-    assert length(None, None, "phantom/train-small") == (None, 120)
+    assert length(None, None, "phantom/train-small") == (None, 240)
     assert length(2, None, "phantom/train-small") == (2, None)
     assert length(2, 7, "phantom/train-small") == (None, 7)
     assert length(None, None, "kvasir-vqa-x1/train") == (1, None)

@@ -37,7 +37,10 @@ def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["run", "--model", "multitask_r128", "--dtype", "int8"], "--dtype int8"),
         (["run", "--model", "multitask_r128", "--checkpoint", "no/such/folder"], "no/such/folder"),
         (["run", "--model", "multitask_r128_sam"], "--checkpoint"),
-        (["run", "--model", "multitask_r128_tokens"], "gi-bench train --model multitask_r128_tokens"),
+        (
+            ["run", "--model", "multitask_r128_tokens", "--backbone", "base"],
+            "gi-bench train --model multitask_r128_tokens --backbone base",
+        ),
         (["run", "--model", "blind_constant", "--model", "blind_constant"], "twice"),
         (["run", "--model", "blind_constant", "--tasks", "ground"], "ground"),
         (
@@ -118,7 +121,7 @@ def test_models_say_whether_they_can_run_now(
         if one.kind == "florence2" and one.adapter:
             ready = name in bundled
             assert (shown[name][0] == "tiny:ready") == ready, name
-    assert shown["multitask_r128_tokens"] == ["tiny:training", "base:training"]
+    assert shown["multitask_r128_tokens"] == ["tiny:ready", "base:training"]
     assert shown["multitask_r128_sam"][0] == "tiny:weights"
     assert shown["multitask_r128"] == ["tiny:ready", "base:Hub"]
     assert shown["florence2_zero_shot"] == ["tiny:ready", "base:Hub"]
@@ -132,7 +135,7 @@ def test_models_say_whether_they_can_run_now(
     (again,) = [line for line in gi_bench("models").stdout.splitlines() if line.startswith("multitask_r128 ")]
     assert "base:ready" in again, "what is in the cache needs no Hub"
     told = {one["name"]: one["state"] for one in json.loads(gi_bench("models", "--json").stdout)}
-    assert told["multitask_r128_tokens"] == {"tiny": "training", "base": "training"}
+    assert told["multitask_r128_tokens"] == {"tiny": "ready", "base": "training"}
 
 
 def test_a_plugin_s_model_that_cannot_say_costs_nothing(gi_bench: CommandLine, tmp_path: Path) -> None:

@@ -183,13 +183,14 @@ def test_adapters_say_how_their_tasks_agreed(
     several = made("multitask_r32")
     rows = [json.loads(line) for line in (several / "training.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [0, 2, 4]
-    summary = gradient_summary(several)
+    summary = gradient_summary(several, "multitask_r32", 3)
     assert [(one.first, one.second) for one in summary] == [
         ("answer", "explain"),
         ("answer", "ground"),
         ("explain", "ground"),
     ]
     for one in summary:
+        assert (one.arm, one.seed) == ("multitask_r32", 3)
         cosines = [row["gradients"]["cosines"][f"{one.first}|{one.second}"] for row in rows]
         assert (one.n, one.negative_share) == (3, sum(cosine < 0 for cosine in cosines) / 3)
         assert one.cosine == pytest.approx(sum(cosines) / 3)
@@ -202,9 +203,9 @@ def test_adapters_say_how_their_tasks_agreed(
     rows = [json.loads(line) for line in (alone / "training.jsonl").read_text().splitlines()]
     assert [row["gradients"]["cosines"] for row in rows] == [{}, {}, {}]
     assert all(row["gradients"]["norms"].keys() == {"answer"} for row in rows)
-    assert gradient_summary(alone) == []
+    assert gradient_summary(alone, "a", 0) == []
     unwatched = made("vqa_only_r32", gradients=False)
-    assert gradient_summary(unwatched) == gradient_summary(tmp_path / "none") == []
+    assert gradient_summary(unwatched, "a", 0) == gradient_summary(tmp_path / "none", "a", 0) == []
     lines = (unwatched / "training.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [2, 4]
 
@@ -222,8 +223,8 @@ def test_a_damaged_log_is_told(line: str, tmp_path: Path) -> None:
     good = '{"step": 0, "gradients": {"norms": {"a": 1, "b": 2}, "cosines": {"a|b": -0.5}}}\n'
     path = tmp_path / "training.jsonl"
     path.write_text(good, encoding="utf-8")
-    (one,) = gradient_summary(tmp_path)
+    (one,) = gradient_summary(tmp_path, "a", 0)
     assert (one.cosine, one.negative_share, one.n, one.first_norm, one.second_norm) == (-0.5, 1, 1, 1, 2)
     path.write_bytes((good + line).encode("utf-8", "surrogateescape"))
     with pytest.raises(CheckpointError, match=r"training\.jsonl"):
-        gradient_summary(tmp_path)
+        gradient_summary(tmp_path, "a", 0)

@@ -40,9 +40,13 @@ def test_a_prior_without_training_rows_is_told_before_the_first_starts(tmp_path:
     assert "needs training rows" in error.what
 
 
-@pytest.mark.parametrize("last", ["multitask_r128_tokens", "multitask_r128_sam"])
-def test_a_missing_checkpoint_is_told_before_the_first_starts(tmp_path: Path, last: str) -> None:
-    error = _runs(tmp_path, model_entry(last)).error  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("last", "settings"), [("multitask_r128_tokens", {"backbone": "base"}), ("multitask_r128_sam", {})]
+)
+def test_a_missing_checkpoint_is_told_before_the_first_starts(
+    tmp_path: Path, last: str, settings: dict[str, str]
+) -> None:
+    error = _runs(tmp_path, model_entry(last), **settings).error  # type: ignore[attr-defined]
     assert isinstance(error, CheckpointError)
     assert f"no checkpoint of {last}" in error.what
 
