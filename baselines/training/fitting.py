@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.files import read_json
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import TrainingArguments
 
 # A row of the history, and the seconds so far.
@@ -134,7 +135,7 @@ def _trainer(
         args=arguments,
         train_dataset=rows,
         optimiser=lambda parameters: torch.optim.AdamW(
-            parameters, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, settings.beta2)
+            by_rate(parameters, settings), lr=settings.rate, weight_decay=settings.decay, betas=(0.9, settings.beta2)
         ),
         factor=lambda step: rate_factor(step, arguments.max_steps, settings),
         training=course.bound,
@@ -144,6 +145,22 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def by_rate(parameters: Mapping[str, nn.Parameter], settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Parameters in the optimiser's groups: the vision tower's apart where they have a rate of their own.
+
+    Args:
+        parameters: the trainable ones by name.
+        settings: with the rate and the vision tower's share of it.
+    """
+    if settings.vision_share == 1:
+        return [{"params": list(parameters.values())}]
+    groups = [
+        {"params": [one for name, one in parameters.items() if (".vision_tower." in name) is seeing], "lr": rate}
+        for seeing, rate in ((False, settings.rate), (True, settings.vision_share * settings.rate))
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def _arguments(settings: TrainingSettings, running: Running, state: Path, steps: int) -> TrainingArguments:

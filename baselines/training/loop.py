@@ -193,7 +193,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        optimiser: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
+        optimiser: Callable[[Mapping[str, nn.Parameter]], torch.optim.Optimizer],
         factor: Callable[[int], float],
         training: str,
         tasks: Sequence[str],
@@ -203,7 +203,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
         """Make a trainer.
 
         Args:
-            optimiser: from the trainable parameters.
+            optimiser: from the trainable parameters by name.
             factor: what the learning rate is multiplied by, from the number of steps done.
             training: digest that states are bound to.
             tasks: names behind the codes of the batches.
@@ -223,7 +223,7 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
     def create_optimizer(self, model: Any = None) -> Any:
         """The optimiser over all trainable parameters."""
         if self.optimizer is None:
-            self.optimizer = self._optimiser([p for p in self.model.parameters() if p.requires_grad])
+            self.optimizer = self._optimiser({name: p for name, p in self.model.named_parameters() if p.requires_grad})
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:

@@ -29,6 +29,7 @@ class TrainingSettings:
         decay: weight decay of AdamW.
         beta2: second moment's decay of AdamW.
         seed: of initial weights and dropout.
+        vision_share: what the learning rate is multiplied by for the vision tower's weights.
         dropout: of the inputs of the LoRA weights, 0 to 1; .05 is the paper's.
         loss_weights: by task, what the loss of its tokens is multiplied by; 1 where not named.
     """
@@ -39,6 +40,7 @@ class TrainingSettings:
     decay: float = 0.0
     beta2: float = 0.999
     seed: int = 0
+    vision_share: float = 1.0
     dropout: float = 0.05
     loss_weights: Mapping[str, float] = field(default_factory=dict)
 
