@@ -71,7 +71,7 @@ TINY_DEFAULTS = AdapterDefaults(
     # No dropout: so few steps teach nothing by heart, and drawing it takes a sixth of the time on a CPU.
     # The vision tower sees already; at the whole rate it forgets what it sees before the words are learnt.
     settings=TrainingSettings(
-        rate=4e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98, vision_share=0.125, dropout=0.0
+        rate=3e-3, warmup=0.06, schedule="cosine", decay=0.01, beta2=0.98, vision_share=0.125, dropout=0.0
     ),
     style=TINY_STYLE,
     steps=2400,
