@@ -67,7 +67,7 @@ TINY_PIXELS = 128
 # for a better variant to gain.
 TINY_DEFAULTS = AdapterDefaults(
     epochs=1,
-    mixture=Mixture(rows=16, rows_per_image=8, weights={"explain": 0.625, "ground": 1.25, "negative": 1.25}),
+    mixture=Mixture(rows=16, rows_per_image=8, weights={"explain": 0.4, "ground": 0.8, "negative": 0.8}),
     # No dropout: so few steps teach nothing by heart, and drawing it takes a sixth of the time on a CPU.
     # The vision tower sees already; at the whole rate it forgets what it sees before the words are learnt.
     settings=TrainingSettings(

@@ -17,7 +17,7 @@ from gi_bench.baselines.registration import HERE
 from gi_bench.baselines.training import fitting, settings
 from gi_bench.baselines.training import loop as trainer_module
 from gi_bench.baselines.training.features import FeatureFeed, PictureFeed, encode_once
-from gi_bench.baselines.training.fitting import Course, train
+from gi_bench.baselines.training.fitting import Course, by_rate, train
 from gi_bench.baselines.training.loop import BatchSet, GroupedNetwork, GroupedTrainer
 from gi_bench.baselines.training.mixture import Batch, Mixture, mix
 from gi_bench.baselines.training.rows import task_examples
@@ -29,7 +29,7 @@ from tests.locked import held_elsewhere
 
 TINY = HERE / "weights" / "tiny-florence2"
 TASKS = ("answer", "explain", "ground")
-SETTINGS = TrainingSettings(rate=1e-3)
+SETTINGS = TrainingSettings(rate=1e-3, vision_share=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,23 @@ def _train(
     running = running or Running(device="cpu", save_every=1000)
     trained = train(network, backbone.tokenizer, feed, Course(batches, SETTINGS, state, "r"), running=running)
     return _weights(network), trained.history
+
+
+def test_the_vision_tower_has_its_share_of_the_rate() -> None:
+    _, network = _adapted()
+    named = {name: one for name, one in GroupedNetwork(network).named_parameters() if one.requires_grad}
+    shared = TrainingSettings(rate=4e-3, vision_share=0.125)
+    words, vision = by_rate(named, shared)
+    assert (words["lr"], vision["lr"]) == (4e-3, 5e-4)
+    tower = {id(one) for one in network.model.vision_tower.parameters() if one.requires_grad}
+    assert {id(one) for one in vision["params"]} == tower
+    assert len(words["params"]) + len(vision["params"]) == len(named)
+    (alike,) = by_rate(named, TrainingSettings(rate=4e-3))
+    assert len(alike["params"]) == len(named)
+    _, language_only = _adapted(layers="language")
+    frozen = {name: one for name, one in language_only.named_parameters() if one.requires_grad}
+    (alone,) = by_rate(frozen, shared)
+    assert alone["lr"] == 4e-3
 
 
 def test_the_loss_is_that_of_every_row_by_itself(suite: PhantomSuite, batches: list[Batch]) -> None:
