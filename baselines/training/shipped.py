@@ -99,16 +99,20 @@ def estimate(stored: Path, names: Sequence[str], device: str, jobs: int) -> str:
         if isinstance(card.get("seconds"), (int, float)) and card.get("device", "cpu") == device:
             times[folder] = float(card["seconds"])
     backbone = times.pop(TINY_NAME, None)
-    if backbone is None or not times:
-        return f"how long it takes on {device} is not known: no stored checkpoint was made on it"
+    if not times:
+        return f"how long it takes on {device} is not known: no stored adapter was made on it"
     mean = sum(times.values()) / len(times)
     adapters = sum(times.get(f"{name}-{BACKBONE}", mean) for name in names)
     # At once on one device they share it: together they take about as long, and never longer than one after another.
     shared = "" if jobs == 1 else f" one after another; less with {jobs} at once"
-    return (
-        f"about {duration(backbone + adapters)}{shared}: the backbone took {duration(backbone)}, "
+    took = (
         f"an adapter {duration(min(times.values()))} to {duration(max(times.values()))} on {device} when they were made"
     )
+    if backbone is None:
+        return (
+            f"about {duration(adapters)} for the adapters{shared}: {took}; the stored backbone was not made on {device}"
+        )
+    return f"about {duration(backbone + adapters)}{shared}: the backbone took {duration(backbone)}, {took}"
 
 
 def _folder(shipping: Shipping, name: str) -> Path:

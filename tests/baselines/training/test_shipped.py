@@ -41,6 +41,11 @@ def test_the_estimate_is_of_the_same_device(tmp_path: Path) -> None:
     assert told.startswith("about 50 min 00 s:"), "what is not stored takes as long as the others' mean"
     assert "less with 3 at once" in estimate(tmp_path, ["a", "b"], "cpu", 3)
     assert "not known" in estimate(tmp_path, ["a", "b"], "cuda", 1)
+    _store(tmp_path / "other", "tiny-florence2", seconds=600, device="cuda")
+    _store(tmp_path / "other", "a-tiny", seconds=1200, device="cpu")
+    told = estimate(tmp_path / "other", ["a", "b"], "cpu", 1)
+    assert told.startswith("about 40 min 00 s for the adapters:")
+    assert told.endswith("the stored backbone was not made on cpu")
 
 
 def test_what_fails_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
