@@ -34,88 +34,95 @@ def _arm_names(incomplete: str) -> list[str]:
     return [name for name in found if name.startswith(incomplete)]
 
 
-def study(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NAME...",
-            help="rank-sweep, regularisation, sam, negatives, confidence, interference, noise, explanations, or all.",
-            autocompletion=_studies,
-        ),
-    ],
-    suite: Annotated[
-        str, typer.Option("--suite", "-s", help="Suite to run on.", autocompletion=complete_suites)
-    ] = "phantom/test",
-    train_suite: Annotated[
-        str | None,
-        typer.Option(
-            "--train-suite",
-            help="Suite to train on (default: the suite's own; phantom's small one).",
-            autocompletion=complete_suites,
-        ),
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")
-    ] = None,
-    seeds: Annotated[
-        int,
-        typer.Option(
-            "--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...; fewer than 3 give no verdict."
-        ),
-    ] = 3,
-    arms: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--arms",
-            help="Only these arms (repeat, or separate by commas); contrasts that lack one are left out.",
-            autocompletion=_arm_names,
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Run on the suite's first N images only.")] = None,
-    train_limit: Annotated[
-        int | None, typer.Option("--train-limit", min=1, help="Train on the training suite's first N images only.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Passes over the training answers (default: 1).")
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 240)."),
-    ] = None,
-    rows: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-rows", min=1, help="Answers of an optimiser step (default: 16 on embedded suites); others join."
-        ),
-    ] = None,
-    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")] = None,
-    explanations: Annotated[
-        Path | None,
-        typer.Option(
-            "--explanations",
-            help="Rows of gi-bench data explanations: for suites without, and for an arm of the study explanations.",
-        ),
-    ] = None,
-    seeing: Annotated[
-        bool, typer.Option("--seeing/--no-seeing", help="Measure what each arm still sees, apart from how it says it.")
-    ] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at once; they share the cores.")] = 1,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")] = Path(
-        "runs/studies"
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...",
+        help="rank-sweep, regularisation, sam, negatives, confidence, interference, noise, explanations, or all.",
+        autocompletion=_studies,
     ),
+]
+SuiteName = Annotated[str, typer.Option("--suite", "-s", help="Suite to run on.", autocompletion=complete_suites)]
+TrainSuite = Annotated[
+    str | None,
+    typer.Option(
+        "--train-suite",
+        help="Suite to train on (default: the suite's own; phantom's small one).",
+        autocompletion=complete_suites,
+    ),
+]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with the suites' files.")]
+BackboneName = Annotated[str | None, typer.Option("--backbone", help="tiny, base, or a backbone's folder or Hub id.")]
+Seeds = Annotated[
+    int,
+    typer.Option("--seeds", min=1, help="Trainings of every arm, with seeds 0, 1, ...; fewer than 3 give no verdict."),
+]
+Arms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arms",
+        help="Only these arms (repeat, or separate by commas); contrasts that lack one are left out.",
+        autocompletion=_arm_names,
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Run on the suite's first N images only.")]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", min=1, help="Train on the training suite's first N images only.")
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training answers (default: 1).")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, help="Optimiser steps, instead of epochs (default on embedded suites: 240)."),
+]
+Rows = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-rows", min=1, help="Answers of an optimiser step (default: 16 on embedded suites); others join."
+    ),
+]
+Beams = Annotated[int | None, typer.Option("--beams", min=1, help="Beam count; 1 is greedy.")]
+Explanations = Annotated[
+    Path | None,
+    typer.Option(
+        "--explanations",
+        help="Rows of gi-bench data explanations: for suites without, and for an arm of the study explanations.",
+    ),
+]
+Sight = Annotated[
+    bool, typer.Option("--seeing/--no-seeing", help="Measure what each arm still sees, apart from how it says it.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at once; they share the cores.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Parent of the studies' folders.")]
+
+
+def study(
+    names: Names,
+    suite: SuiteName = "phantom/test",
+    train_suite: TrainSuite = None,
+    data: Data = None,
+    backbone: BackboneName = None,
+    seeds: Seeds = 3,
+    arms: Arms = None,
+    limit: Limit = None,
+    train_limit: TrainLimit = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    rows: Rows = None,
+    beams: Beams = None,
+    explanations: Explanations = None,
+    seeing: Sight = True,
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    output: Output = Path("runs/studies"),
     as_json: JsonOption = False,
     accept_changed: AcceptChangedOption = False,
 ) -> None:
     """Train and run the arms of studies over several seeds, and write a page about each."""
-    from gi_bench.baselines.studies.running import make_runs
     from gi_bench.baselines.studies.settings import Settings, length
-    from gi_bench.harness.locks import holding
 
     _check_explanations(explanations)
     chosen = _chosen(names)
-    told = partial(say, err=as_json)
     asked, notes = _asked(chosen, arms, explanations)
     trained_on = _train_suite(suite, train_suite, data)
     passes, count = length(epochs, steps, trained_on)
@@ -134,16 +141,32 @@ def study(
         train_limit=train_limit,
         seeing=seeing,
     )
-    folder = settings.folder(output)
-    written = []
-    with holding(folder, what="is working on these studies"):
-        wanted = list(dict.fromkeys(one for question in asked for one in question.arms))
-        made = make_runs(wanted, range(seeds), settings, folder, jobs=jobs, say=told)
-        for question in asked:
-            answered = _answered(question, made, range(seeds), settings, folder, notes.get(question.name, []))
-            written.append(_tell(folder / question.name, answered, aloud=not as_json))
+    written = _made(asked, notes, settings, range(seeds), settings.folder(output), jobs, as_json)
     if as_json:
         say_text(json.dumps({"studies": written}, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _made(
+    asked: list[Question],
+    notes: dict[str, list[str]],
+    settings: Settings,
+    seeds: range,
+    folder: Path,
+    jobs: int,
+    as_json: bool,
+) -> list[dict[str, Any]]:
+    """Train and run what the studies need, then answer them; what each came to, as plain values."""
+    from gi_bench.baselines.studies.running import make_runs
+    from gi_bench.harness.locks import holding
+
+    with holding(folder, what="is working on these studies"):
+        wanted = list(dict.fromkeys(one for question in asked for one in question.arms))
+        made = make_runs(wanted, seeds, settings, folder, jobs=jobs, say=partial(say, err=as_json))
+        written = []
+        for question in asked:
+            answered = _answered(question, made, seeds, settings, folder, notes.get(question.name, []))
+            written.append(_tell(folder / question.name, answered, aloud=not as_json))
+    return written
 
 
 def _asked(

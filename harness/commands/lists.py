@@ -25,6 +25,7 @@ def models(as_json: JsonOption = False, plugin: PluginOption = None) -> None:
     load_plugins(plugin)
 
     def details(entry: Any) -> Mapping[str, Any]:
+        """What --json tells of a model."""
         declared: dict[str, Any] = {
             "role": entry.role,
             "needs_image": entry.needs_image,
@@ -86,6 +87,7 @@ def suites(context: typer.Context, as_json: JsonOption = False, plugin: PluginOp
         return
 
     def details(entry: Any) -> Mapping[str, Any]:
+        """What --json tells of a suite."""
         told = {"name": entry.name, "summary": entry.summary, "needs_data": entry.needs_data}
         return told | {"spec": asdict(entry.spec)}
 
