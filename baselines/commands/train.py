@@ -208,7 +208,7 @@ def _train(
     tell(f"checkpoint: {folder}")
     if not is_main_process():
         return
-    own_masks.place(folder).unlink(missing_ok=True)
+    own_masks.remove(folder)
     if score_suite is not None:
         from gi_bench.baselines.training.card import score_checkpoint
 

@@ -5,6 +5,8 @@ GrabCut stands in for SAM where SAM's weights cannot be had; the variant says so
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -31,26 +33,44 @@ def own_masks(suite: Suite, checkpoint: Path, running: Running, say: Say) -> Pat
     """
     from accelerate import PartialState
 
-    path = place(checkpoint)
+    path = place(checkpoint, suite)
     at = PartialState(cpu=running.resolved_device() == "cpu", timeout=timedelta(hours=12))
     with at.main_process_first():
-        if at.is_main_process:
+        if at.is_main_process and not path.is_file():
+            remove(checkpoint)
             _make(suite, path, say)
     return path
 
 
-def place(checkpoint: Path) -> Path:
-    """Where the masks of a training lie until it is over."""
-    return checkpoint.with_name(f".{checkpoint.name}.masks.parquet")
+def place(checkpoint: Path, suite: Suite) -> Path:
+    """Where the masks of a training lie until it is over; those of other images or another method lie elsewhere."""
+    import cv2
+
+    from gi_bench.baselines.data.masks.refining import GrabCut
+
+    one = GrabCut()
+    made_by = json.dumps([suite.fingerprint, one.name, dict(one.details), cv2.__version__], sort_keys=True)
+    digest = hashlib.sha256(made_by.encode("utf-8")).hexdigest()[:12]
+    return checkpoint.with_name(f"{_start(checkpoint)}{digest}.parquet")
+
+
+def remove(checkpoint: Path) -> None:
+    """Take away the masks of a training that is over, and those that it can no longer use."""
+    for path in checkpoint.parent.iterdir() if checkpoint.parent.is_dir() else ():
+        if path.name.startswith(_start(checkpoint)):
+            path.unlink(missing_ok=True)
+
+
+def _start(checkpoint: Path) -> str:
+    return f".{checkpoint.name}.masks-"
 
 
 def _make(suite: Suite, path: Path, say: Say) -> None:
-    """Always anew: it takes a minute, and masks of another suite's or an earlier version's images would not show it."""
     from gi_bench.baselines.data.masks.making import box_masks, refined_masks, write_masks
     from gi_bench.baselines.data.masks.refining import GrabCut
 
-    say("making masks: filled boxes, refined by GrabCut")
     boxes = {(one.img_id, one.region.label): one.region for one in box_masks(suite)}
+    say(f"making {len(boxes):,} masks: filled boxes, refined by GrabCut")
     counts = Counter[str]()
-    made = write_masks(path, refined_masks(suite, boxes, GrabCut(), "refine", counts))
-    say(f"{made} masks; of {counts['input kept']} the box stays")
+    made = write_masks(path, refined_masks(suite, boxes, GrabCut(), "refine", counts), say)
+    say(f"{made:,} masks; {counts['input kept']:,} of them stay boxes")

@@ -205,7 +205,7 @@ def _train(name: str, shipping: Shipping, say: Say) -> str:
     suite, backbone = load_suite(SUITE), load_backbone(shipping.parent / TINY_NAME)
     if _same(adapter_recipe(variant, backbone, BACKBONE, suite), _card(folder)):
         clean_beside(folder)
-        own_masks.place(folder).unlink(missing_ok=True)
+        own_masks.remove(folder)
         return "is there"
     command = f"gi-bench train --model {name}"
     board = shipping.running.log_dir
@@ -218,7 +218,7 @@ def _train(name: str, shipping: Shipping, say: Say) -> str:
     if variant.masks == "refined":
         extra = read_extra_rows(suite, masks=own_masks.own_masks(suite, folder, running, say))
     train_adapter(variant, backbone, BACKBONE, Material(suite, extra), folder, running=running, say=say)
-    own_masks.place(folder).unlink(missing_ok=True)
+    own_masks.remove(folder)
     if shipping.score_suite is not None:
         from gi_bench.baselines.training.card import score_checkpoint
 
