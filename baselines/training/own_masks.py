@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -56,8 +57,9 @@ def place(checkpoint: Path, suite: Suite) -> Path:
 
 def remove(checkpoint: Path) -> None:
     """Take away the masks of a training that is over, and those that it can no longer use."""
+    ours = re.compile(re.escape(_start(checkpoint)) + r"[0-9a-f]{12}\.parquet")
     for path in checkpoint.parent.iterdir() if checkpoint.parent.is_dir() else ():
-        if path.name.startswith(_start(checkpoint)):
+        if ours.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
