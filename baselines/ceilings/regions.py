@@ -74,8 +74,7 @@ class RegionOracle:
 def through_tokens(mask: Mask, style: TargetStyle) -> Mask:
     """A mask (height, width) as the location tokens of the style, read back."""
     height, width = mask.shape
-    text = locations.encode_mask(mask, corners=style.corners, steps=style.steps)
-    return np.asarray(locations.decode_mask(text, width, height)[0], dtype=bool)
+    return np.asarray(locations.decode_mask(style.write(mask), width, height)[0], dtype=bool)
 
 
 def through_pixels(mask: Mask, side: int) -> Mask:

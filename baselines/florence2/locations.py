@@ -9,7 +9,7 @@ is skipped and counted, never an error. What a reply without a region is, :func:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ SEPARATOR = "<sep>"
 # The paper's tolerance of an outline, and where refining it stops: half a pixel of an outline of 2,000.
 EPSILON = 0.008
 _FINEST = 0.00025
+# A tolerance of a quarter of the perimeter leaves three corners of anything.
+_COARSEST = 0.25
 # Round trips of at least this intersection over union are asked for; the paper's tolerance alone gives .93 to .99.
 FIDELITY = 0.98
 _LOCATION = re.compile(r"<loc_(\d{1,9})>")
@@ -48,13 +50,20 @@ class TargetStyle:
     Attributes:
         corners: corners of every polygon; None keeps the outline within 0.8 % of its perimeter.
         steps: cells of the coordinate grid a side, at most 1,000.
+        room: tokens at most, as the decoder has so many places; the smallest components go where there are more.
     """
 
     corners: int | None = None
     steps: int = BINS
+    room: int | None = None
+
+    def write(self, mask: Mask) -> str:
+        """A mask (height, width) as location tokens, see :func:`encode_mask`."""
+        return encode_mask(mask, corners=self.corners, steps=self.steps, room=self.room)
 
 
-TINY_STYLE = TargetStyle(corners=8, steps=50)
+# A start and an end token take two of the decoder's 256 places.
+TINY_STYLE = TargetStyle(corners=8, steps=50, room=254)
 
 
 def mask_to_polygons(mask: Mask, *, epsilon: float = EPSILON, corners: int | None = None) -> list[Points]:
@@ -121,10 +130,14 @@ def _resample(outline: Points, corners: int) -> Points:
     return np.stack([np.interp(wanted, at, closed[:, i]) for i in range(2)], axis=1)
 
 
-def _clockwise_from_top(outline: Points) -> Points:
+def _doubled_area(outline: Points) -> float:
+    """Twice the area within corners (k, 2); negative where they run against the clock on the screen."""
     x, y = outline[:, 0], outline[:, 1]
-    area = float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
-    if area < 0:  # y points downwards: a positive sum runs clockwise on the screen
+    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
+
+
+def _clockwise_from_top(outline: Points) -> Points:
+    if _doubled_area(outline) < 0:  # y points downwards: a positive sum runs clockwise on the screen
         outline = outline[::-1]
     top = int(np.lexsort((outline[:, 0], outline[:, 1]))[0])
     return np.roll(outline, -top, axis=0)
@@ -169,7 +182,53 @@ def to_tokens(polygons: Sequence[npt.NDArray[np.int64]]) -> str:
     return SEPARATOR.join("".join(f"<loc_{x}><loc_{y}>" for x, y in polygon) for polygon in polygons)
 
 
-def encode_mask(mask: Mask, *, corners: int | None = None, steps: int = BINS, fidelity: float = FIDELITY) -> str:
+def token_count(polygons: Sequence[Sized]) -> int:
+    """Tokens of polygons as text: two a corner, and a separator between two polygons."""
+    return sum(2 * len(polygon) for polygon in polygons) + max(len(polygons) - 1, 0)
+
+
+def largest(polygons: Sequence[Points], room: int) -> list[Points]:
+    """The largest polygons that fit into so many tokens together, in their order; the largest one in any case.
+
+    Args:
+        polygons: (k, 2) corners of each.
+        room: tokens.
+    """
+    by_area = sorted(range(len(polygons)), key=lambda number: -abs(_doubled_area(polygons[number])))
+    # A separator stands before all polygons but one.
+    lengths = np.cumsum([2 * len(polygons[number]) + 1 for number in by_area]) - 1
+    count = max(1, int(np.searchsorted(lengths, room, side="right")))
+    return [polygons[number] for number in sorted(by_area[:count])]
+
+
+def _writable(mask: Mask, room: int) -> tuple[Mask, float]:
+    """The mask and the tolerance of outlines with which its largest component fits into so many tokens.
+
+    Where the paper's tolerance does not do, holes are filled, then the tolerance is doubled until it does.
+    """
+    import cv2
+
+    def fits(mask: Mask, epsilon: float) -> bool:
+        return token_count(largest(mask_to_polygons(mask, epsilon=epsilon), room)) <= room
+
+    epsilon = EPSILON
+    if fits(mask, epsilon):
+        return mask, epsilon
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    whole = cv2.drawContours(np.zeros(mask.shape, np.uint8), contours, -1, 1, cv2.FILLED).astype(bool)
+    while epsilon < _COARSEST and not fits(whole, epsilon):
+        epsilon *= 2
+    return whole, epsilon
+
+
+def encode_mask(
+    mask: Mask,
+    *,
+    corners: int | None = None,
+    steps: int = BINS,
+    fidelity: float = FIDELITY,
+    room: int | None = None,
+) -> str:
     """A mask as location tokens; the empty string for an empty mask.
 
     Args:
@@ -178,6 +237,8 @@ def encode_mask(mask: Mask, *, corners: int | None = None, steps: int = BINS, fi
         steps: see :func:`quantise`.
         fidelity: the paper's tolerance is halved until the tokens give back the mask with this intersection over
             union, or until finer outlines do not help; 0 takes the paper's tolerance as it is.
+        room: tokens at most. Of a mask with more components than fit the smallest are left out; where one does not fit
+            by itself, holes are filled and outlines made coarser.
 
     >>> encode_mask(np.zeros((4, 4), dtype=bool))
     ''
@@ -185,9 +246,14 @@ def encode_mask(mask: Mask, *, corners: int | None = None, steps: int = BINS, fi
     height, width = mask.shape
     if not mask.any():
         return ""
-    epsilon, best, best_iou = EPSILON, "", -1.0
+    outlined, epsilon = (mask, EPSILON) if room is None or corners is not None else _writable(mask, room)
+    best, best_iou = "", -1.0
     while True:
-        polygons = mask_to_polygons(mask, epsilon=epsilon, corners=corners)
+        polygons = mask_to_polygons(outlined, epsilon=epsilon, corners=corners)
+        if room is not None:
+            polygons = largest(polygons, room)
+            if best and token_count(polygons) > room:
+                return best
         text = to_tokens([quantise(points, width, height, steps=steps) for points in polygons])
         if corners is not None or fidelity <= 0:
             return text

@@ -158,9 +158,9 @@ def train_adapter(
     defaults = _chosen(defaults_for(backbone.pictures.width), choices)
     tiny = backbone.pictures.width <= TINY_PIXELS
     running = replace(running, gradients=tiny if running.gradients is None else running.gradients)
-    examples = _examples(variant, material, defaults, say)
-    added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     positions = backbone.network.config.text_config.max_position_embeddings
+    examples = _examples(variant, material, defaults, positions, say)
+    added = add_task_tokens(backbone.network, backbone.tokenizer) if variant.task_tokens == "added" else []
     check_examples(examples, backbone.tokenizer, positions, backbone.image_tokens)
     batches, count = _batches(examples, variant, defaults, choices)
     whole = sum(p.numel() for p in backbone.network.parameters())
@@ -214,13 +214,22 @@ def _state(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.state")
 
 
-def _examples(variant: VariantDefinition, material: Material, defaults: AdapterDefaults, say: Say) -> Examples:
-    """Rows of the variant's tasks; images that have none are said."""
+def _examples(
+    variant: VariantDefinition, material: Material, defaults: AdapterDefaults, positions: int, say: Say
+) -> Examples:
+    """Rows of the variant's tasks; images without any and regions that do not fit are said."""
     suite = material.suite
     tasks = list(dict.fromkeys([*variant.train, *([defaults.mixture.anchor] if defaults.mixture.anchor else [])]))
-    found = task_examples(suite, tasks, negatives=variant.negatives, style=defaults.style, extra=material.extra)
+    # A start and an end token stand around every target.
+    style = replace(defaults.style, room=positions - 2)
+    found = task_examples(suite, tasks, negatives=variant.negatives, style=style, extra=material.extra)
     if without := len(set(suite.image_ids) - set(found.image_ids)):
         say(f"{without} of {len(suite.image_ids)} images have no row for {', '.join(tasks)}: left out")
+    if found.cut:
+        img_id, label = min(found.cut)
+        how_many = "1 region has" if len(found.cut) == 1 else f"{len(found.cut):,} regions have"
+        room = f"more parts than {positions - 2} tokens can outline"
+        say(f"{how_many} {room}, the first is {label} in {img_id}: the smallest parts are left out")
     return found
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gi_bench.baselines.florence2 import locations, prompts
-from gi_bench.baselines.florence2.locations import TINY_STYLE, TargetStyle
+from gi_bench.baselines.florence2 import prompts
+from gi_bench.baselines.florence2.locations import SEPARATOR, TINY_STYLE, TargetStyle, mask_to_polygons
 from gi_bench.baselines.training.extra_rows import ExtraRows
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.schema import Region
@@ -18,14 +18,31 @@ from gi_bench.harness.taxonomy import FINDING_LABELS
 
 @dataclass
 class Examples:
-    """Examples by task, then by image id: (prompt, target) pairs; and the (height, width) of an image's regions."""
+    """Training examples.
+
+    Attributes:
+        by_task: by task, then by image id, (prompt, target) pairs.
+        sizes: (height, width) of an image's regions.
+        cut: images and labels whose regions have more components than a reply has room for; the smallest are left out.
+    """
 
     by_task: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=lambda: defaultdict(dict))
     sizes: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
+    cut: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, task: str, img_id: str, prompt: str, target: str) -> None:
         """Add one example."""
         self.by_task[task].setdefault(img_id, []).append((prompt, target))
+
+    def add_region(self, img_id: str, prompt: str, region: Region, style: TargetStyle) -> None:
+        """Add a region as a target; one without an outline (a line of one pixel in a coarse style) is left out."""
+        target = style.write(mask := region.mask())
+        if not target:
+            return
+        if style.room is not None and target.count(SEPARATOR) + 1 < len(mask_to_polygons(mask, corners=style.corners)):
+            self.cut.add((img_id, region.label))
+        self.add("ground", img_id, prompt, target)
+        self.sizes[img_id].add((region.height, region.width))
 
     @property
     def image_ids(self) -> list[str]:
@@ -77,10 +94,7 @@ def task_examples(
                 if negatives:
                     found.add("negative", phrase.img_id, prompt, prompts.NOTHING_THERE)
             elif region is not None and region.area:
-                target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
-                if target:
-                    found.add("ground", phrase.img_id, prompt, target)
-                    found.sizes[phrase.img_id].add((region.height, region.width))
+                found.add_region(phrase.img_id, prompt, region, style)
     if extra is not None:
         _add_extra(extra, tasks, negatives, found)
     missing = [task for task in tasks if task not in found.by_task]
@@ -125,9 +139,7 @@ def _answers_as_phrases(
             None,
         )
         if region is not None and region.area:
-            target = locations.encode_mask(region.mask(), corners=style.corners, steps=style.steps)
-            found.add("ground", row.img_id, prompts.ground_prompt(row.answer), target)
-            found.sizes[row.img_id].add((region.height, region.width))
+            found.add_region(row.img_id, prompts.ground_prompt(row.answer), region, style)
 
 
 def check_examples(examples: Examples, tokenizer: Any, positions: int, image_tokens: int) -> None:

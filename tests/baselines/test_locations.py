@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +41,42 @@ def test_two_components_are_two_polygons_from_left_to_right() -> None:
     assert parsed.polygons[0][:, 0].mean() < parsed.polygons[1][:, 0].mean()
     back, _ = locations.decode_mask(text, 300, 200)
     assert _iou(mask, back) > 0.8
+
+
+def _crumbs(size: int, sides: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+    """Squares of some sides, apart from each other, from left to right and top to bottom."""
+    mask = np.zeros((size, size), dtype=bool)
+    step = 20
+    for number, side in enumerate(sides):
+        row, column = divmod(number, size // step)
+        mask[row * step : row * step + side, column * step : column * step + side] = True
+    return mask
+
+
+@pytest.mark.parametrize(("room", "kept"), [(254, 15), (253, 14), (67, 4), (33, 2), (16, 1), (5, 1)])
+def test_the_largest_parts_are_written_where_not_all_fit(room: int, kept: int) -> None:
+    """Eight corners are 16 tokens, a separator is one; the largest part is written in any case."""
+    sides = [2 + (7 * number) % 16 for number in range(16)]  # each side from 2 to 17 once
+    mask = _crumbs(200, sides)
+    text = locations.encode_mask(mask, corners=8, steps=50, room=room)
+    assert len(locations.parse_tokens(text).polygons) == kept
+    wanted = sorted(sides)[-kept:]
+    whole = locations.encode_mask(_crumbs(200, [side if side in wanted else 0 for side in sides]), corners=8, steps=50)
+    assert text == whole, "the same parts in the same order as if the others were not there"
+    assert locations.encode_mask(mask, corners=8, steps=50, room=271) == locations.encode_mask(
+        mask, corners=8, steps=50
+    )
+
+
+def test_an_outline_is_no_finer_than_there_is_room() -> None:
+    rng = np.random.default_rng(0)
+    angles, radii = np.linspace(0, 2 * np.pi, 240, endpoint=False), 150 + rng.uniform(-25, 25, 240)
+    mask = np.zeros((400, 400), dtype=np.uint8)
+    star = np.stack([200 + radii * np.cos(angles), 200 + radii * np.sin(angles)], axis=1).astype(np.int32)
+    cv2.fillPoly(mask, [star], 1)
+    fine, coarse = (locations.encode_mask(mask.astype(bool), room=room) for room in (None, 150))
+    assert fine.count("<loc_") > 150 >= coarse.count("<loc_") > 20
+    assert _iou(mask.astype(bool), locations.decode_mask(coarse, 400, 400)[0]) > 0.8
 
 
 def test_empty_mask_is_empty_text() -> None:
