@@ -603,14 +603,15 @@ class ArmMade:
         rows: rows by task that the batches held over the whole training; one that was seen twice counts twice.
         images: images that were trained on.
         trainable_parameters: parameters that the training could change.
-        seconds: wall-clock time of one training.
+        seconds: wall-clock time of one training; None where it is not told, as in ``gi-bench study``, whose files are the
+            same whenever they are made.
     """
 
     steps: int
     rows: Mapping[str, int]
     images: int
     trainable_parameters: int
-    seconds: float
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

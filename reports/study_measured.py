@@ -55,21 +55,25 @@ def build_design(study: Study) -> Design:
     """The study's design; its lists and its table are empty where nothing is known."""
     asked = study.question
     tasks = list(dict.fromkeys(task for one in study.made.values() for task in one.rows))
-    heads = ("steps", "images", *(f"{task} rows" for task in tasks), "trainable parameters", "seconds")
+    timed = any(one.seconds for one in study.made.values())
+    heads = ("steps", "images", *(f"{task} rows" for task in tasks), "trainable parameters")
     return Design(
         shows=asked.shows,
         does_not_show=asked.does_not_show,
         notes=tuple(made_notes(study)),
-        heads=heads if study.made else (),
-        rows=tuple((arm, _made(study.made.get(arm), tasks)) for arm in asked.arms) if study.made else (),
+        heads=(*heads, *(("seconds",) if timed else ())) if study.made else (),
+        rows=tuple((arm, _made(study.made.get(arm), tasks, timed)) for arm in asked.arms) if study.made else (),
     )
 
 
-def _made(one: ArmMade | None, tasks: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _made(one: ArmMade | None, tasks: Sequence[str], timed: bool) -> tuple[tuple[str, str], ...]:
     if one is None:
-        return (("not trained", ""),) * (len(tasks) + 4)
+        return (("not trained", ""),) * (len(tasks) + 3 + timed)
     counts = (one.steps, one.images, *(one.rows.get(task, 0) for task in tasks), one.trainable_parameters)
-    return (*((f"{count:,}", str(count)) for count in counts), (f"{one.seconds:,.0f}", sort_key(one.seconds)))
+    cells = tuple((f"{count:,}", str(count)) for count in counts)
+    if not timed:
+        return cells
+    return (*cells, ("–", "") if one.seconds is None else (f"{one.seconds:,.0f}", sort_key(one.seconds)))
 
 
 def build_seeing(study: Study, places: Mapping[str, int], names: Sequence[str]) -> Measured | None:

@@ -87,9 +87,10 @@ class MaskRoom:
         for name, source in sources.items():
             path, counts = self.file(name), Counter[str]()
             if not path.is_file():
-                self._say(f"making {name} masks")
+                count = sum(self.frequencies.values())
+                self._say(f"making {name} masks ({source}), {count:,} at most; their time is not in the estimate")
                 given = read_masks(self.file("pseudo")) if name == "refined" else {}
-                making.write_masks(path, self._masks(name, given, embedded, counts))
+                making.write_masks(path, self._masks(name, given, embedded, counts), self._say)
             made = read_masks(path)
             kept = sum(read_table(path, SCHEMA)["kept_input"].to_pylist())
             told[name] = {

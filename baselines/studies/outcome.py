@@ -46,8 +46,6 @@ def outcome(workshop: Workshop, jobs: Sequence[Job]) -> Outcome:
                 rows={task: round(fmean(card["rows_seen"].get(task, 0) for card in cards)) for task in tasks},
                 images=round(fmean(card["images_seen"] for card in cards)),
                 trainable_parameters=cards[0]["trainable_parameters"],
-                # Time is told while a study is made and kept in the cards; here it would make no two files equal.
-                seconds=0.0,
             )
     return Outcome(made, _seeing(workshop, jobs), _gradients(workshop, jobs))
 

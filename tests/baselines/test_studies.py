@@ -101,6 +101,12 @@ def test_arms_that_differ_in_masks_are_trained_on_them(few_images: None, tmp_pat
     assert len(about) == 1
     assert about[0].endswith("for 3 trainings and 3 runs")
     assert said.index(about[0]) < said.index(next(line for line in said if line.startswith("1 of 3")))
+    masks = [line for line in said if line.startswith("making ")]
+    assert [line.split(",")[0] for line in masks] == [
+        "making pseudo masks (filled boxes)",
+        "making refined masks (GrabCut)",
+    ]
+    assert all("not in the estimate" in line for line in masks)
     made = found.outcome.made
     assert set(made) == set(arms)
     assert len({one.rows["answer"] for one in made.values()}) == 1
