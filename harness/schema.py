@@ -603,8 +603,8 @@ class ArmMade:
         rows: rows by task that the batches held over the whole training; one that was seen twice counts twice.
         images: images that were trained on.
         trainable_parameters: parameters that the training could change.
-        seconds: wall-clock time of one training; None where it is not told, as in ``gi-bench study``, whose files are the
-            same whenever they are made.
+        seconds: wall-clock time of one training; None where it is not told, as in ``gi-bench study``, whose files are
+            the same whenever they are made.
     """
 
     steps: int
