@@ -414,6 +414,13 @@ def test_the_page_says_what_the_design_can_show_and_what_trainings_took() -> Non
     assert ["rank_8", "350", "600", "11,200", "5,600", "120,000", "61"] in rows
     assert ["rank_128", "200", "600", "11,200", "0", "480,000", "40"] in rows
     assert ["blind", *["not trained"] * 6] in rows
+    made = _told().made
+    untimed = _rows(_html(_told(made={name: replace(one, seconds=None) for name, one in made.items()})))
+    assert ["rank_8", "350", "600", "11,200", "5,600", "120,000"] in untimed, (
+        "no column of seconds that nobody measured"
+    )
+    half = _rows(_html(_told(made=made | {"rank_8": replace(made["rank_8"], seconds=None)})))
+    assert ["rank_8", "350", "600", "11,200", "5,600", "120,000", "–"] in half
     bare = _html(_study())
     assert "The study does not say." in bare
     assert "Steps and rows of the trainings are not stored" in bare
