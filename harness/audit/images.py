@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.suites.image_lists import read_image_ids
-from gi_bench.harness.suites.splits.making import SIDES, AskedRow, Side, Source, Split, rows_of_file, rows_of_suite
+from gi_bench.harness.suites.splits.gathering import AskedRow, rows_of_file, rows_of_suite
+from gi_bench.harness.suites.splits.split import SIDES, Side, Source, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

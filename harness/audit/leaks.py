@@ -21,7 +21,7 @@ from gi_bench.harness.audit.images import (
     union,
 )
 from gi_bench.harness.errors import GiBenchError
-from gi_bench.harness.suites.splits.making import Split
+from gi_bench.harness.suites.splits.split import Split
 
 
 @dataclass(frozen=True)

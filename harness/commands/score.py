@@ -28,14 +28,23 @@ from gi_bench.harness.terminal import say, say_text
 
 if TYPE_CHECKING:
     from gi_bench.harness.engine.imported import Reading
+    from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.schema import Scores
 
+RunsArgument = Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")]
 PredictionsOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--predictions", help="predictions_1.json, JSONL, CSV or Parquet of any tool; needs --suite; repeatable."
     ),
 ]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option("--suite", "-s", help="Suite that --predictions answers.", autocompletion=complete_suites),
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")]
 AnswerColumnOption = Annotated[
     str | None, typer.Option("--answer-column", help="Column of --predictions that holds the answers.")
 ]
@@ -48,41 +57,37 @@ VisualsOption = Annotated[
 CheckOption = Annotated[
     bool, typer.Option("--check", help="List all that is wrong with --predictions; score and write nothing.")
 ]
+ResamplesOption = Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Print all metrics with intervals and n, instead of one table.")]
+BertscoreOption = Annotated[
+    str, typer.Option("--bertscore-model", help="Encoder of BERTScore: Hub id in the cache, folder, or 'offline'.")
+]
+BleurtOption = Annotated[str | None, typer.Option("--bleurt-model", help="BLEURT checkpoint; none by default.")]
+JudgeUrlOption = Annotated[str | None, typer.Option("--judge-url", help="OpenAI-compatible server of the judge.")]
+JudgeModelOption = Annotated[str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")]
+JudgeLimitOption = Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")]
 # Of the problems that --check lists.
 _MOST_LISTED = 1000
 
 
 def score(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")] = None,
+    runs: RunsArgument = None,
     predictions: PredictionsOption = None,
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", "-s", help="Suite that --predictions answers.", autocompletion=complete_suites),
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the suite's files.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name for --predictions in tables.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs made from --predictions.")] = Path(
-        "runs"
-    ),
+    suite: SuiteOption = None,
+    data: DataOption = None,
+    name: NameOption = None,
+    output: OutputOption = Path("runs"),
     answer_column: AnswerColumnOption = None,
     partial: PartialOption = False,
     visuals: VisualsOption = True,
     check: CheckOption = False,
-    resamples: Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap resamples.")] = 1000,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Print all metrics with intervals and n, instead of one table.")
-    ] = False,
-    bertscore_model: Annotated[
-        str, typer.Option("--bertscore-model", help="Encoder of BERTScore: Hub id in the cache, folder, or 'offline'.")
-    ] = "roberta-large",
-    bleurt_model: Annotated[
-        str | None, typer.Option("--bleurt-model", help="BLEURT checkpoint; none by default.")
-    ] = None,
-    judge_url: Annotated[str | None, typer.Option("--judge-url", help="OpenAI-compatible server of the judge.")] = None,
-    judge_model: Annotated[
-        str | None, typer.Option("--judge-model", help="Judge: name at the server, or a folder.")
-    ] = None,
-    judge_limit: Annotated[int | None, typer.Option("--judge-limit", min=1, help="Rows to judge; default all.")] = None,
+    resamples: ResamplesOption = 1000,
+    everything: AllOption = False,
+    bertscore_model: BertscoreOption = "roberta-large",
+    bleurt_model: BleurtOption = None,
+    judge_url: JudgeUrlOption = None,
+    judge_model: JudgeModelOption = None,
+    judge_limit: JudgeLimitOption = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
     plugin: PluginOption = None,
@@ -99,8 +104,6 @@ def score(
     if check:
         _check(predictions, suite, data, reading, as_json=as_json)
         return
-    from gi_bench.harness.analysis.scoring import current_scores, score_run
-    from gi_bench.harness.analysis.summary import say_scores
     from gi_bench.harness.metric_settings import MetricSettings
     from gi_bench.harness.outputs import without_own_files
 
@@ -113,17 +116,31 @@ def score(
         judge_limit=judge_limit,
     )
     with _seldom_collecting():
-        folders = [*runs, *_imported(runs, predictions, suite, data, output, name, reading)]
-        scored = [
-            current_scores(path, resamples=resamples, settings=settings)
-            or score_run(path, resamples=resamples, settings=settings)
-            for path in folders
-        ]
+        made = _imported(runs, predictions, suite, data, output, name, reading)
+        scored = _scored([*runs, *made], resamples, settings)
     if as_json:
-        say_text(_as_json(folders, scored))
+        say_text(_as_json([*runs, *made], scored))
         return
+    _tell(scored, made, everything=everything)
+
+
+def _scored(folders: list[Path], resamples: int, settings: MetricSettings) -> list[Scores]:
+    """Scores of runs; those that lie there, where making them again would give the same."""
+    from gi_bench.harness.analysis.scoring import current_scores, score_run
+
+    return [
+        current_scores(path, resamples=resamples, settings=settings)
+        or score_run(path, resamples=resamples, settings=settings)
+        for path in folders
+    ]
+
+
+def _tell(scored: list[Scores], made: list[Path], *, everything: bool) -> None:
+    """Print scores for people, and the folders that were made of files of predictions."""
+    from gi_bench.harness.analysis.summary import say_scores
+
     say_scores(scored, say, everything=everything)
-    for folder in folders[len(runs) :]:
+    for folder in made:
         say(f"run: {folder}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gi_bench.harness.errors import DataError
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.specs import SuiteSpec
-from gi_bench.harness.suites.splits.making import SIDES, Side, Split
+from gi_bench.harness.suites.splits.split import SIDES, Side, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,29 +1,13 @@
-"""Run folders: written by the engine, read by everything that comes after it.
-
-A run folder holds::
-
-    manifest.json            recipe, suite fingerprint, code version, packages, hardware, seed, dtype, batch, digests
-    questions.parquet        the suite's questions with references, so that no later step needs the suite
-    phrases.parquet          its phrases with reference regions
-    predictions/part-*.parquet
-    timings/part-*.json      seconds by stage (kept apart: predictions repeat byte for byte, time does not)
-    training.json            images that the model was trained on, where that is known
-    scores.json
-
-Beside the run folders of a suite lies ``pictures-<fingerprint>.parquet`` with small pictures of its images. The
-records are declared in :mod:`gi_bench.harness.schema`. Every file is written beside its place and moved into it, so
-that a reader never meets half a file.
-"""
+"""A run folder that is open: every file is read when it is first asked for, and one that was changed is refused."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import is_
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -32,155 +16,16 @@ from gi_bench.harness import migration
 from gi_bench.harness.cache import file_digests
 from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import ChangedError, RunError
-from gi_bench.harness.files import read_json, write_bytes, write_json
+from gi_bench.harness.files import read_json
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
-from gi_bench.harness.schema import (
-    SCHEMA_VERSION,
-    Manifest,
-    Phrase,
-    Picture,
-    Prediction,
-    Question,
-    Recipe,
-    Scores,
-    SeenImages,
-    Timing,
-)
-from gi_bench.harness.tables import read_records, read_stored, records_bytes, records_of, write_records
+from gi_bench.harness.schema import Manifest, Phrase, Picture, Prediction, Question, Recipe, Scores, SeenImages, Timing
+from gi_bench.harness.store.contents import RESCORE, content_digest, read_manifest, read_predictions, scores_from_json
+from gi_bench.harness.store.layout import MANIFEST, PHRASES, QUESTIONS, pictures_path
+from gi_bench.harness.tables import read_records, read_stored, records_of
 
 if TYPE_CHECKING:
     import pandas
-
-MANIFEST = "manifest.json"
-QUESTIONS, PHRASES = "questions.parquet", "phrases.parquet"
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a run's manifest: the only place that does.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    write_json(folder / MANIFEST, asdict(manifest))
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read a run's manifest: the only place that does. One of the version before is migrated.
-
-    Raises:
-        RunError: missing, not JSON, of a version that is not read, or with an unknown or missing key.
-    """
-    path = folder / MANIFEST
-    again = "put the original back, or move the folder away and run again with this version"
-    found = read_json(path, again)
-    content = migration.current(found, "a run", path, again)
-    if found["schema_version"] != SCHEMA_VERSION:
-        content = migration.manifest_content(content)
-    return checked(content, Manifest, path, do=again, error=RunError)
-
-
-def reference_files(questions: Iterable[Question], phrases: Iterable[Phrase]) -> dict[str, bytes]:
-    """The rows that a run covers, with their references, as files of its folder by name."""
-    asked, shown = tuple(questions), tuple(phrases)
-    rows = (*asked, None, *shown)
-    if not _WRITTEN or len(_WRITTEN[0][0]) != len(rows) or not all(map(is_, _WRITTEN[0][0], rows)):
-        _WRITTEN[:] = [(rows, {QUESTIONS: records_bytes(asked, Question), PHRASES: records_bytes(shown, Phrase)})]
-    return dict(_WRITTEN[0][1])
-
-
-# The rows that were made files of last, and the files: runs of one command are on the same rows.
-_WRITTEN: list[tuple[tuple[object, ...], dict[str, bytes]]] = []
-
-
-def digests_of(content: Mapping[str, bytes]) -> dict[str, str]:
-    """SHA-256 of files by name, for the manifest."""
-    return {name: hashlib.sha256(one).hexdigest() for name, one in content.items()}
-
-
-def write_references(folder: Path, content: Mapping[str, bytes]) -> None:
-    """Write what :func:`reference_files` gave.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    for name, one in content.items():
-        write_bytes(folder / name, one)
-
-
-def write_whole(
-    folder: Path,
-    manifest: Manifest,
-    questions: Sequence[Question],
-    predictions: Iterable[Prediction],
-    phrases: Sequence[Phrase] = (),
-) -> None:
-    """Write a run of one part: the manifest, which binds the folder, comes first.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    references, name = reference_files(questions, phrases), "part-00000.parquet"
-    part = records_bytes(predictions, Prediction)
-    write_manifest(folder, replace(manifest, references=digests_of(references), parts=digests_of({name: part})))
-    write_references(folder, references)
-    write_bytes(folder / "predictions" / name, part)
-    (folder / migration.REFERENCES).unlink(missing_ok=True)
-
-
-def write_part(path: Path, predictions: Iterable[Prediction]) -> str:
-    """Write one part of a run's predictions, and give its digest for the manifest.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    return write_records(path, predictions, Prediction)
-
-
-def read_predictions(path: Path, digests: Mapping[str, str] | None = None) -> list[Prediction]:
-    """Read one part of a run's predictions.
-
-    Args:
-        path: the part.
-        digests: SHA-256 by file name, as in the manifest; a part that is named there is checked.
-
-    Raises:
-        ChangedError: missing or changed.
-        RunError: damaged, or with other columns.
-    """
-    table = read_stored(path, digests)
-    if migration.is_old_part(table):
-        return migration.predictions(table, path)
-    return records_of(table, Prediction, path)
-
-
-def pictures_path(folder: Path, fingerprint: str) -> Path:
-    """Where the small pictures of a suite lie: beside its runs, once for all of them."""
-    return folder.parent / f"pictures-{fingerprint[:8]}.parquet"
-
-
-def scores_to_json(scores: Scores) -> dict[str, Any]:
-    """Scores as plain JSON values."""
-    return asdict(scores)
-
-
-def scores_from_json(content: Any, where: object = "") -> Scores:
-    """The inverse of :func:`scores_to_json`.
-
-    Raises:
-        RunError: a schema version that is not read, or unexpected fields.
-    """
-    return checked(migration.current(content, "scores", where, _RESCORE), Scores, where, do=_RESCORE, error=RunError)
-
-
-_RESCORE = "score the run again: gi-bench score RUN"
-
-
-def content_digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 over the content of a JSON file, without the digest that is in it."""
-    rest = {key: value for key, value in content.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode("utf-8")).hexdigest()
-
 
 _accepted: ContextVar[bool] = ContextVar("accepted", default=False)
 
@@ -434,7 +279,7 @@ class Run:
         path = self.path / "scores.json"
         if not path.exists():
             raise RunError("the run has no scores yet", where=path, do="finish it with the same gi-bench run")
-        content = read_json(path, _RESCORE)
+        content = read_json(path, RESCORE)
         found = scores_from_json(content, where=path)
         if found.digest and found.digest != content_digest(content):
             self._refuse_scores(path, "the scores were changed after they were made: their SHA-256 is another")
@@ -446,7 +291,7 @@ class Run:
         return found
 
     def _refuse_scores(self, path: Path, what: str) -> None:
-        do = f"{_RESCORE}; --accept-changed takes them as they are and says so"
+        do = f"{RESCORE}; --accept-changed takes them as they are and says so"
         self._accept(path.name, ChangedError(what, where=path, do=do))
 
     @cached_property
@@ -478,23 +323,6 @@ class Run:
         return str(self.path)
 
 
-# Everything of a run but its scores, which come after it.
-_PARTS = (
-    *(MANIFEST, QUESTIONS, PHRASES, migration.REFERENCES, migration.PREVIEWS),
-    *("training.json", "predictions", "timings"),
-)
-
-
-def made_parts(folder: Path) -> list[Path]:
-    """Files and folders that the engine makes of a run, whether they are there or not."""
-    return [folder / name for name in _PARTS]
-
-
-def run_parts(folder: Path) -> list[Path]:
-    """All files and folders of a run that something can be made from."""
-    return [*made_parts(folder), folder / "scores.json"]
-
-
 def open_run(path: Run | PathLike[str] | str, *, accept_changed: bool | None = None) -> Run:
     """Open a run folder; a run that is open is given back as it is.
 
@@ -519,26 +347,4 @@ def open_run(path: Run | PathLike[str] | str, *, accept_changed: bool | None = N
     return run
 
 
-__all__ = [
-    "MANIFEST",
-    "PHRASES",
-    "QUESTIONS",
-    "Run",
-    "accept_changes",
-    "accepts_changes",
-    "content_digest",
-    "digests_of",
-    "made_parts",
-    "open_run",
-    "pictures_path",
-    "read_manifest",
-    "read_predictions",
-    "reference_files",
-    "run_parts",
-    "scores_from_json",
-    "scores_to_json",
-    "write_manifest",
-    "write_part",
-    "write_references",
-    "write_whole",
-]
+__all__ = ["Run", "accept_changes", "accepts_changes", "open_run"]
