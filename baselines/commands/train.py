@@ -106,6 +106,8 @@ ScoreSuite = Annotated[
 _WITH_ALL = frozenset(
     {"all_shipped", "jobs", "output", "device", "dtype", "threads", "workers", "log_to", "log_dir", "score_suite"}
 )
+# And with the backbone, whose schooling has settings of its own.
+_WITH_BACKBONE = frozenset({"model", "output", "seed", "device", "threads", "workers"})
 
 
 def train(
@@ -229,13 +231,14 @@ def _wanted(context: typer.Context, model: str | None) -> str:
             raise GiBenchError("--jobs is for --all-shipped", do="leave it out, or give --all-shipped without --model")
         if not model:
             raise GiBenchError("nothing to train", do="give --model NAME, or --all-shipped (see gi-bench train --help)")
-        return model
-    if others := [options[name] for name in given if name not in _WITH_ALL]:
-        raise GiBenchError(
-            f"--all-shipped makes the weights as they are shipped, and takes no {others[0]}",
-            do="leave it out, or train one variant with --model NAME",
-        )
-    return ""
+        allowed = _WITH_BACKBONE if model == "tiny-florence2" else frozenset(given)
+        what, do = "tiny-florence2 has a schooling of its own", "leave it out, or train a variant"
+    else:
+        allowed, model = _WITH_ALL, ""
+        what, do = "--all-shipped makes the weights as they are shipped", "leave it out, or train one variant"
+    if others := [options[name] for name in given if name not in allowed]:
+        raise GiBenchError(f"{what}, and takes no {others[0]}", do=f"{do} with --model NAME")
+    return model
 
 
 def _train_all(output: Path | None, running: Running, jobs: int, score_suite: str | None) -> None:
