@@ -154,7 +154,8 @@ def train(
         return _train_all(output, running, jobs, score_suite)
     if wanted == "tiny-florence2":
         return _train_backbone(output, seed, running)
-    variant = _variant(wanted, suite, negatives, masks)
+    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
+    variant = _variant(wanted, suite, given)
     from gi_bench.baselines.registration import backbone_source
     from gi_bench.baselines.training.adapter import Choices, check_place
     from gi_bench.baselines.training.settings import check_logger
@@ -167,7 +168,6 @@ def train(
     check_place(folder)
     running = replace(running, log_dir=log_dir / f"{folder.name}-seed{seed}")
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
-    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
     place = _Place(folder, name, source)
     return _train(variant, place, choices, running, _Rows(suite, data, split, given, features), score_suite)
 
@@ -285,8 +285,8 @@ def _silent(line: str) -> None:
     """What the processes besides the first say."""
 
 
-def _variant(name: str, suite: str, negatives: Path | None, masks: Path | None) -> VariantDefinition:
-    """The variant, if it can be trained with what was given."""
+def _variant(name: str, suite: str, given: Mapping[str, Path | None]) -> VariantDefinition:
+    """The variant, if it can be trained with the files that were given: each has rows of a task of its own."""
     from gi_bench.baselines.registration import definitions
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.registry import unknown_name
@@ -294,13 +294,19 @@ def _variant(name: str, suite: str, negatives: Path | None, masks: Path | None) 
     known = {one.name: one for one in definitions().values() if one.kind == "florence2" and one.adapter}
     if name not in known:
         raise unknown_name(name, [*known, "tiny-florence2"], "model")
-    if known[name].masks == "sam" and masks is None:
+    if known[name].masks == "sam" and given["masks"] is None:
         raise GiBenchError(
             f"{name} needs training masks refined by SAM, which are not part of {suite}",
             do="make them with gi-bench data masks --source sam, and give --masks FILE",
         )
-    if negatives is not None and not known[name].negatives:
-        raise GiBenchError(f"{name} is trained without negatives", do=f"leave --negatives out, or train {name}_neg")
+
+    def takes(one: VariantDefinition) -> dict[str, bool]:
+        return {"negatives": one.negatives, "explanations": "explain" in one.train, "masks": "ground" in one.train}
+
+    for what, path in given.items():
+        if path is not None and not takes(known[name])[what]:
+            others = ", ".join(one.name for one in known.values() if takes(one)[what])
+            raise GiBenchError(f"{name} is trained without {what}", do=f"leave --{what} out, or train one of {others}")
     return known[name]
 
 
