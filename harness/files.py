@@ -208,12 +208,12 @@ def column_names(content: bytes) -> list[str]:
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read one Parquet file and check its columns.
+    """Read one Parquet file, of the user's perhaps, and check its columns.
 
     Raises:
         RunError: missing, truncated, or with other columns.
     """
-    table = read_parquet(path)
+    table = table_in(content_of(path), path, "make the file again, or give another one", RunError)
     if table.schema.names != schema.names:
         raise RunError(
             "Parquet file of another version or another tool",

@@ -106,6 +106,8 @@ ScoreSuite = Annotated[
 _WITH_ALL = frozenset(
     {"all_shipped", "jobs", "output", "device", "dtype", "threads", "workers", "log_to", "log_dir", "score_suite"}
 )
+# And with the backbone, whose schooling has settings of its own.
+_WITH_BACKBONE = frozenset({"model", "output", "seed", "device", "threads", "workers"})
 
 
 def train(
@@ -152,7 +154,8 @@ def train(
         return _train_all(output, running, jobs, score_suite)
     if wanted == "tiny-florence2":
         return _train_backbone(output, seed, running)
-    variant = _variant(wanted, suite, negatives, masks)
+    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
+    variant = _variant(wanted, suite, given)
     from gi_bench.baselines.registration import backbone_source
     from gi_bench.baselines.training.adapter import Choices, check_place
     from gi_bench.baselines.training.settings import check_logger
@@ -165,7 +168,6 @@ def train(
     check_place(folder)
     running = replace(running, log_dir=log_dir / f"{folder.name}-seed{seed}")
     running.resolved_dtype()  # a wrong device or dtype is told before anything is loaded
-    given = {"negatives": negatives, "explanations": explanations, "masks": masks}
     place = _Place(folder, name, source)
     return _train(variant, place, choices, running, _Rows(suite, data, split, given, features), score_suite)
 
@@ -229,13 +231,14 @@ def _wanted(context: typer.Context, model: str | None) -> str:
             raise GiBenchError("--jobs is for --all-shipped", do="leave it out, or give --all-shipped without --model")
         if not model:
             raise GiBenchError("nothing to train", do="give --model NAME, or --all-shipped (see gi-bench train --help)")
-        return model
-    if others := [options[name] for name in given if name not in _WITH_ALL]:
-        raise GiBenchError(
-            f"--all-shipped makes the weights as they are shipped, and takes no {others[0]}",
-            do="leave it out, or train one variant with --model NAME",
-        )
-    return ""
+        allowed = _WITH_BACKBONE if model == "tiny-florence2" else frozenset(given)
+        what, do = "tiny-florence2 has a schooling of its own", "leave it out, or train a variant"
+    else:
+        allowed, model = _WITH_ALL, ""
+        what, do = "--all-shipped makes the weights as they are shipped", "leave it out, or train one variant"
+    if others := [options[name] for name in given if name not in allowed]:
+        raise GiBenchError(f"{what}, and takes no {others[0]}", do=f"{do} with --model NAME")
+    return model
 
 
 def _train_all(output: Path | None, running: Running, jobs: int, score_suite: str | None) -> None:
@@ -282,8 +285,8 @@ def _silent(line: str) -> None:
     """What the processes besides the first say."""
 
 
-def _variant(name: str, suite: str, negatives: Path | None, masks: Path | None) -> VariantDefinition:
-    """The variant, if it can be trained with what was given."""
+def _variant(name: str, suite: str, given: Mapping[str, Path | None]) -> VariantDefinition:
+    """The variant, if it can be trained with the files that were given: each has rows of a task of its own."""
     from gi_bench.baselines.registration import definitions
     from gi_bench.harness.errors import GiBenchError
     from gi_bench.harness.registry import unknown_name
@@ -291,13 +294,19 @@ def _variant(name: str, suite: str, negatives: Path | None, masks: Path | None) 
     known = {one.name: one for one in definitions().values() if one.kind == "florence2" and one.adapter}
     if name not in known:
         raise unknown_name(name, [*known, "tiny-florence2"], "model")
-    if known[name].masks == "sam" and masks is None:
+    if known[name].masks == "sam" and given["masks"] is None:
         raise GiBenchError(
             f"{name} needs training masks refined by SAM, which are not part of {suite}",
             do="make them with gi-bench data masks --source sam, and give --masks FILE",
         )
-    if negatives is not None and not known[name].negatives:
-        raise GiBenchError(f"{name} is trained without negatives", do=f"leave --negatives out, or train {name}_neg")
+
+    def takes(one: VariantDefinition) -> dict[str, bool]:
+        return {"negatives": one.negatives, "explanations": "explain" in one.train, "masks": "ground" in one.train}
+
+    for what, path in given.items():
+        if path is not None and not takes(known[name])[what]:
+            others = ", ".join(one.name for one in known.values() if takes(one)[what])
+            raise GiBenchError(f"{name} is trained without {what}", do=f"leave --{what} out, or train one of {others}")
     return known[name]
 
 

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from gi_bench import __version__
 from gi_bench.baselines.registration import definitions
-from gi_bench.baselines.seeing.looking import Sample, Seen, Sight
+from gi_bench.baselines.seeing.looking import Sample, Seen, Sight, read_seen, write_seen
 from gi_bench.harness.analysis.seeing import BACKBONE, BLIND
-from gi_bench.harness.checking import read_checked
 from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
-from gi_bench.harness.errors import GiBenchError, RunError
-from gi_bench.harness.files import write_json
+from gi_bench.harness.errors import GiBenchError
 from gi_bench.harness.locks import holding
 from gi_bench.harness.model import BuildContext
 from gi_bench.harness.provenance import digest_of
@@ -175,12 +173,13 @@ def _kept(name: str, model: Florence2Model, bound: str, output: Path, sight: Sig
     """What was found of a network before, or is found now."""
     digest = digest_of(bound, {key: value for key, value in model.settings.items() if key != "note"})
     path = output / f"{name}-{digest[:12]}.json"
-    if path.is_file():
+    kept = read_seen(path)
+    if kept is not None:
         say(f"{name}: looked at before, {path}")
-        return read_checked(path, Seen, do="delete it, and it is made again", error=RunError)
+        return kept
     say(f"{name}:")
     seen = sight.look(model)
-    write_json(path, asdict(seen))
+    write_seen(path, seen)
     return seen
 
 

@@ -7,9 +7,11 @@ asked about the same images and rows.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +20,13 @@ from gi_bench.baselines.seeing.blind import blind_regions, blind_words
 from gi_bench.baselines.seeing.measures import Measured, places, regions_right, words_right
 from gi_bench.baselines.seeing.probes import LEAST, Features, Probed, pool, probe_cells, probe_presence
 from gi_bench.baselines.seeing.truth import Truth, evenly, truth_of
+from gi_bench.harness.checking import checked
 from gi_bench.harness.engine.execute import BatchSize, in_batches
-from gi_bench.harness.errors import DataError, GiBenchError
+from gi_bench.harness.errors import ChangedError, DataError, GiBenchError, RunError
+from gi_bench.harness.files import read_json, write_json
 from gi_bench.harness.model import Ask, GroundAsk, Grounding
 from gi_bench.harness.schema import Phrase, Question, Region, Seeing, WayOfSeeing
+from gi_bench.harness.store import content_digest
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.same_images import SameImages
 
@@ -80,6 +85,31 @@ class Seen:
         return tuple(
             Seeing(arm, seed, what, one.value, one.low, one.high, one.n) for what, one in found if one is not None
         )
+
+
+def write_seen(path: Path, seen: Seen) -> None:
+    """Keep what a network showed."""
+    content = asdict(seen)
+    write_json(path, content | {"digest": content_digest(content)})
+
+
+def read_seen(path: Path) -> Seen | None:
+    """What a network showed, of :func:`write_seen`; None where it is not there, or an earlier version kept it.
+
+    Raises:
+        RunError: it is damaged, or was changed after it was kept.
+    """
+    if not os.path.lexists(path):
+        return None
+    do = "delete it, and it is made again"
+    content = read_json(path, do)
+    if not isinstance(content, dict):
+        raise RunError("not what was found of a network", where=path, do=do)
+    digest = content.pop("digest", None)
+    if digest not in (None, content_digest(content)):
+        raise ChangedError("the file was changed after it was made: its SHA-256 is another", where=path, do=do)
+    found = checked(content, Seen, path, do=do, error=RunError)
+    return None if digest is None else found
 
 
 class Sight:

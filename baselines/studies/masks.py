@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gi_bench.baselines.studies.definitions import Arm
+from gi_bench.baselines.studies.seals import is_sealed, seal, unseal
 from gi_bench.harness.schema import Region
 from gi_bench.harness.suites.base import Suite
 
@@ -90,7 +91,10 @@ class MaskRoom:
                 count = sum(self.frequencies.values())
                 self._say(f"making {name} masks ({source}), {count:,} at most; their time is not in the estimate")
                 given = read_masks(self.file("pseudo")) if name == "refined" else {}
+                unseal(path)
                 making.write_masks(path, self._masks(name, given, embedded, counts), self._say)
+            if not is_sealed(path):
+                seal(path)
             made = read_masks(path)
             kept = sum(read_table(path, SCHEMA)["kept_input"].to_pylist())
             told[name] = {

@@ -40,12 +40,12 @@ def outcome(workshop: Workshop, jobs: Sequence[Job]) -> Outcome:
     for name in dict.fromkeys(job.arm for job in jobs):
         cards = [card for job in jobs if job.arm == name and (card := workshop.card(job))]
         if cards:
-            tasks = sorted({task for card in cards for task in card["rows_seen"]})
+            tasks = sorted({task for card in cards for task in card.rows_seen})
             made[name] = ArmMade(
-                steps=round(fmean(card["steps"] for card in cards)),
-                rows={task: round(fmean(card["rows_seen"].get(task, 0) for card in cards)) for task in tasks},
-                images=round(fmean(card["images_seen"] for card in cards)),
-                trainable_parameters=cards[0]["trainable_parameters"],
+                steps=round(fmean(card.steps for card in cards)),
+                rows={task: round(fmean(card.rows_seen.get(task, 0) for card in cards)) for task in tasks},
+                images=round(fmean(card.images_seen for card in cards)),
+                trainable_parameters=cards[0].trainable_parameters,
             )
     return Outcome(made, _seeing(workshop, jobs), _gradients(workshop, jobs))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from gi_bench.harness.files import write_bytes
 if TYPE_CHECKING:
     from gi_bench.baselines.florence2.backbone import PictureSettings
     from gi_bench.harness.suites.base import Suite
+
+# Bytes of the digest behind the array.
+_DIGEST = sha256().digest_size
 
 
 def share_pictures(folder: Path, suite: Suite, settings: PictureSettings) -> None:
@@ -38,12 +42,15 @@ def share_pictures(folder: Path, suite: Suite, settings: PictureSettings) -> Non
         found = np.stack([settings.resize(suite.load_image(img_id)) for img_id in suite.image_ids])
         stream = io.BytesIO()
         np.save(stream, found, allow_pickle=False)
-        write_bytes(path, stream.getvalue())
+        # Behind the array its digest: what was changed is made anew, too.
+        write_bytes(path, stream.getvalue() + sha256(stream.getvalue()).digest())
     share_rendered(settings, dict(zip(suite.image_ids, found, strict=True)))
 
 
 def _read(path: Path) -> Any:
     try:
-        return np.load(path, allow_pickle=False)
+        content = path.read_bytes()
+        array, digest = content[:-_DIGEST], content[-_DIGEST:]
+        return np.load(io.BytesIO(array), allow_pickle=False) if sha256(array).digest() == digest else None
     except (OSError, ValueError, EOFError):
         return None

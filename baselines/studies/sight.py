@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gi_bench.baselines.registration import VariantDefinition, entry_of
-from gi_bench.harness.checking import read_checked
-from gi_bench.harness.errors import GiBenchError, RunError
-from gi_bench.harness.files import write_json
+from gi_bench.harness.errors import GiBenchError
 
 if TYPE_CHECKING:
     from gi_bench.baselines.seeing.looking import Seen, Sight
@@ -59,10 +56,10 @@ class Eyes:
             adapter: its adapter; None for the bare backbone.
             run: its finished run.
         """
-        from gi_bench.baselines.seeing.looking import Seen
+        from gi_bench.baselines.seeing.looking import Seen, write_seen
         from gi_bench.harness.store import open_run
 
-        if self.file(place).is_file():
+        if self.seen(place) is not None:
             return
         model: Any = entry_of(variant).build(self._context(variant, adapter))
         try:
@@ -72,7 +69,7 @@ class Eyes:
             seen = Seen()
         finally:
             model.close()
-        write_json(self.file(place), asdict(seen))
+        write_seen(self.file(place), seen)
 
     def _context(self, variant: VariantDefinition, adapter: Path | None) -> Any:
         from gi_bench.harness.devices import choose_device, choose_dtype
@@ -90,10 +87,11 @@ class Eyes:
         )
 
     def seen(self, place: str) -> Seen | None:
-        """What was found of a network; None where nobody looked."""
-        from gi_bench.baselines.seeing.looking import Seen
+        """What was found of a network; None where nobody looked.
 
-        path = self.file(place)
-        if not path.is_file():
-            return None
-        return read_checked(path, Seen, do="delete it, and it is made again", error=RunError)
+        Raises:
+            RunError: it is damaged, or was changed after it was kept.
+        """
+        from gi_bench.baselines.seeing.looking import read_seen
+
+        return read_seen(self.file(place))

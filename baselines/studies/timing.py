@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gi_bench.baselines.studies.definitions import arm
-from gi_bench.baselines.studies.workshop import ANCHOR, Job, Workshop
+from gi_bench.baselines.studies.workshop import ANCHOR, Job, Workshop, read_training
 from gi_bench.harness.engine.progress import duration
 from gi_bench.harness.files import read_json
 
@@ -117,10 +117,10 @@ def _of_finished(workshop: Workshop, done: Sequence[Job]) -> Pace | None:
     rows = seconds = images = run = 0.0
     for job in done:
         card, path = workshop.card(job), workshop.finished_run(job)
-        if not card.get("seconds") or path is None:
+        if card is None or not card.seconds or path is None:
             continue
-        rows += sum(card["rows_seen"].values())
-        seconds += card["seconds"]
+        rows += sum(card.rows_seen.values())
+        seconds += card.seconds
         stored = read_json(workshop.folder / path / "manifest.json")
         run += stored["seconds"] or 0.0
         images += min(workshop.settings.limit or math.inf, len(workshop.suite.image_ids))
@@ -161,10 +161,10 @@ def _trial(workshop: Workshop, job: Job, scratch: Path, *, train: bool) -> Pace:
         workshop.train(job, scratch / "first", one=one, trial=1)  # a process's first step takes many times longer
         start = time.perf_counter()
         workshop.train(job, adapter, one=one, trial=steps)
-        card = read_json(adapter / "card.json")
+        card = read_training(adapter)
         wall = time.perf_counter() - start
-        row = _within(card["seconds"], wall) / max(1, sum(card["rows_seen"].values()))
-        besides = wall - _within(card["seconds"], wall)
+        row = _within(card.seconds, wall) / max(1, sum(card.rows_seen.values()))
+        besides = wall - _within(card.seconds, wall)
     if not workshop.suite.questions:  # it cannot be cut: how long runs take is not known
         return Pace(row, 0.0, besides)
     start = time.perf_counter()

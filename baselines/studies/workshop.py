@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gi_bench.baselines.florence2.adapter_config import WEIGHTS
+from gi_bench.baselines.florence2.adapters import CARD, read_card
 from gi_bench.baselines.registration import backbone_pixels, backbone_source, definitions, entry_of
 from gi_bench.baselines.studies.definitions import Arm, arm
 from gi_bench.baselines.studies.first_images import FirstImages, question_limit
 from gi_bench.baselines.studies.masks import MaskRoom, Say
+from gi_bench.baselines.studies.seals import is_sealed, seal, unseal
 from gi_bench.baselines.studies.settings import Settings, digest_of
 from gi_bench.baselines.studies.sight import Eyes
-from gi_bench.harness.errors import DataError, GiBenchError
-from gi_bench.harness.files import read_json, write_bytes
+from gi_bench.harness.checking import checked
+from gi_bench.harness.errors import CheckpointError, DataError, GiBenchError
+from gi_bench.harness.files import file_digest, write_bytes
+from gi_bench.harness.store import read_manifest
 from gi_bench.harness.suites.base import Suite
 
 if TYPE_CHECKING:
     from gi_bench.baselines.training.adapter import AdapterDefaults
     from gi_bench.baselines.training.extra_rows import ExtraRows
     from gi_bench.baselines.training.settings import Running
-    from gi_bench.harness.schema import Question
+    from gi_bench.harness.schema import Question, Recipe
 
 # Negative questions for each question, where a suite has none of its own.
 NEGATIVE_RATIO = 0.2
@@ -30,6 +35,17 @@ NEGATIVE_RATIO = 0.2
 ANCHOR = "answer"
 # The variant that is the backbone alone.
 BARE = "florence2_zero_shot"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a study reads of an adapter's ``card.json``."""
+
+    steps: int
+    rows_seen: Mapping[str, int]
+    images_seen: int
+    trainable_parameters: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class Workshop:
             threads: of torch on a CPU; None for as many as there are free cores.
         """
         self.settings, self.folder, self._say, self._threads = settings, folder, say, threads
+        self._whole: set[Path] = set()
 
     @cached_property
     def suite(self) -> Suite:
@@ -138,17 +155,46 @@ class Workshop:
         return self.folder / "adapters" / self.place(one, job.seed) if one.variant.adapter else None
 
     def is_trained(self, job: Job) -> bool:
-        """Whether there is nothing left to train."""
+        """Whether there is nothing left to train.
+
+        Raises:
+            GiBenchError: the adapter was changed after it was trained.
+        """
         adapter = self.adapter(job)
-        return adapter is None or (adapter / "card.json").is_file()
+        if adapter is None or adapter in self._whole:
+            return True
+        sealed = adapter.is_dir() and is_sealed(adapter)
+        if sealed or (adapter / CARD).is_file():
+            read_training(adapter)
+            if not sealed:  # just trained, or by an earlier version
+                seal(adapter)
+            self._whole.add(adapter)
+        return adapter in self._whole
 
     def finished_run(self, job: Job) -> Path | None:
-        """The job's finished run, relative to the workshop's folder; None where it is not finished."""
-        done = self._done(job)
-        if not done.is_file():
+        """The job's finished run, relative to the workshop's folder; None where it is not finished.
+
+        A note that names no run of the job's own adapter counts as none: the run is looked for, or made.
+
+        Raises:
+            GiBenchError: the adapter or the run's manifest was changed.
+        """
+        try:
+            noted = self._done(job).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
             return None
-        path = Path(done.read_text(encoding="utf-8").strip())
-        return path if (self.folder / path / "scores.json").is_file() else None
+        there = (one.relative_to(self.folder) for one in (self.folder / "runs" / job.arm).glob("*/*"))
+        path = next((one for one in there if str(one) == noted), None)
+        if path is None or not (self.folder / path / "scores.json").is_file() or not self.is_trained(job):
+            return None
+        return path if self._is_run_of(job, read_manifest(self.folder / path).recipe) else None
+
+    def _is_run_of(self, job: Job, recipe: Recipe) -> bool:
+        adapter = self.adapter(job)
+        told = recipe.model.get("adapter_files")
+        weights = str(told.get(WEIGHTS, "")) if isinstance(told, dict) else ""
+        same = not weights if adapter is None else weights and file_digest(adapter / WEIGHTS).startswith(weights)
+        return bool(same) and (recipe.variant, recipe.seed) == (arm(job.arm).variant.name, job.seed)
 
     def _done(self, job: Job) -> Path:
         return self.folder / "finished" / self.place(arm(job.arm), job.seed)
@@ -220,7 +266,9 @@ class Workshop:
         if folder is not None and self.is_trained(job):
             clean_beside(folder)
         elif folder is not None:
+            unseal(folder)
             self.train(job, folder)
+            self.is_trained(job)
         return folder
 
     def train(self, job: Job, folder: Path, *, one: Arm | None = None, trial: int | None = None) -> None:
@@ -360,7 +408,23 @@ class Workshop:
         rows = [(row, texts.get((row.img_id, row.question))) for row in self.train_suite.questions]
         return [replace(row, explanation=text) for row, text in rows if text is not None]
 
-    def card(self, job: Job) -> Mapping[str, Any]:
-        """What the job's adapter says of its training."""
+    def card(self, job: Job) -> Card | None:
+        """What the job's adapter says of its training; None where there is none.
+
+        Raises:
+            GiBenchError: the adapter was changed after it was trained.
+        """
         adapter = self.adapter(job)
-        return read_json(adapter / "card.json") if adapter is not None and self.is_trained(job) else {}
+        return read_training(adapter) if adapter is not None and self.is_trained(job) else None
+
+
+def read_training(adapter: Path) -> Card:
+    """What an adapter says of its training.
+
+    Raises:
+        CheckpointError: the card is damaged or lacks a field.
+    """
+    content = read_card(adapter)
+    known = {one.name: content[one.name] for one in fields(Card) if one.name in content}
+    do = f"put it back, or delete {adapter.name}, and it is trained again"
+    return checked(known, Card, adapter / CARD, do=do, error=CheckpointError)

@@ -165,7 +165,8 @@ def train_adapter(
     batches, count = _batches(examples, variant, defaults, choices)
     whole = sum(p.numel() for p in backbone.network.parameters())
     feed, model = _network(variant, backbone, backbone_name, material, examples, defaults.settings, running, say)
-    say(f"{variant.name}: {trainable_count(model):,} trainable parameters, {count}, {len(batches)} steps")
+    say(f"{trainable_count(model):,} trainable parameters, {len(batches):,} steps")
+    say(f"rows: {', '.join(f'{number:,} {task}' for task, number in count.items())}")
     card = {
         **_recipe(variant, backbone, backbone_name, material.suite, defaults),
         "steps": len(batches),

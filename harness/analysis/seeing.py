@@ -92,6 +92,11 @@ def _loss(before: Seeing, after: Seeing) -> tuple[float, float]:
     return loss, loss - math.hypot(before.value - before.low, after.high - after.value)
 
 
+def _beyond(own: Seeing, floor: Seeing | None) -> bool:
+    """Whether a value is above its floor by more than both intervals allow: one right of ten is not above none."""
+    return own.low > 0 if floor is None else _loss(own, floor)[1] > 0
+
+
 def _features(rows: Sequence[Seeing], arm: str) -> Reading | None:
     told, fell, there = [], False, False
     for name, what in _PROBES:
@@ -121,7 +126,7 @@ def _format(rows: Sequence[Seeing], arm: str) -> Reading | None:
         return None
     floor = mean_over_seeds(rows, BLIND, "region, locations forced")
     gain, least = _loss(forced, written)
-    beyond = floor is None or forced.low > floor.value
+    beyond = _beyond(forced, floor)
     numbers = f"regions have an IoU of {_number(written.value)} as written and {_number(forced.value)} forced"
     if floor is not None:
         numbers += f", {_number(floor.value)} without looking"
@@ -140,11 +145,10 @@ def _words(rows: Sequence[Seeing], arm: str) -> Reading | None:
     if stated is None:
         return None
     floor = mean_over_seeds(rows, BLIND, "place in words")
-    level = 0.0 if floor is None else floor.value
     numbers = f"answers state {_number(stated.value)} of the places"
     if floor is not None:
-        numbers += f", {_number(level)} without looking"
-    if stated.low > level:
+        numbers += f", {_number(floor.value)} without looking"
+    if _beyond(stated, floor):
         return Reading("words", "held", numbers)
     if _features_hold_the_place(rows, arm):
         return Reading("words", "fell", f"{numbers}: the features hold the place and no word says it")

@@ -24,17 +24,19 @@ class Request:
     Attributes:
         key: of everything that decides the run; None where that is not known.
         suite: what it runs on.
+        output: parent of the run folders.
     """
 
     key: str | None
     suite: Suite
+    output: Path
 
     def find(self) -> Path | None:
         """The folder of the finished run, untouched; None where there is none, or its suite's pictures are gone."""
         if self.key is None:
             return None
         found = provenance.recall(self.key)
-        folder = Path(found) if isinstance(found, str) else None
+        folder = self.output / found if isinstance(found, str) else None
         if folder is None or not provenance.is_current(made_parts(folder), self.key):
             return None
         pictures = not self.suite.has_images or pictures_path(folder, self.suite.fingerprint).is_file()
@@ -43,7 +45,8 @@ class Request:
     def finished(self, folder: Path) -> None:
         """Note the run that was just finished."""
         if self.key is not None:
-            provenance.keep(self.key, str(folder.resolve()))
+            # Below the output, as the caller writes it: a run that is found has the path of one that is made.
+            provenance.keep(self.key, folder.relative_to(self.output).as_posix())
             provenance.remember(made_parts(folder), self.key)
 
 
@@ -63,11 +66,11 @@ def request(
     own = entry.files(context) if entry.files is not None else None
     taught = None if teacher is None else [teacher.name, teacher.known_fingerprint]
     if own is None or not provenance.is_ours(entry.build) or (taught is not None and taught[1] is None):
-        return Request(None, context.suite)
+        return Request(None, context.suite, output)
     try:
         content = provenance.content_of([*own, *files])
     except OSError:
-        return Request(None, context.suite)
+        return Request(None, context.suite, output)
     return Request(
         provenance.digest_of(
             "run",
@@ -81,6 +84,7 @@ def request(
             str(output.resolve()),
         ),
         context.suite,
+        output,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from gi_bench.baselines.studies.definitions import arm, questions, read_studies, with_arms, with_groups
-from gi_bench.baselines.studies.running import make_runs
+from gi_bench.baselines.studies.running import MadeRuns, make_runs
 from gi_bench.baselines.studies.settings import Settings, length
 from gi_bench.baselines.studies.workshop import Job, Workshop
 from gi_bench.harness.analysis.study import Contrast, read_study
@@ -28,12 +29,13 @@ class Small(PhantomSuite):
     """A few scenes under the name of a whole split."""
 
 
+def _few(self: Workshop, name: str) -> Suite:
+    return Small("test", 3) if name == "phantom/test" else Small("train", 5)
+
+
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(self: Workshop, name: str) -> Suite:
-        return Small("test", 3) if name == "phantom/test" else Small("train", 5)
-
-    monkeypatch.setattr(Workshop, "_load", load)
+    monkeypatch.setattr(Workshop, "_load", _few)
 
 
 @pytest.fixture
@@ -303,6 +305,9 @@ def test_rendered_pictures_are_made_once(tmp_path: Path, monkeypatch: pytest.Mon
     share_pictures(tmp_path, Small("train", 2), settings)
     assert rendered == list(suite.image_ids), "what was cut off is made again"
     assert path.read_bytes() == kept
+    path.write_bytes(kept[:-40] + b"\0" + kept[-39:])
+    share_pictures(tmp_path, Small("train", 2), settings)
+    assert path.read_bytes() == kept, "what was changed as well"
 
 
 def test_a_part_of_a_study(
@@ -443,6 +448,69 @@ def test_a_study_that_was_interrupted_goes_on(
     assert all(len(one.effect.by_seed) == 2 for one in valued)
     assert "+nan" not in shown
     assert "not comparable" in answered.notes[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished study of two seeds, with masks and looks."""
+    from gi_bench.baselines.seeing.looking import Seen, Sight
+    from gi_bench.baselines.seeing.measures import Measured
+
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workshop, "_load", _few)
+        patch.setattr(Sight, "look", lambda self, model, run=None: Seen(words=Measured(0.5, 0.4, 0.6, 7)))
+        _make(folder)
+    return folder
+
+
+def _make(folder: Path) -> MadeRuns:
+    arms, settings = ["vqa_only_r32", "multitask_r128_pseudo"], replace(SETTINGS, seeing=True)
+    return make_runs(arms, [0, 1], settings, folder, say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "told"),
+    [
+        ("adapters/vqa_only_r32-seed0-*/card.json", "{}", "changed after it was made"),
+        ("adapters/vqa_only_r32-seed0-*/training.jsonl", None, "a file of the study is missing"),
+        ("adapters/vqa_only_r32-seed0-*/card.json", None, "a file of the study is missing"),
+        ("adapters/vqa_only_r32-seed1-*/adapter_model.safetensors", "x", "changed after it was made"),
+        ("adapters/vqa_only_r32-seed0-*.sealed.json", "[1]", "which is made again"),
+        ("masks/pseudo-*.parquet", "x", "changed after it was made"),
+        ("seeing/vqa_only_r32-seed0-*.json", '{"words": null, "digest": ""}', "changed after it was made"),
+        ("seeing/backbone-*.json", "[]", "delete it, and it is made again"),
+    ],
+)
+def test_a_changed_file_of_a_study_is_refused(
+    pattern: str, change: str | None, told: str, finished: Path, few_images: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder)
+    (path,) = folder.glob(pattern)
+    if change is None:
+        path.unlink()
+    else:
+        path.write_text(change, encoding="utf-8")
+    with pytest.raises(GiBenchError) as error:
+        _make(folder)
+    assert path.name in str(error.value)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "noted", [b"\xb5\xff", b"a" * 5000, b"a\0b", b"../elsewhere", b"vqa_only_r32-seed1", b"pseudo"]
+)
+def test_a_note_of_another_run_is_not_taken(noted: bytes, finished: Path, few_images: None, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder)
+    (place,) = (folder / "finished").glob("vqa_only_r32-seed0-*")
+    own = place.read_bytes()
+    other = next((one for one in (folder / "finished").iterdir() if noted.decode("latin-1") in one.name), None)
+    place.write_bytes(noted if other is None else other.read_bytes())
+    found = _make(folder)
+    assert place.read_bytes() == own
+    assert found.runs["vqa_only_r32"][0] == folder / own.decode().strip()
 
 
 def test_other_rows_or_recipes_are_other_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

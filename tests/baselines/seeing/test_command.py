@@ -10,7 +10,8 @@ import pytest
 
 from gi_bench.baselines.seeing import asking
 from gi_bench.baselines.seeing.asking import Request
-from gi_bench.baselines.seeing.looking import Seen, Sight
+from gi_bench.baselines.seeing.looking import Seen, Sight, read_seen
+from gi_bench.harness.errors import ChangedError
 from gi_bench.harness.suites.base import Suite
 from gi_bench.harness.suites.phantom.suite import PhantomSuite
 from tests.command_line import CommandLine
@@ -68,7 +69,15 @@ def test_other_samples_weights_and_decodings_are_other_files(
     first = Request((MODEL,), limit=10, beams=1)
     for request in (first, replace(first, limit=11), replace(first, beams=2), first):
         asking.ask_all(request, tmp_path)
-    assert len(list(tmp_path.glob(f"{MODEL}-*.json"))) == 3
+    kept = list(tmp_path.glob(f"{MODEL}-*.json"))
+    assert len(kept) == 3
+    content = json.loads(kept[0].read_text(encoding="utf-8"))
+    kept[0].write_text(json.dumps(content | {"words": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 9}}))
+    with pytest.raises(ChangedError, match="changed after it was made"):
+        read_seen(kept[0])
+    del content["digest"]
+    kept[0].write_text(json.dumps(content))
+    assert read_seen(kept[0]) is None, "an earlier version's is looked at again"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def test_a_small_loss_is_none_however_sure_it_is() -> None:
     assert [one.state for one in read_seeing(rows, "arm")] == ["held"]
 
 
+def test_one_right_place_of_ten_is_not_above_a_floor_of_none() -> None:
+    rows = [
+        Seeing("arm", 0, "place in words", 0.1, 0.005, 0.53, 10),
+        Seeing(BLIND, None, "place in words", 0.0, 0.0, 0.31, 10),
+    ]
+    assert [one.state for one in read_seeing(rows, "arm")] == ["not there"]
+
+
 def test_what_was_not_measured_is_not_judged() -> None:
     assert read_seeing([], "arm") == ()
     assert [one.part for one in read_seeing(_rows("arm", {"place in words": 0.5}), "arm")] == ["words"]

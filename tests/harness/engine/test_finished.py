@@ -64,6 +64,16 @@ def test_a_finished_run_is_found_without_building_its_model(run: Counted) -> Non
     assert run.said[-1] == f"{FLOOR}: finished before, scores up to date"
 
 
+def test_a_run_that_is_found_has_the_path_of_one_that_is_made(
+    run: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run.folder = Path("runs")
+    path = run()
+    assert not path.is_absolute()
+    assert (run(), run.built) == (path, 1)
+
+
 @pytest.mark.parametrize("what", ["predictions/part-00000.parquet", "manifest.json", "questions.parquet", "timings/x"])
 def test_a_run_that_somebody_touched_is_looked_at_again(run: Counted, what: str) -> None:
     path = run()
