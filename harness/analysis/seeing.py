@@ -1,4 +1,4 @@
-"""Which of three fell: the features, the format, or the words; read from how an arm sees before and after training.
+"""Which of three fell or is lacking: features, format, words; read from how an arm sees before and after training.
 
 A network that says nothing right about places may have stopped seeing them, may have forgotten how they are written, or
 may see them and not say them. The features are judged by linear probes against the backbone's, the format by regions as
@@ -17,7 +17,7 @@ from typing import Literal
 from gi_bench.harness.schema import Seeing, WayOfSeeing
 
 Part = Literal["features", "format", "words"]
-State = Literal["held", "fell", "not there"]
+State = Literal["held", "fell", "lacking", "not there"]
 
 # The arm under which floors stand, and that of the backbone before training.
 BLIND, BACKBONE = "blind", ""
@@ -34,8 +34,9 @@ class Reading:
 
     Attributes:
         part: which.
-        state: ``held``; ``fell``: what the network has elsewhere is missing here; ``not there``: nothing above chance,
-            and nothing elsewhere that it could have fallen from.
+        state: ``held``; ``fell``: it was there before training, and what the network still has elsewhere is missing
+            here; ``lacking``: the same, where it was not there before training either, or nobody looked then;
+            ``not there``: nothing above chance, and nothing elsewhere that it could come from.
         why: the numbers that say so, in one sentence.
     """
 
@@ -61,17 +62,25 @@ def what_fell(readings: Sequence[Reading]) -> str:
 
     >>> what_fell([Reading("features", "held", ""), Reading("format", "fell", ""), Reading("words", "fell", "")])
     'the format and the words fell, the features held'
-    >>> what_fell([Reading("features", "held", "")])
-    'the features held'
+    >>> what_fell([Reading("features", "held", ""), Reading("format", "lacking", "")])
+    'the format is lacking, the features held'
     """
     told = []
-    for state, verb in (("fell", "fell"), ("not there", "are not there"), ("held", "held")):
+    for state, one_does, many_do in _VERBS:
         parts = [f"the {one.part}" for one in readings if one.state == state]
-        if parts == ["the format"] and state == "not there":
-            verb = "is not there"
         if parts:
+            verb = one_does if parts == ["the format"] else many_do
             told.append(f"{' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))} {verb}")
     return ", ".join(told)
+
+
+# Of the three, only the format is one thing.
+_VERBS: tuple[tuple[State, str, str], ...] = (
+    ("fell", "fell", "fell"),
+    ("lacking", "is lacking", "are lacking"),
+    ("not there", "is not there", "are not there"),
+    ("held", "held", "held"),
+)
 
 
 def mean_over_seeds(rows: Sequence[Seeing], arm: str, what: WayOfSeeing) -> Seeing | None:
@@ -125,18 +134,19 @@ def _format(rows: Sequence[Seeing], arm: str) -> Reading | None:
     if written is None or forced is None:
         return None
     floor = mean_over_seeds(rows, BLIND, "region, locations forced")
+    missing = _missing(rows, "region as written", floor)
     gain, least = _loss(forced, written)
     beyond = _beyond(forced, floor)
     numbers = f"regions have an IoU of {_number(written.value)} as written and {_number(forced.value)} forced"
     if floor is not None:
         numbers += f", {_number(floor.value)} without looking"
     if beyond and gain >= LEAST_GAIN and least > 0:
-        return Reading("format", "fell", f"{numbers}: the decoder points to the place and does not write it")
+        return Reading("format", missing, f"{numbers}: the decoder points to the place and does not write it")
     if beyond:
         return Reading("format", "held", numbers)
     if _features_hold_the_place(rows, arm):
         why = "the features hold the place, and location tokens do not say it even where nothing else is allowed"
-        return Reading("format", "fell", f"{numbers}: {why}")
+        return Reading("format", missing, f"{numbers}: {why}")
     return Reading("format", "not there", f"{numbers}: held to locations, too, the decoder points nowhere")
 
 
@@ -151,8 +161,15 @@ def _words(rows: Sequence[Seeing], arm: str) -> Reading | None:
     if _beyond(stated, floor):
         return Reading("words", "held", numbers)
     if _features_hold_the_place(rows, arm):
-        return Reading("words", "fell", f"{numbers}: the features hold the place and no word says it")
+        missing = _missing(rows, "place in words", floor)
+        return Reading("words", missing, f"{numbers}: the features hold the place and no word says it")
     return Reading("words", "not there", numbers)
+
+
+def _missing(rows: Sequence[Seeing], what: WayOfSeeing, floor: Seeing | None) -> State:
+    """What is to be said of a missing part: only what the backbone had before training can have fallen."""
+    before = mean_over_seeds(rows, BACKBONE, what)
+    return "fell" if before is not None and _beyond(before, floor) else "lacking"
 
 
 def _features_hold_the_place(rows: Sequence[Seeing], arm: str) -> bool:

@@ -103,7 +103,7 @@ def test_a_forgotten_format_shows_in_the_format_alone(
     assert found.forced == whole.forced
     assert found.words == whole.words
     assert _fell(found, whole, sight) == {"features": "held", "format": "fell", "words": "held"}
-    rows = [*found.rows("arm", 0), *sight.floors().rows(BLIND, None)]
+    rows = [*found.rows("arm", 0), *whole.rows("", None), *sight.floors().rows(BLIND, None)]
     assert what_fell(read_seeing(rows, "arm")) == "the format fell, the features and the words held"
 
 

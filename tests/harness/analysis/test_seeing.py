@@ -25,10 +25,10 @@ def _rows(arm: str, values: dict[str, float], seed: int | None = 0, half: float 
     ]
 
 
-def _states(values: dict[str, float], before: dict[str, float] | None = None) -> dict[str, str]:
+def _states(values: dict[str, float], before: dict[str, float] = SEES) -> dict[str, str]:
     rows = [
         *_rows("arm", SEES | values),
-        *_rows(BACKBONE, {"probe: presence": 0.95, "probe: cell": 0.9} | (before or {}), None),
+        *_rows(BACKBONE, before, None),
         *_rows(BLIND, FLOORS, None),
     ]
     return {one.part: one.state for one in read_seeing(rows, "arm")}
@@ -63,6 +63,21 @@ def test_each_part_is_judged_by_what_the_others_still_show(
     assert _states(values) == dict(zip(("features", "format", "words"), expected, strict=True))
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"probe: presence": 0.95, "probe: cell": 0.9},
+        SEES | {"place in words": 0.0, "region as written": 0.0, "region, locations forced": 0.04},
+        SEES | {"place in words": 0.12, "region as written": 0.17},  # not above the floor by more than chance
+    ],
+)
+def test_what_was_not_there_before_training_did_not_fall(before: dict[str, float]) -> None:
+    """A backbone that was never taught to answer has no words to lose."""
+    values = {"place in words": 0.09, "region as written": 0.1}
+    assert _states(values, before) == {"features": "held", "format": "lacking", "words": "lacking"}
+    assert _states(values) == {"features": "held", "format": "fell", "words": "fell"}
+
+
 def test_a_small_loss_is_none_however_sure_it_is() -> None:
     rows = [*_rows("arm", {"probe: cell": 0.985}, half=0.001), *_rows(BACKBONE, {"probe: cell": 0.999}, None, 0.001)]
     assert [one.state for one in read_seeing(rows, "arm")] == ["held"]
@@ -93,8 +108,9 @@ def test_of_several_seeds_the_mean_counts() -> None:
 
 
 def test_sentences_name_what_fell_first_and_hold_the_numbers() -> None:
-    rows = [*_rows("arm", SEES | {"region as written": 0.02}), *_rows(BLIND, FLOORS, None)]
-    readings = read_seeing(rows, "arm")
+    arm, floors = _rows("arm", SEES | {"region as written": 0.02}), _rows(BLIND, FLOORS, None)
+    readings = read_seeing([*arm, *floors, *_rows(BACKBONE, SEES, None)], "arm")
     assert what_fell(readings) == "the format fell, the features and the words held"
+    assert what_fell(read_seeing([*arm, *floors], "arm")) == "the format is lacking, the features and the words held"
     assert ".02 as written and .51 forced, .15 without looking" in readings[1].why
     assert what_fell([]) == ""
