@@ -24,7 +24,7 @@ from gi_bench.baselines.studies.settings import Settings
 from gi_bench.baselines.studies.timing import Estimate, estimate, threads_for
 from gi_bench.baselines.studies.workshop import Job, Workshop
 from gi_bench.harness.engine.progress import duration
-from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.terminal import say
 
 _workshop: Workshop | None = None
@@ -118,8 +118,12 @@ def _check(workshop: Workshop, arms: Sequence[Arm]) -> None:
     """Refuse before anything is trained what would fail later.
 
     Raises:
-        DataError: the user's explanations are none of the training suite, or an arm's are not there.
+        DataError: nothing that an arm says could be scored, the user's explanations are none of the training suite, or
+            an arm's are not there.
     """
+    suite = workshop.suite
+    if all(row.answer is None for row in suite.questions) and all(row.region is None for row in suite.phrases):
+        raise DataError("the suite has no references to score by", where=suite.name, do="choose another --suite")
     if workshop.settings.explanations is not None:
         # Also where no arm takes them: a wrong file would only show in the settings.
         workshop.explanations("file")

@@ -563,6 +563,18 @@ def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pyt
     assert message in capsys.readouterr().err
 
 
+def test_a_suite_without_references_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = Small("test", 3)
+    hidden.questions = tuple(replace(row, answer=None) for row in hidden.questions)  # type: ignore[misc]
+    hidden.phrases = ()  # type: ignore[misc]
+    monkeypatch.setattr(Workshop, "_load", lambda self, name: hidden)
+    with pytest.raises(GiBenchError, match="no references to score by"):
+        make_runs(["multitask_r128"], [0], SETTINGS, tmp_path, say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_seeds_are_needed(tmp_path: Path) -> None:
     with pytest.raises(GiBenchError, match="needs seeds"):
         make_runs(["multitask_r128"], [], SETTINGS, tmp_path)
