@@ -330,6 +330,12 @@ def test_runs_that_cannot_be_one_study(runs: dict[str, list[Path]], metrics: dic
         ask(asked, {"good": [], "poor": []})
     with pytest.raises(RunError, match="3 runs of poor for 2 seeds"):
         ask(asked, {**runs, "poor": _runs(tmp_path / "three", "poor", (1, 2, 3))})
+    with pytest.raises(RunError, match="a run of poor is there twice"):
+        ask(asked, {**runs, "poor": [runs["poor"][0]] * 2})
+    with pytest.raises(RunError, match="a seed is there twice"):
+        answer(asked, runs, (0, 0), metrics=metrics, resamples=10)
+    with pytest.raises(ValueError, match="expect is one of greater, less"):
+        Contrast("exact_match", "good", "poor", expect="bigger")  # type: ignore[arg-type]
     with pytest.raises(RunError, match="unknown metric"):
         ask(_question(Contrast("blue", "good", "poor")), runs)
     with pytest.raises(RunError):
