@@ -23,8 +23,9 @@ from gi_bench.baselines.studies.outcome import Outcome, outcome
 from gi_bench.baselines.studies.settings import Settings
 from gi_bench.baselines.studies.timing import Estimate, estimate, threads_for
 from gi_bench.baselines.studies.workshop import Job, Workshop
+from gi_bench.harness.devices import use_threads
 from gi_bench.harness.engine.progress import duration
-from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.errors import DataError, GiBenchError
 from gi_bench.harness.terminal import say
 
 _workshop: Workshop | None = None
@@ -33,9 +34,7 @@ _workshop: Workshop | None = None
 def _start(settings: Settings, folder: Path, threads: int) -> None:
     """Make a worker's workshop; a worker whose parent was killed ends, or it would train on beside the next call."""
     global _workshop
-    import torch
-
-    torch.set_num_threads(threads)
+    use_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
     # Beside the calling process, whose standard output may be a document of JSON.
     _workshop = Workshop(settings, folder, partial(say, err=True), threads)
@@ -94,6 +93,8 @@ def make_runs(
     if not seeds or len(set(seeds)) != len(seeds):
         raise GiBenchError("a study needs seeds, each once", where="--seeds", do="give a number from 1")
     wanted = [Job(name, seed) for seed in seeds for name in arms if arm(name).variant.adapter or seed == seeds[0]]
+    # Before the first product, after which it is too late for sums that are the same whatever was done before.
+    use_threads()
     workshop = Workshop(settings, folder, say)
     _check(workshop, [arm(name) for name in arms])
     left = estimate(workshop, wanted, jobs)
@@ -118,8 +119,12 @@ def _check(workshop: Workshop, arms: Sequence[Arm]) -> None:
     """Refuse before anything is trained what would fail later.
 
     Raises:
-        DataError: the user's explanations are none of the training suite, or an arm's are not there.
+        DataError: nothing that an arm says could be scored, the user's explanations are none of the training suite, or
+            an arm's are not there.
     """
+    suite = workshop.suite
+    if all(row.answer is None for row in suite.questions) and all(row.region is None for row in suite.phrases):
+        raise DataError("the suite has no references to score by", where=suite.name, do="choose another --suite")
     if workshop.settings.explanations is not None:
         # Also where no arm takes them: a wrong file would only show in the settings.
         workshop.explanations("file")

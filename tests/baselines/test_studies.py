@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -567,6 +568,36 @@ def test_wrong_commands_are_told(arguments: list[str], message: str, capsys: pyt
 
     assert _main(["study", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_suite_without_references_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = Small("test", 3)
+    hidden.questions = tuple(replace(row, answer=None) for row in hidden.questions)  # type: ignore[misc]
+    hidden.phrases = ()  # type: ignore[misc]
+    monkeypatch.setattr(Workshop, "_load", lambda self, name: hidden)
+    with pytest.raises(GiBenchError, match="no references to score by"):
+        make_runs(["multitask_r128"], [0], SETTINGS, tmp_path, say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_products_are_reproducible_before_the_first_training(
+    few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed study did first must not show in its last digits: the libraries are told once, at the start."""
+    from gi_bench.baselines.studies import running
+
+    told: list[str] = []
+    monkeypatch.setattr(running, "use_threads", lambda wanted=None: told.append(f"threads {wanted}"))
+    monkeypatch.setattr(running, "_check", lambda workshop, arms: told.append("work"))
+    monkeypatch.setattr(running, "Thread", lambda **_: threading.Thread(target=lambda: None))
+    monkeypatch.setattr(running, "estimate", lambda *_: (_ for _ in ()).throw(GiBenchError("enough")))
+    with pytest.raises(GiBenchError, match="enough"):
+        make_runs(["vqa_only_r32"], [0], SETTINGS, tmp_path, say=lambda line: None)
+    monkeypatch.setattr(running, "_workshop", None)
+    running._start(SETTINGS, tmp_path, 1)
+    assert told == ["threads None", "work", "threads 1"]
 
 
 def test_seeds_are_needed(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ def _check(opened: Mapping[str, Sequence[Run]], seeds: Sequence[int]) -> Run:
     for arm, runs in opened.items():
         if len(runs) not in (1, len(seeds)):
             raise RunError(f"{len(runs)} runs of {arm} for {len(seeds)} seeds", do="run every arm with the same seeds")
+        # A run that counts twice would pass for seeds that agree.
+        if len({run.path.resolve() for run in runs}) < len(runs):
+            raise RunError(f"a run of {arm} is there twice", do="give one run a seed")
+    if len(set(seeds)) < len(seeds):
+        raise RunError("a seed is there twice", do="give each once")
     first = every[0]
     for run in every:
         if run.fingerprint != first.fingerprint:

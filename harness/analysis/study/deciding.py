@@ -46,9 +46,11 @@ def decide(
         seeds: trainings that the effect rests on; None where the effect's values tell (one of them: nothing was
             trained).
     """
+    count = seeds if seeds is not None else len(effect.by_seed)
+    few = count < LEAST_SEEDS and bool(seeds or count > 1)
     if effect.low is None or effect.high is None:
-        return "undecided", "no interval: one seed and one image, or no value"
-    if (seeds if seeds is not None else len(effect.by_seed)) < LEAST_SEEDS and (seeds or len(effect.by_seed) > 1):
+        return "no verdict" if few else "undecided", "no interval: one seed and one image, or no value"
+    if few:
         return "no verdict", f"fewer than {LEAST_SEEDS} seeds: the interval does not hold for other seeds"
     # From here on the claimed way is upwards.
     sign = 1.0 if contrast.expect in ("greater", "no less") else -1.0

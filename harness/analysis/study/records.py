@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gi_bench.harness.schema import SCHEMA_VERSION, ArmMade, GradientPair, MetricInfo, Seeing
 from gi_bench.harness.statistics import SeedEffect
@@ -66,6 +66,8 @@ class Contrast:
             raise ValueError("by and group go together: a kind of slice, and its value or values")
         if not (math.isfinite(self.margin) and self.margin >= 0):
             raise ValueError("margin is a number from 0")
+        if self.expect not in get_args(Expectation):
+            raise ValueError(f"expect is one of {', '.join(get_args(Expectation))}")
 
     @property
     def arms(self) -> tuple[str, ...]:

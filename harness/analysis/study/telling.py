@@ -117,7 +117,7 @@ def study_lines(study: Study) -> list[str]:
         lines += [line for sentence in sentences for line in _wrapped(f"{heading}: {sentence}", 2)]
     note = seed_note(study)
     measured = [*_trainings(study), *made_notes(study), *seeing_sentences(study), *gradient_sentences(study)]
-    for told in [*([note] if note is not None else []), *measured]:
+    for told in [*([note] if note is not None else []), *study.notes, *measured]:
         lines += _wrapped(told, 2)
     seeds = {0: "nothing trained", 1: "1 seed"}.get(len(study.seeds), f"{len(study.seeds)} seeds")
     return [*lines, *_wrapped(f"{study.suite}, fingerprint {study.fingerprint[:16]}, {seeds}", 2)]

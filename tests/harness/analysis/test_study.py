@@ -139,6 +139,9 @@ def test_two_seeds_give_no_verdict(expect: Any) -> None:
     one = SeedEffect(0.3, 0.2, 0.4, 1e-9, (0.3,), 100)
     assert decide(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9, seeds=1)[0] == "no verdict"
     assert decide(replace(GREATER, expect=expect), (0.5, 0.2), one, 1e-9)[0] != "no verdict", "nothing was trained"
+    nothing = replace(one, mean=float("nan"), low=None, high=None)
+    assert decide(replace(GREATER, expect=expect), (0.5, 0.2), nothing, 1.0, seeds=1)[0] == "no verdict"
+    assert decide(replace(GREATER, expect=expect), (0.5, 0.2), nothing, 1.0, seeds=3)[0] == "undecided"
 
 
 def test_no_contrast_is_both() -> None:
@@ -275,7 +278,7 @@ def test_a_contrast_on_a_slice_and_one_with_a_number(runs: dict[str, list[Path]]
     assert sliced.values == pytest.approx((11 / 12, 5 / 12))
     assert numbered.effect.by_seed == pytest.approx((4 / 12 - 0.25, 6 / 12 - 0.25))
     assert numbered.values == pytest.approx((5 / 12, 0.25))
-    assert nowhere.verdict == "undecided"
+    assert nowhere.verdict == "no verdict", "two seeds"
     assert nowhere.effect.low is None
 
 
@@ -299,15 +302,16 @@ def test_one_run_an_arm_has_an_interval_over_images(metrics: dict[str, Metric], 
     assert finding.effect.low < finding.effect.mean == pytest.approx(0.5)
 
 
-def test_what_a_run_has_not_is_undecided_and_said(
+def test_what_a_run_has_not_has_no_verdict_and_is_said(
     runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
 ) -> None:
     runs = {**runs, "poor": _runs(tmp_path / "regionless", "poor", (0, 0), ground=lambda p: None)}
     asked = _question(Contrast("region_iou", "good", "poor"), metrics=("exact_match", "region_iou"))
     study = answer(asked, runs, (0, 1), metrics=metrics, resamples=100)
-    assert study.verdict == study.findings[0].verdict == "undecided"
+    assert study.verdict == study.findings[0].verdict == "no verdict"
     assert np.isnan(study.findings[0].values).all()
     assert any(note.startswith("region_iou of poor: ") for note in study.notes)
+    assert any("region_iou of poor: " in line for line in study_lines(study))
     assert {cell.arm for cell in study.cells if cell.metric == "region_iou"} == {"good"}
 
 
@@ -326,6 +330,12 @@ def test_runs_that_cannot_be_one_study(runs: dict[str, list[Path]], metrics: dic
         ask(asked, {"good": [], "poor": []})
     with pytest.raises(RunError, match="3 runs of poor for 2 seeds"):
         ask(asked, {**runs, "poor": _runs(tmp_path / "three", "poor", (1, 2, 3))})
+    with pytest.raises(RunError, match="a run of poor is there twice"):
+        ask(asked, {**runs, "poor": [runs["poor"][0]] * 2})
+    with pytest.raises(RunError, match="a seed is there twice"):
+        answer(asked, runs, (0, 0), metrics=metrics, resamples=10)
+    with pytest.raises(ValueError, match="expect is one of greater, less"):
+        Contrast("exact_match", "good", "poor", expect="bigger")  # type: ignore[arg-type]
     with pytest.raises(RunError, match="unknown metric"):
         ask(_question(Contrast("blue", "good", "poor")), runs)
     with pytest.raises(RunError):
