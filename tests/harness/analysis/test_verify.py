@@ -25,7 +25,7 @@ from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.registry import registered
 from gi_bench.harness.schema import AtomicPair, Phrase, Prediction, Question, Region, Reply
-from tests.harness.metrics.test_semantic import _write_bert, _write_roberta
+from tests.harness.metrics.tiny_encoders import write_bert, write_roberta
 from tests.run_folders import SIZE, phrases, questions, square, write_run
 
 ANSWERS = (
@@ -469,12 +469,12 @@ def _with_bertscore(tmp_path: Path, encoder: Path) -> tuple[Path, MetricSettings
 
 def test_bertscore_by_bert_score(tmp_path: Path) -> None:
     pytest.importorskip("bert_score")
-    folder, settings = _with_bertscore(tmp_path, _write_bert(tmp_path / "tiny-bert"))
+    folder, settings = _with_bertscore(tmp_path, write_bert(tmp_path / "tiny-bert"))
     found = verify_run(folder, settings=settings)
     assert found.holds, found.differing()
     assert max(abs(number.difference or 0) for number in found.verified["bertscore"]) < 1e-5
     assert found.verified["bertscore"][0].library.startswith("bert-score ")
-    other = replace(settings, bertscore_model=str(_write_bert(tmp_path / "other-bert", seed=1)))
+    other = replace(settings, bertscore_model=str(write_bert(tmp_path / "other-bert", seed=1)))
     assert "made with another encoder" in verify_run(folder, settings=other).unavailable["bertscore"]
     content = _content(folder)
     _score(content, "bertscore")["value"] += 0.01
@@ -487,7 +487,7 @@ def test_bert_score_is_not_trusted_where_it_is_not_right(tmp_path: Path) -> None
     pytest.importorskip("bert_score")
     import transformers
 
-    folder, settings = _with_bertscore(tmp_path, _write_roberta(tmp_path / "tiny-roberta"))
+    folder, settings = _with_bertscore(tmp_path, write_roberta(tmp_path / "tiny-roberta"))
     found = verify_run(folder, settings=settings)
     assert found.holds
     if int(transformers.__version__.split(".")[0]) >= 5:
@@ -499,7 +499,7 @@ def test_bert_score_is_not_trusted_where_it_is_not_right(tmp_path: Path) -> None
 
 def test_an_encoder_with_code_of_its_own_is_not_loaded(tmp_path: Path) -> None:
     pytest.importorskip("bert_score")
-    encoder = _write_bert(tmp_path / "tiny-bert")
+    encoder = write_bert(tmp_path / "tiny-bert")
     config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
     (encoder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "m.M"}}), encoding="utf-8")
     folder, settings = _with_bertscore(tmp_path, encoder)
