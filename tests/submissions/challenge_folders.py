@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gi_bench.harness.metrics.text import corpus_scores
+from gi_bench.submissions.check import Report, Wanted, check_folder
 
 # Asks the rows of tests.run_folders in subtask 2, whose digest has to be filled in.
 EDITION = """
@@ -222,3 +223,13 @@ def write_challenge(folder: Path, table: Path) -> Challenge:
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# Fjord\n\nHow it was made.\n", encoding="utf-8")
     (folder / "requirements.txt").write_text("torch==2.6.0\npeft>=0.18  # adapters\n", encoding="utf-8")
     return challenge
+
+
+def checked(challenge: Challenge, data: Path | None = None) -> Report:
+    """The report on a folder, with the references of its rows or without."""
+    return check_folder(challenge.folder, Wanted(editions=challenge.table, data=data))
+
+
+def codes_of(report: Report) -> set[str]:
+    """Codes of all errors and warnings."""
+    return {one.code for level in ("error", "warning") for one in report.found.of(level)}  # type: ignore[arg-type]

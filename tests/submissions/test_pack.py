@@ -6,15 +6,8 @@ import os
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from tests.command_line import CommandLine
-from tests.submissions.challenge_folders import Challenge, write_challenge, write_edition
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Challenge:
-    return write_challenge(tmp_path / "team", write_edition(tmp_path / "more.toml"))
+from tests.submissions.challenge_folders import Challenge
 
 
 def test_equal_files_give_equal_bytes(good: Challenge, tmp_path: Path, gi_bench: CommandLine) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import CommandLine, Done
-from tests.submissions.challenge_folders import Challenge, write_challenge, write_edition
+from tests.submissions.challenge_folders import Challenge
 
 REPO = "inga/fjord"
 
@@ -65,11 +65,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda token=None: made)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_test")
     return made
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Challenge:
-    return write_challenge(tmp_path / "team", write_edition(tmp_path / "more.toml"))
 
 
 def _push(gi_bench: CommandLine, good: Challenge, *more: object, repo: str = REPO) -> Done:
