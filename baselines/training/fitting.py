@@ -14,7 +14,7 @@ from gi_bench.baselines.training.features import Feed
 from gi_bench.baselines.training.gradients import GradientProbe, nested
 from gi_bench.baselines.training.mixture import Batch, share
 from gi_bench.baselines.training.settings import Running, TrainingSettings, rate_factor
-from gi_bench.baselines.training.states import last_state, read_weights
+from gi_bench.baselines.training.states import last_state, read_weights, threads_of
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.files import read_json
 
@@ -106,7 +106,8 @@ def train(
         probe = GradientProbe(rows.parts, tokenizer, feed, seed, recompute=recompute)
     trainer = _trainer(_grouped(network, running), arguments, rows, course, tasks, callbacks, probe)
     try:
-        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+        with threads_of(last):
+            trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     except GiBenchError as error:
         raise of_worker(error) from error.__cause__
     trainer.accelerator.wait_for_everyone()

@@ -22,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from gi_bench.baselines.training.features import Feed
 from gi_bench.baselines.training.gradients import GradientProbe
 from gi_bench.baselines.training.mixture import Batch
-from gi_bench.baselines.training.states import read_weights, seal, write_weights
+from gi_bench.baselines.training.states import read_weights, seal, write_threads, write_weights
 from gi_bench.harness.errors import GiBenchError, RunError
 
 IGNORED = -100
@@ -298,7 +298,9 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self._training)
+                state = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+                write_threads(state)
+                seal(state, self._training)
         except (OSError, RuntimeError, SafetensorError) as error:
             if not is_write_failure(error):
                 raise

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from gi_bench.harness.files import refuse_pipes, write_bytes
 
 SEAL = "seal.json"
 _WEIGHTS = "trainable.safetensors"
+_THREADS = "threads.json"
 
 
 def write_weights(model: Any, folder: Path) -> None:
@@ -45,6 +48,31 @@ def read_weights(model: Any, folder: Path) -> None:
     with torch.no_grad():
         for name, p in places.items():
             p.copy_(state[name])
+
+
+def write_threads(folder: Path) -> None:
+    """Note the number of torch's threads: sums are split among them, so that losses depend on it in the last digits."""
+    import torch
+
+    write_bytes(folder / _THREADS, json.dumps({"threads": torch.get_num_threads()}).encode("utf-8"))
+
+
+@contextmanager
+def threads_of(folder: Path | None) -> Iterator[None]:
+    """Compute with as many threads as the training began with; with those of now where no state says so.
+
+    Args:
+        folder: of a sealed state; None where the training begins.
+    """
+    import torch
+
+    own = torch.get_num_threads()
+    if folder is not None and (folder / _THREADS).is_file():
+        torch.set_num_threads(int(json.loads((folder / _THREADS).read_text(encoding="utf-8"))["threads"]))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)
 
 
 def seal(folder: Path, training: str) -> None:

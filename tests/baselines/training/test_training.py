@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from gi_bench.baselines.florence2 import prompts
 from gi_bench.baselines.florence2.backbone import load_backbone
@@ -190,9 +192,19 @@ def _losses(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums are split among threads, so that their number shows in the weights."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(own)
+
+
 def test_a_killed_command_goes_on_and_ends_byte_identical(
-    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite: PhantomSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
+    """Also where more cores are free than when it began."""
     import gi_bench.baselines.training.settings as training
     from gi_bench.baselines.training.loop import GroupedTrainer
 
@@ -219,7 +231,9 @@ def test_a_killed_command_goes_on_and_ends_byte_identical(
     assert not (tmp_path / "killed").exists(), "nothing half-written"
     with pytest.raises(GiBenchError, match="another training"):
         run(tmp_path / "killed", steps=5)
+    torch.set_num_threads(2)
     run(tmp_path / "killed")
+    assert torch.get_num_threads() == 2, "the next training has its own"
     assert len(calls) == 6 + 5, "goes on from step 3"
     for name in ("adapter_model.safetensors", "adapter_config.json", "training_images.txt", "training.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
