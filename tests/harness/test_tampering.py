@@ -180,9 +180,9 @@ def test_a_row_that_is_predicted_twice_is_refused(tmp_path: Path) -> None:
 
 def test_an_edited_study_is_refused(gi_bench: CommandLine, tmp_path: Path) -> None:
     from gi_bench.harness.analysis.study import write_study
-    from tests.reports.test_study import _study
+    from tests.reports.study_pages import made_study
 
-    path = write_study(tmp_path, _study())
+    path = write_study(tmp_path, made_study())
     assert gi_bench("report", tmp_path).returncode == 0
     content = json.loads(path.read_text())
     content["question"]["claim"] = "everything is better"

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -24,41 +23,8 @@ from gi_bench.reports.comparison import build_page, render, write_report
 from gi_bench.reports.comparison.table import best_of, made_cell
 from gi_bench.reports.overlays import PREDICTION_COLOR, REFERENCE_COLOR, outline, overlay
 from tests.reports.chromium import Chromium
+from tests.reports.parsed_page import HOSTILE, Parsed
 from tests.run_folders import phrases, questions, square, write_run
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '" onerror="alert(1)',
-    "javascript:alert(1)",
-    "{{7*7}}{% raw %}",
-    "\x00\x1b[31mred\x07",
-    "</svg><script>alert(2)</script>",
-    "x" * 10_000,
-    "]]><img src=x onerror=alert(3)>",
-]
-
-
-class _Page(HTMLParser):
-    """Collects tags with attributes, and the text of table rows."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str]] = []
-        self._open = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        self._open = tag in {"td", "th"} or (self._open and tag not in {"table", "tr"})
-        if tag in {"td", "th"} and self.rows:
-            self.rows[-1].append("")
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
 
 
 def _run(folder: Path, **options: object) -> Path:
@@ -176,7 +142,7 @@ def test_runs_scored_with_other_headlines_are_shown_with_todays(large: list[Path
 def test_values_intervals_n_and_the_best_mark(large: list[Path]) -> None:
     pair = large[:2]
     text = render(build_page(pair))
-    page = _Page(text)
+    page = Parsed(text)
     good = next(row for row in page.rows if row and row[0].startswith("good"))
     assert "1.0000" in good[1]
     assert "to" in good[1]
@@ -237,7 +203,7 @@ def _hostile(tmp_path: Path) -> Path:
 
 def test_foreign_text_stays_inert(tmp_path: Path) -> None:
     text = _hostile(tmp_path).read_text(encoding="utf-8")
-    page = _Page(text)
+    page = Parsed(text)
     assert not [tag for tag, _ in page.tags if tag in {"iframe", "object", "embed", "link", "form", "base", "b"}]
     scripts = [attributes for tag, attributes in page.tags if tag == "script"]
     blocks = [one for one in scripts if one.get("type") == "application/json"]
@@ -349,7 +315,7 @@ def test_replies_stand_on_the_page_and_silence_gets_no_star(tmp_path: Path) -> N
     assert answers.rows == (("sorry", (0, 0, 12, 0, 0), "0.0 %"), ("other", (7, 5, 0, 0, 0), "100.0 %"))
     assert explanations.rows[0] == ("sorry", (0, 0, 0, 0, 12), "0.0 %")
     assert ("sorry", "polyp_count", (0, 0, 6, 0, 0), "0.0 %") in answers.by_class
-    found = _Page(render(page))
+    found = Parsed(render(page))
     assert ["sorry", "0", "0", "12", "0", "0", "0.0 %"] in [[cell.strip() for cell in row] for row in found.rows]
 
 
