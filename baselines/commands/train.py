@@ -292,6 +292,8 @@ def _variant(name: str, suite: str, given: Mapping[str, Path | None]) -> Variant
     from gi_bench.harness.registry import unknown_name
 
     known = {one.name: one for one in definitions().values() if one.kind == "florence2" and one.adapter}
+    if name not in known and name in definitions():
+        raise GiBenchError(f"{name} has nothing that is trained", do=f"train one of {', '.join(known)}")
     if name not in known:
         raise unknown_name(name, [*known, "tiny-florence2"], "model")
     if known[name].masks == "sam" and given["masks"] is None:

@@ -22,6 +22,7 @@ from gi_bench.baselines.training.settings import Running
 from gi_bench.harness.engine.progress import duration
 from gi_bench.harness.errors import GiBenchError, RunError
 from gi_bench.harness.terminal import say as say_line
+from gi_bench.harness.terminal_table import wrapped
 
 BACKBONE, SUITE = "tiny", "phantom/train"
 
@@ -63,7 +64,8 @@ def train_all_shipped(shipping: Shipping, *, say: Say = say_line) -> list[Path]:
     shipping = replace(shipping, parent=shipping.parent.resolve())
     device = shipping.running.resolved_device()
     say(f"the backbone and {len(names)} adapters into {shipping.parent}")
-    say(estimate(HERE / "weights", names, device, shipping.jobs))
+    for line in wrapped(estimate(HERE / "weights", names, device, shipping.jobs)):
+        say(line)
     _backbone(shipping, say)
     failed: dict[str, GiBenchError] = {}
     for number, (name, outcome) in enumerate(_made(names, shipping, say), 1):

@@ -412,7 +412,8 @@ def test_cards_hold_scores_as_the_hub_reads_them(suite: PhantomSuite, tmp_path: 
     ("arguments", "message"),
     [
         (["--model", "multitask_r23"], "did you mean"),
-        (["--model", "blind_constant"], "unknown model"),
+        (["--model", "blind_constant"], "blind_constant has nothing that is trained"),
+        (["--model", "florence2_zero_shot"], "train one of vqa_only_r"),
         (["--model", "multitask_r128_sam"], "masks refined by SAM"),
         (["--model", "multitask_r32", "--weight", "answer"], "not a weight of multitask_r32 (--weight answer)"),
         (["--model", "multitask_r32", "--weight", "answers=1"], "not a weight of multitask_r32"),
