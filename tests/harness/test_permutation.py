@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gi_bench.harness.metrics.base import ratio
-from gi_bench.harness.permutation import draws_needed, permutation_test
+from gi_bench.harness.permutation import draws_needed, permutation_test, product
 from gi_bench.harness.statistics import holm
 from tests.harness.simulated_runs import two_runs
 
@@ -118,3 +118,18 @@ def test_swaps_without_a_value_are_counted_and_never_help() -> None:
     assert found.p == 4 / 8, "as it was, all swapped, and the two swaps that leave a run without a row"
     with pytest.raises(ValueError, match="without a value"):
         permutation_test(np.zeros((3, 2)), lonely[1], ratio, most=10)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 3])
+def test_a_product_does_not_depend_on_the_number_of_threads(scale: float) -> None:
+    """On another number of cores sums would be added up in another order, and intervals end in other digits."""
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(0)
+    counts, values = rng.integers(0, 5, size=(1000, 1500)), rng.integers(0, 9, size=(1500, 12)) * scale
+    made = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            made.append(product(counts, values))
+    assert made[0].tobytes() == made[1].tobytes() == made[2].tobytes()
+    assert np.allclose(made[0], counts @ values)
