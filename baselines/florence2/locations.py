@@ -212,7 +212,11 @@ def _writable(mask: Mask, room: int) -> tuple[Mask, float]:
         return token_count(largest(mask_to_polygons(mask, epsilon=epsilon), room)) <= room
 
     epsilon = EPSILON
-    if fits(mask, epsilon):
+    _, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    parents = hierarchy[0][:, 3]
+    holes = int(np.bincount(parents[parents >= 0], minlength=1).max())
+    # A hole takes five corners with its bridge: where that is too much already, bridges need not be looked for.
+    if holes * 2 * 5 <= room and fits(mask, epsilon):
         return mask, epsilon
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     whole = cv2.drawContours(np.zeros(mask.shape, np.uint8), contours, -1, 1, cv2.FILLED).astype(bool)

@@ -68,6 +68,17 @@ def test_the_largest_parts_are_written_where_not_all_fit(room: int, kept: int) -
     )
 
 
+def test_holes_that_do_not_fit_are_filled() -> None:
+    """A chequered mask has tens of thousands of them, each with a bridge of its own."""
+    mask = np.zeros((384, 384), dtype=bool)
+    mask[40:340, 40:340] = np.indices((300, 300)).sum(axis=0) % 2 == 0
+    text = locations.encode_mask(mask, room=1022)
+    assert text.count("<loc_") <= 1022
+    whole = np.zeros_like(mask)
+    whole[40:340, 40:340] = True
+    assert _iou(whole, locations.decode_mask(text, 384, 384)[0]) > 0.95
+
+
 def test_an_outline_is_no_finer_than_there_is_room() -> None:
     rng = np.random.default_rng(0)
     angles, radii = np.linspace(0, 2 * np.pi, 240, endpoint=False), 150 + rng.uniform(-25, 25, 240)
