@@ -8,7 +8,7 @@ TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
 DEMO_MODELS ?= blind_constant blind_class_prior blind_question_prior blind_region_prior blind_explanation \
   oracle_facts oracle_region_tokens vqa_only_r128 multitask_r128 multitask_r128_neg
 
-.PHONY: demo test test-slow lint setup real real-folders clean
+.PHONY: demo test test-slow test-gpu lint setup real real-folders clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.ready
@@ -41,6 +41,10 @@ test: $(VENV)/.ready-dev
 # What takes long or compares every row of a data set: the reasons are in the tests.
 test-slow: $(VENV)/.ready-dev
 	$(PYTEST) -m slow
+
+# On a machine with a GPU, with a build of torch that knows it (make setup TORCH_INDEX= gives one).
+test-gpu: $(VENV)/.ready-dev
+	GI_BENCH_TEST_GPU=1 $(BIN)/python -m pytest tests/cuda
 
 # Two variants trained on the real images of one folder and tested on another's: make real TRAIN=DIR TEST=DIR.
 # What is finished is kept: the same command goes on. Near-duplicates of training frames are left out (clean.json).

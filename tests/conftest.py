@@ -15,6 +15,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(_name, str(_threads))
 
+# Tests compare digits, and those of a GPU are others: only tests/cuda sees one, and only where it is asked for.
+if not os.environ.get("GI_BENCH_TEST_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 import pytest
 
 from tests.command_line import CommandLine

@@ -73,8 +73,15 @@ def memory_mb(device: str) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
+def forget_peak(device: str) -> None:
+    """Count the highest memory of a GPU's allocator from now on: a process may run one model after another."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mb(device: str) -> float:
-    """Highest memory so far: of the GPU's allocator, else of the whole process, in 10^6 bytes."""
+    """Highest memory: of the GPU's allocator since :func:`forget_peak`, else of the process so far; in 10^6 bytes."""
     torch: Any = sys.modules.get("torch")
     if torch is not None and device.startswith("cuda"):
         return round(float(torch.cuda.max_memory_allocated(device)) / 1e6, 1)

@@ -150,6 +150,17 @@ class Record:
         self._manifest = replace(self._manifest, parts={part.file_name: known[part.file_name] for part in done})
         return [part for part in self.plan.parts if part.file_name not in self._manifest.parts]
 
+    def go_on(self, part: Part, size: BatchSize) -> None:
+        """Begin a part with the batch that the one before it ended with, whichever process made that.
+
+        On a GPU the last digits, and with them a reply now and then, depend on the rows that are computed together: a
+        run that was interrupted has to take the same batches as one that was not.
+        """
+        before = self._timing(part.number - 1)
+        if before.exists():
+            timing = store.read_timing(before)
+            size.value, size.halved_count = timing.batch_size or size.value, timing.batch_halved_count
+
     def keep(self, part: Part, result: PartResult, size: BatchSize) -> None:
         """Write a part with its seconds.
 
@@ -162,8 +173,9 @@ class Record:
             questions=len(part.questions),
             phrases=len(part.phrases),
             batch_size=size.value,
+            batch_halved_count=size.halved_count,
         )
-        files.write_json(self.folder / "timings" / f"part-{part.number:05d}.json", asdict(timing))
+        files.write_json(self._timing(part.number), asdict(timing))
         digest = store.write_part(self._path(part), result.predictions)
         self._manifest = replace(
             self._manifest, parts=dict(sorted([*self._manifest.parts.items(), (part.file_name, digest)]))
@@ -196,6 +208,9 @@ class Record:
             peak_memory_mb=peak,
         )
         store.write_manifest(self.folder, done)
+
+    def _timing(self, number: int) -> Path:
+        return self.folder / "timings" / f"part-{number:05d}.json"
 
     def _path(self, part: Part) -> Path:
         return self.folder / "predictions" / part.file_name

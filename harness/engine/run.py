@@ -11,6 +11,7 @@ from typing import Any
 from gi_bench import __version__
 from gi_bench.harness import files
 from gi_bench.harness.devices import choose_device, choose_dtype, use_threads
+from gi_bench.harness.engine import machine
 from gi_bench.harness.engine.code import code_of, with_model
 from gi_bench.harness.engine.entries import bounds_of, check_built, entries_of, recipe_settings
 from gi_bench.harness.engine.execute import BatchSize, execute_part
@@ -195,6 +196,7 @@ def _done(job: _Job, output: Path, settings: Settings, say: Callable[[str], None
     """The run of a model: found, or made."""
     if isinstance(job.made, Path):
         return _found(job.entry, job.made, job.context.suite, say)
+    machine.forget_peak(job.context.device)
     model = job.made or _built(job.entry, job.context, settings)
     try:
         code = with_model(job.code, job.entry, job.context.suite, model)
@@ -308,7 +310,7 @@ def _run(job: _Job, model: Model, output: Path, settings: Settings, say: Callabl
         write_pictures(folder, suite, plan.img_ids)
         _write_training(folder, model, settings, plan, say)
         start = time.perf_counter()
-        _execute(record, suite, model, size, say)
+        _execute(record, suite, model, size, say, is_auto=settings.batch_size is None)
         seconds = time.perf_counter() - start
         record.finish(size)
         from gi_bench.harness.analysis.scoring import score_run
@@ -326,7 +328,9 @@ def _batch_size(wanted: int | None, model: Model, device: str) -> BatchSize:
     return BatchSize(model.batch_size, ceiling=GPU_CEILING if device.startswith("cuda") else None)
 
 
-def _execute(record: Record, suite: Suite, model: Model, size: BatchSize, say: Callable[[str], None]) -> None:
+def _execute(
+    record: Record, suite: Suite, model: Model, size: BatchSize, say: Callable[[str], None], *, is_auto: bool
+) -> None:
     """Do the parts that are not there yet, and say what is remarkable about those that are."""
     plan = record.plan
     missing = record.missing()
@@ -338,6 +342,8 @@ def _execute(record: Record, suite: Suite, model: Model, size: BatchSize, say: C
     total = sum(part.row_count for part in plan.parts)
     with Progress(record.recipe.variant, total, total - sum(part.row_count for part in missing)) as progress:
         for part in missing:
+            if is_auto:
+                record.go_on(part, size)
             result = execute_part(part, suite, model, record.recipe.tasks, size)
             record.keep(part, result, size)
             progress.advance(part.row_count)

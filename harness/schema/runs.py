@@ -154,13 +154,20 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Content of ``timings/part-*.json``: seconds by stage of one part, and how much it held."""
+    """Content of ``timings/part-*.json``: seconds by stage of one part, and how much it held.
+
+    Attributes:
+        seconds: by stage.
+        images, questions, phrases: of the part.
+        batch_size, batch_halved_count: at its end: where an unfinished run goes on, the next part begins with them.
+    """
 
     seconds: Mapping[str, float]
     images: int = 0
     questions: int = 0
     phrases: int = 0
     batch_size: int = 0
+    batch_halved_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from gi_bench.harness import migration
 from gi_bench.harness.checking import checked
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.files import read_json, write_bytes, write_json
-from gi_bench.harness.schema import SCHEMA_VERSION, Manifest, Phrase, Prediction, Question, Scores
+from gi_bench.harness.schema import SCHEMA_VERSION, Manifest, Phrase, Prediction, Question, Scores, Timing
 from gi_bench.harness.store.layout import MANIFEST, PHRASES, QUESTIONS
 from gi_bench.harness.tables import read_stored, records_bytes, records_of, write_records
 
@@ -94,6 +94,16 @@ def write_whole(
     (folder / migration.REFERENCES).unlink(missing_ok=True)
 
 
+def read_timing(path: Path) -> Timing:
+    """Seconds of one part.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    do = "delete this file: the seconds of its part are lost, nothing else"
+    return checked(read_json(path, do), Timing, path, do=do, error=RunError)
+
+
 def write_part(path: Path, predictions: Iterable[Prediction]) -> str:
     """Write one part of a run's predictions, and give its digest for the manifest.
 
@@ -146,6 +156,7 @@ __all__ = [
     "digests_of",
     "read_manifest",
     "read_predictions",
+    "read_timing",
     "reference_files",
     "scores_from_json",
     "scores_to_json",

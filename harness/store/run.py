@@ -20,7 +20,14 @@ from gi_bench.harness.files import read_json
 from gi_bench.harness.metric_settings import MetricSettings
 from gi_bench.harness.model import NOT_COVERED
 from gi_bench.harness.schema import Manifest, Phrase, Picture, Prediction, Question, Recipe, Scores, SeenImages, Timing
-from gi_bench.harness.store.contents import RESCORE, content_digest, read_manifest, read_predictions, scores_from_json
+from gi_bench.harness.store.contents import (
+    RESCORE,
+    content_digest,
+    read_manifest,
+    read_predictions,
+    read_timing,
+    scores_from_json,
+)
 from gi_bench.harness.store.layout import MANIFEST, PHRASES, QUESTIONS, pictures_path
 from gi_bench.harness.tables import read_records, read_stored, records_of
 
@@ -297,9 +304,7 @@ class Run:
     @cached_property
     def timings(self) -> list[Timing]:
         """Seconds by stage, one entry a part."""
-        paths = sorted((self.path / "timings").glob("part-*.json"))
-        again = "delete this file: the seconds of its part are lost, nothing else"
-        return [checked(read_json(path, again), Timing, path, do=again, error=RunError) for path in paths]
+        return [read_timing(path) for path in sorted((self.path / "timings").glob("part-*.json"))]
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:

@@ -1,7 +1,7 @@
 """Training on batches grouped by image against a plain Trainer that encodes the image of every row.
 
     python -m tests.benchmarks.training [--backbone tiny|base] [--variant multitask_r128] [--rows 12]
-                                        [--rows-per-image 4] [--steps 6]
+                                        [--rows-per-image 4] [--steps 6] [--device cpu|cuda] [--dtype float32]
 
 Both sides train the same LoRA adapter with the same optimiser on the same rows in the same steps: answers,
 explanations and regions of phantom scenes. ``plain`` is ``transformers``' Trainer as one would write it: a row is an
@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,13 @@ def few_rows(examples: Examples, per_image: int) -> Examples:
     return found
 
 
+def _adapted(backbone: Backbone, variant: VariantDefinition) -> Any:
+    """The network with the variant's adapter, of the rank that it has on a network of this size."""
+    name = "base" if backbone.pictures.width > 128 else "tiny"
+    rank, alpha = variant.rank_on(name), variant.alpha_on(name)
+    return add_adapter(backbone.network, backbone.tokenizer, rank, alpha, layers=variant.layers)
+
+
 def plain(
     backbone: Backbone,
     variant: VariantDefinition,
@@ -126,10 +134,11 @@ def plain(
     feed: PictureFeed,
     accumulate: int,
     scratch: Path,
+    running: Running,
 ) -> Clock:
     """The plain Trainer on the rows of the batches."""
     torch.manual_seed(0)
-    model = add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
+    model = _adapted(backbone, variant)
     network, clock = model.base_model.model, Clock()
     image_tokens = base.IMAGE_TOKENS if backbone.pictures.width > 128 else 37
     rows = Rows(batches, backbone.tokenizer, feed, image_tokens)
@@ -142,7 +151,8 @@ def plain(
             output_dir=str(scratch), max_steps=len(batches), per_device_train_batch_size=len(batches[0]) // accumulate,
             gradient_accumulation_steps=accumulate, learning_rate=5e-5, warmup_steps=0, lr_scheduler_type="constant",
             logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
-            use_cpu=True, dataloader_pin_memory=False, seed=0,
+            use_cpu=running.device == "cpu", dataloader_pin_memory=running.device == "cuda", seed=0,
+            bf16=running.dtype == "bfloat16", fp16=running.dtype == "float16",
         ),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
@@ -151,11 +161,17 @@ def plain(
 
 
 def grouped(
-    backbone: Backbone, variant: VariantDefinition, batches: Sequence[Batch], feed: Feed, accumulate: int, scratch: Path
+    backbone: Backbone,
+    variant: VariantDefinition,
+    batches: Sequence[Batch],
+    feed: Feed,
+    accumulate: int,
+    scratch: Path,
+    running: Running,
 ) -> Clock:
     """Ours."""
     torch.manual_seed(0)
-    model = add_adapter(backbone.network, backbone.tokenizer, variant.rank, variant.alpha, layers=variant.layers)
+    model = _adapted(backbone, variant)
     clock = Clock()
     real = fitting._callbacks
     fitting._callbacks = lambda *arguments: [*real(*arguments), clock]  # type: ignore[assignment]
@@ -165,7 +181,7 @@ def grouped(
         train(
             model.base_model.model, backbone.tokenizer, feed,
             Course(batches, TrainingSettings(rate=5e-5), scratch, "benchmark"),
-            running=Running(device="cpu", accumulate=accumulate, save_every=10**6),
+            running=replace(running, accumulate=accumulate, save_every=10**6),
         )  # fmt: skip
     finally:
         fitting._callbacks = real
@@ -196,6 +212,8 @@ def main() -> None:
         help="parts of a plain step, where memory is short; as many rows a second",
     )
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     chosen = parser.parse_args()
     variant = definitions()[chosen.variant]
     suite = PhantomSuite("train", max(40, chosen.steps * chosen.rows // chosen.rows_per_image + 10))
@@ -216,7 +234,8 @@ def main() -> None:
                 feed = encode_once(backbone, suite, used, Path(scratch) / "features")
                 print(f"features of {len(used)} images: {time.perf_counter() - start:.1f} s, once")
             parts = chosen.plain_accumulate if name == "plain" else 1
-            clocks[name] = side(backbone, variant, batches, feed, parts, Path(scratch) / name)
+            running = Running(device=chosen.device, dtype=chosen.dtype)
+            clocks[name] = side(backbone, variant, batches, feed, parts, Path(scratch) / name, running)
     report(clocks, chosen.rows)
 
 

@@ -17,8 +17,10 @@ import pytest
 from gi_bench.harness import store
 from gi_bench.harness.analysis.scoring import score_run
 from gi_bench.harness.engine import machine
+from gi_bench.harness.engine import run as local
+from gi_bench.harness.engine.execute import BatchSize
 from gi_bench.harness.errors import RunError
-from tests.harness.engine.scripted_runs import digests_of
+from tests.harness.engine.scripted_runs import ROWS, digests_of
 from tests.scripted import ScriptedModel
 
 
@@ -45,6 +47,40 @@ def test_a_run_that_broke_off_resumes_and_ends_byte_identical(run_scripted: Any)
     assert sum(again.batches) < sum(ScriptedModel().batches) + 24 * 10, "finished parts are not done again"
     assert {n: (folder / "predictions" / n).stat().st_mtime_ns for n in kept} == kept
     assert digests_of(folder) == digests_of(whole.path)
+
+
+def test_a_resumed_run_takes_the_batches_of_one_that_was_not_interrupted(
+    run_scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the batch grows from part to part, and what is computed together decides the last digits."""
+
+    def growing(wanted: int | None, model: Any, device: str) -> BatchSize:
+        return BatchSize(wanted) if wanted else BatchSize(2, ceiling=64)
+
+    monkeypatch.setattr(local, "_batch_size", growing)
+
+    def broken(folder: str) -> None:
+        model, seen = ScriptedModel(), 0
+
+        def break_off(asks: Any) -> None:
+            nonlocal seen
+            seen += len(asks)
+            if seen > 3 * ROWS:
+                raise KeyboardInterrupt
+
+        model.before_answer = break_off
+        with pytest.raises(KeyboardInterrupt):
+            run_scripted(model, folder)
+
+    whole, again, given = ScriptedModel(), ScriptedModel(), ScriptedModel()
+    run_scripted(whole, "whole")
+    assert max(whole.batches) > 2
+    broken("broken")
+    run_scripted(again, "broken")
+    assert again.batches == whole.batches[-len(again.batches) :]
+    broken("given")
+    run_scripted(given, "given", batch_size=3)
+    assert max(given.batches) == 3, "a batch that was asked for"
 
 
 def test_another_recipe_gets_another_folder_and_a_mixed_one_is_refused(run_scripted: Any) -> None:
