@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gi_bench.baselines.data.wordings import templated
 from gi_bench.baselines.studies.definitions import arm, questions, read_studies, with_arms, with_groups
 from gi_bench.harness.analysis.study import Contrast
 from gi_bench.harness.errors import GiBenchError
+from gi_bench.harness.reading.replies import explanation_state
 from gi_bench.harness.registry import registered
+from gi_bench.harness.suites.phantom.suite import PhantomSuite
 
 STUDIES = {
     "rank-sweep", "regularisation", "sam", "negatives", "confidence", "interference", "noise", "explanations",
@@ -46,6 +49,19 @@ def test_arms_of_a_study_differ_in_one_thing() -> None:
         same = [one.variant == whole.variant, one.masks == whole.masks, one.explanations == whole.explanations,
                 one.weights == whole.weights]  # fmt: skip
         assert sum(same) == 3, name
+
+
+def test_a_contrast_of_explanations_has_arms_that_explain() -> None:
+    """What repeats the answer counts as none, so that an arm of such sentences has no value to contrast."""
+    rows = [row for row in PhantomSuite("validation", 12).questions if row.explanation]
+    for (_, _, text), row in zip(templated(rows), rows, strict=True):
+        assert explanation_state(text, row.answer, row) == "not given"
+    for question in questions().values():
+        for contrast in question.contrasts:
+            if contrast.metric.startswith("explanation_"):
+                for one in map(arm, contrast.arms):
+                    assert "explain" in one.variant.train, (question.name, one.name)
+                    assert one.explanations != "template", (question.name, one.name)
 
 
 @pytest.mark.parametrize(
