@@ -145,7 +145,7 @@ class _Cells(HTMLParser):
 def rows_of(text: str) -> list[list[str]]:
     """Text of all table cells of a page, row by row."""
     parser = _Cells()
-    parser.feed(text)
+    parser.feed(text.replace("<wbr>", "").replace("</span>_", "_"))  # where a name may break: nothing that is read
     return [[" ".join(cell.split()) for cell in row] for row in parser.rows]
 
 

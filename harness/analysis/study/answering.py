@@ -101,7 +101,7 @@ def _notes(question: Question, opened: Mapping[str, Sequence[Run]], first: Run, 
     """What must be said of suite, files, metrics that an arm lacks, and groups without rows."""
     notes = [first.manifest.suite_note] if first.manifest.suite_note else []
     notes += [note for runs in opened.values() for run in runs for note in run.check_files()]
-    notes += [f"{arm}: {reason}" for arm, reason in columns.missing.items()]
+    notes += columns.missing()
     return notes + list(dict.fromkeys(n for one in question.contrasts for n in _groups_without_rows(one, columns)))
 
 

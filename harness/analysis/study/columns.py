@@ -53,7 +53,7 @@ class Columns:
     def __init__(self, opened: Mapping[str, Sequence[Run]], metrics: Mapping[str, Metric]) -> None:
         self._opened, self._metrics = opened, metrics
         self._statistics: dict[tuple[str, str], list[Statistics] | str] = {}
-        self.missing: dict[str, str] = {}
+        self._missing: dict[tuple[str, str], list[str]] = {}
         self.infos: dict[str, MetricInfo] = {}
         self.counts = {arm: len(runs) for arm, runs in opened.items()}
 
@@ -66,12 +66,17 @@ class Columns:
             reasons = [one for one in made if isinstance(one, str)]
             self._statistics[arm, metric] = reasons[0] if reasons else [s for s in made if not isinstance(s, str)]
             if reasons:
-                self.missing[f"{metric} of {arm}"] = reasons[0]
+                some = f" (in {len(reasons)} of {len(made)} runs)" if len(reasons) < len(made) else ""
+                self._missing.setdefault((arm, reasons[0] + some), []).append(metric)
             first = next((s for s in made if not isinstance(s, str)), None)
             if first is not None and not reasons:
                 self.infos[metric] = first.info or self._metrics[metric].info
             self.infos.setdefault(metric, self._metrics[metric].info)
         return self._statistics[arm, metric]
+
+    def missing(self) -> list[str]:
+        """The metrics that arms have no value of, a sentence an arm and reason."""
+        return [f"no {', '.join(metrics)} of {arm}: {reason}" for (arm, reason), metrics in self._missing.items()]
 
     def column(self, arm: str, metric: str, by: str = "", groups: Sequence[str] = ()) -> Column | None:
         """A metric of an arm on all rows, or on those of some groups; None where it has no row."""

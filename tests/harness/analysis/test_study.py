@@ -121,12 +121,14 @@ def test_what_a_run_has_not_has_no_verdict_and_is_said(
     runs: dict[str, list[Path]], metrics: dict[str, Metric], tmp_path: Path
 ) -> None:
     runs = {**runs, "poor": write_seeds(tmp_path / "regionless", "poor", (0, 0), ground=lambda p: None)}
-    asked = asked_about(Contrast("region_iou", "good", "poor"), metrics=("exact_match", "region_iou"))
+    shown = ("exact_match", "region_iou", "region_dice")
+    asked = asked_about(Contrast("region_iou", "good", "poor"), metrics=shown)
     study = answer(asked, runs, (0, 1), metrics=metrics, resamples=100)
     assert study.verdict == study.findings[0].verdict == "no verdict"
     assert np.isnan(study.findings[0].values).all()
-    assert any(note.startswith("region_iou of poor: ") for note in study.notes)
-    assert any("region_iou of poor: " in line for line in study_lines(study))
+    (note,) = (note for note in study.notes if " of poor: " in note)
+    assert note.startswith("no region_iou, region_dice of poor: "), "metrics without a value for one reason are one note"
+    assert any("no region_iou, region_dice of poor: " in line for line in study_lines(study))
     assert {cell.arm for cell in study.cells if cell.metric == "region_iou"} == {"good"}
 
 
