@@ -157,9 +157,12 @@ def _made(
 ) -> list[dict[str, Any]]:
     """Train and run what the studies need, then answer them; what each came to, as plain values."""
     from gi_bench.baselines.studies.running import make_runs
+    from gi_bench.harness.analysis.study import check_place
     from gi_bench.harness.locks import holding
 
     with holding(folder, what="is working on these studies"):
+        for question in asked:
+            check_place(folder / question.name)
         wanted = list(dict.fromkeys(one for question in asked for one in question.arms))
         made = make_runs(wanted, seeds, settings, folder, jobs=jobs, say=partial(say, err=as_json))
         written = []

@@ -113,6 +113,21 @@ def test_products_are_reproducible_before_the_first_training(
     assert told == ["threads None", "work", "threads 1"]
 
 
+def test_a_file_that_is_no_study_is_kept_and_nothing_is_trained(
+    few_images: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gi_bench.harness.cli import _main
+
+    asked = ["study", "confidence", "--steps", "1", "--seeds", "1", "--device", "cpu", "-o", str(tmp_path)]
+    folder = Settings("phantom/test", "phantom/train-small", epochs=None, steps=1, device="cpu").folder(tmp_path)
+    (folder / "confidence").mkdir(parents=True)
+    (folder / "confidence" / "study.json").write_text("notes", encoding="utf-8")
+    assert _main(asked) == 2
+    assert "move it away: the study writes its own there" in capsys.readouterr().err
+    assert (folder / "confidence" / "study.json").read_text(encoding="utf-8") == "notes"
+    assert not (folder / "adapters").exists()
+
+
 def test_seeds_are_needed(tmp_path: Path) -> None:
     with pytest.raises(GiBenchError, match="needs seeds"):
         make_runs(["multitask_r128"], [], SETTINGS, tmp_path)

@@ -11,7 +11,7 @@ from gi_bench.harness.analysis.study.older import by_today
 from gi_bench.harness.analysis.study.power import smallest_effect
 from gi_bench.harness.analysis.study.records import Cell, Contrast, Finding, Power, Question, Study, Verdict
 from gi_bench.harness.analysis.study.seeing import Seen, seeing_sentences, seen_by_arm
-from gi_bench.harness.analysis.study.storing import STUDY, read_study, write_study
+from gi_bench.harness.analysis.study.storing import STUDY, check_place, read_study, write_study
 from gi_bench.harness.analysis.study.telling import contrast_name, made_notes, power_words, seed_note, study_lines
 from gi_bench.harness.schema import ArmMade, GradientPair, Seeing
 
@@ -32,6 +32,7 @@ __all__ = [
     "Verdict",
     "answer",
     "by_today",
+    "check_place",
     "contrast_name",
     "decide",
     "gradient_sentences",

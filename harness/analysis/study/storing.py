@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from gi_bench.harness import migration
 from gi_bench.harness.analysis.study.records import Study
 from gi_bench.harness.checking import checked
-from gi_bench.harness.errors import ChangedError, RunError
+from gi_bench.harness.errors import ChangedError, GiBenchError, RunError
 from gi_bench.harness.files import read_json, write_bytes
 from gi_bench.harness.store import accepts_changes, content_digest
 
@@ -29,6 +30,22 @@ def write_study(folder: Path, study: Study) -> Path:
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode("utf-8") + b"\n")
     return path
+
+
+def check_place(folder: Path) -> None:
+    """Refuse to write a study over a file that is none, or that somebody has changed.
+
+    Raises:
+        ChangedError: it was changed after it was made, and that is not accepted.
+        RunError: it is no study.
+    """
+    if not os.path.lexists(folder / STUDY):
+        return
+    try:
+        read_study(folder / STUDY)
+    except GiBenchError as error:
+        do = "move it away: the study writes its own there"
+        raise type(error)(error.what, where=folder / STUDY, do=do) from error
 
 
 def _finite(value: Any) -> Any:

@@ -127,7 +127,7 @@ def test_what_a_run_has_not_has_no_verdict_and_is_said(
     assert study.verdict == study.findings[0].verdict == "no verdict"
     assert np.isnan(study.findings[0].values).all()
     (note,) = (note for note in study.notes if " of poor: " in note)
-    assert note.startswith("no region_iou, region_dice of poor: "), "metrics without a value for one reason are one note"
+    assert note.startswith("no region_iou, region_dice of poor: "), "one reason, one note"
     assert any("no region_iou, region_dice of poor: " in line for line in study_lines(study))
     assert {cell.arm for cell in study.cells if cell.metric == "region_iou"} == {"good"}
 

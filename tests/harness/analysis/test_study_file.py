@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gi_bench.harness.analysis.study import STUDY, Contrast, Making, Study, answer, by_today, read_study, write_study
+from gi_bench.harness.analysis.study import (
+    STUDY,
+    Contrast,
+    Making,
+    Study,
+    answer,
+    by_today,
+    check_place,
+    read_study,
+    write_study,
+)
 from gi_bench.harness.errors import RunError
 from gi_bench.harness.metrics.base import Metric
 from gi_bench.harness.statistics import SeedEffect
@@ -159,3 +169,18 @@ def test_a_missing_study_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / STUDY, tmp_path / "nowhere"):
         with pytest.raises(RunError, match="not found"):
             read_study(path)
+
+
+def test_a_study_is_written_over_its_own_kind_only(study: Study, tmp_path: Path) -> None:
+    check_place(tmp_path)
+    path = write_study(tmp_path, study)
+    check_place(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace('"verdict"', '"verdict" ', 1), encoding="utf-8")
+    check_place(tmp_path)  # the same content in other white space
+    text = path.read_text(encoding="utf-8")
+    for other in (text.replace(study.question.claim, "Mine."), "notes of mine", ""):
+        path.write_text(other, encoding="utf-8")
+        with pytest.raises(RunError, match="move it away") as caught:
+            check_place(tmp_path)
+        assert str(path) in caught.value.line()
+        assert path.read_text(encoding="utf-8") == other
