@@ -63,14 +63,16 @@ def choose_dtype(wanted: str, device: str, *, exact: bool) -> str:
         wanted: ``auto``, ``float32``, ``float16`` or ``bfloat16``. auto is, on a GPU, bfloat16 where the hardware
             computes with it, else float16 (T4); on a CPU bfloat16 where the hardware computes with it, else float32.
         device: as of :func:`choose_device`.
-        exact: auto is float32 on every CPU: for numbers that have to repeat everywhere, and for training.
+        exact: auto is float32 everywhere: for numbers that have to repeat from machine to machine.
 
     Raises:
         GiBenchError: it is none of these.
     """
     if wanted == "auto":
+        if exact:
+            return "float32"
         if device == "cpu":
-            return "bfloat16" if not exact and cpu_has_bfloat16() else "float32"
+            return "bfloat16" if cpu_has_bfloat16() else "float32"
         return "bfloat16" if _torch().cuda.is_bf16_supported(including_emulation=False) else "float16"
     if wanted not in DTYPES:
         raise GiBenchError("unknown dtype", where=f"--dtype {wanted}", do=f"use auto, {', '.join(DTYPES[:-1])} or "

@@ -96,7 +96,8 @@ class Running:
             GiBenchError: it is another one, or float16 on a CPU.
         """
         device = self.resolved_device()
-        dtype = choose_dtype(self.dtype, device, exact=True)
+        # Mixed precision pays on a GPU only.
+        dtype = choose_dtype(self.dtype, device, exact=device == "cpu")
         if dtype == "float16" and device == "cpu":
             raise GiBenchError("float16 trains on GPUs only", where="--dtype float16", do="use bfloat16 or float32")
         return dtype

@@ -51,7 +51,8 @@ def test_dtype_follows_the_hardware_and_what_must_repeat_stays_exact(monkeypatch
         assert choose_dtype("auto", "cpu", exact=True) == "float32"
         assert choose_dtype("auto", "cpu", exact=False) == ("bfloat16" if has else "float32")
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
-        assert choose_dtype("auto", "cuda", exact=True) == ("bfloat16" if has else "float16")
+        assert choose_dtype("auto", "cuda", exact=True) == "float32"
+        assert choose_dtype("auto", "cuda", exact=False) == ("bfloat16" if has else "float16")
     assert choose_dtype("float32", "cuda", exact=False) == "float32"
     with pytest.raises(GiBenchError, match="unknown dtype"):
         choose_dtype("int8", "cpu", exact=False)

@@ -331,6 +331,15 @@ def test_wrong_devices_and_dtypes_are_told(running: Running, message: str) -> No
         running.resolved_dtype()
 
 
+def test_precision_is_mixed_on_gpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Running(device="cpu").resolved_dtype() == "float32"
+    monkeypatch.setattr(settings, "choose_device", lambda wanted: "cuda")
+    for has, dtype in ((True, "bfloat16"), (False, "float16")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
+        assert Running().resolved_dtype() == dtype
+    assert Running(dtype="float32").resolved_dtype() == "float32"
+
+
 def test_bfloat16_trains_on_a_cpu(suite: PhantomSuite, batches: list[Batch], tmp_path: Path) -> None:
     exact, exactly = _train(suite, batches[:2], tmp_path / "a")
     mixed, history = _train(
