@@ -18,7 +18,7 @@ from tests.run_folders import phrases
 def metrics() -> dict[str, Metric]:
     """The metrics that studies of made-up runs are about."""
     found = registered("gi_bench.metrics")
-    return {name: found[name] for name in ("exact_match", "region_iou", "answer_false_positive_rate")}
+    return {name: found[name] for name in ("exact_match", "region_iou", "region_dice", "answer_false_positive_rate")}
 
 
 @pytest.fixture
