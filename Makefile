@@ -50,7 +50,7 @@ test-gpu: $(VENV)/.ready-dev
 # What is finished is kept: the same command goes on. Near-duplicates of training frames are left out (clean.json).
 REAL ?= runs/real
 SEEDS ?= 0 1 2
-EPOCHS ?= 10
+EPOCHS ?= 20
 REAL_VARIANTS ?= vqa_only_r128 multitask_r128_neg
 REAL_TEST = -s kvasir-vqa-x1/test --data "$(TEST)" --split $(REAL)/clean.json:test --backbone tiny -o $(REAL)/runs
 REAL_TRAIN = -s kvasir-vqa-x1/train --data "$(TRAIN)"
