@@ -39,13 +39,15 @@ def check_place(folder: Path) -> None:
         ChangedError: it was changed after it was made, and that is not accepted.
         RunError: it is no study.
     """
-    if not os.path.lexists(folder / STUDY):
+    path, do = folder / STUDY, "move it away: the study writes its own there"
+    if not os.path.lexists(path):
         return
+    if not path.is_file():
+        raise RunError("not a file", where=path, do=do)
     try:
-        read_study(folder / STUDY)
+        read_study(path)
     except GiBenchError as error:
-        do = "move it away: the study writes its own there"
-        raise type(error)(error.what, where=folder / STUDY, do=do) from error
+        raise type(error)(error.what, where=path, do=do) from error
 
 
 def _finite(value: Any) -> Any:

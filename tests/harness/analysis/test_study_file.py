@@ -184,3 +184,7 @@ def test_a_study_is_written_over_its_own_kind_only(study: Study, tmp_path: Path)
             check_place(tmp_path)
         assert str(path) in caught.value.line()
         assert path.read_text(encoding="utf-8") == other
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunError, match=r"not a file .*move it away"):
+        check_place(tmp_path)
